@@ -1,0 +1,31 @@
+# The extension, built with PGXS. The plain C++ layers have their own build for tests: CMakeLists.txt.
+MODULE_big = datahike
+EXTENSION = datahike
+DATA = datahike--0.1.0.sql
+
+SOURCES = $(wildcard src/column/*.cpp src/tree/*.cpp src/store/*.cpp \
+                     src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp)
+OBJS = $(SOURCES:.cpp=.o)
+
+REGRESS = $(basename $(notdir $(wildcard sql/*.sql)))
+REGRESS_OPTS = --load-extension=datahike
+
+# Bitcode for JIT inlining would need clang with the same flags, and nothing here is worth inlining.
+override with_llvm = no
+
+# -fvisibility: another extension may carry its own copy of a library used here.
+PG_CXXFLAGS = -std=gnu++20 -O2 -fvisibility=hidden -Wall -Wextra -Werror -Wno-register -Wno-volatile \
+              -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
+# PostgreSQL 15 leaves PGDLLEXPORT empty here.
+PG_CPPFLAGS = -I$(CURDIR)/src -D'PGDLLEXPORT=__attribute__((visibility("default")))'
+SHLIB_LINK = -llmdb -lcrypto -lstdc++
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# Header dependencies: PGXS only has them with --enable-depend.
+%.o: %.cpp
+	$(CXX) $(CXXFLAGS) $(CPPFLAGS) -fPIC -MMD -MP -c -o $@ $<
+-include $(OBJS:.o=.d)
+EXTRA_CLEAN = $(OBJS:.o=.d)

@@ -1,0 +1,133 @@
+-- The SQL surface of datahike 0.1.0. The tables below are the extension's own: PostgreSQL's WAL makes
+-- what is in them durable and atomic, and only the library writes them.
+\echo Use "CREATE EXTENSION datahike" to load this file. \quit
+
+CREATE FUNCTION datahike.check_preloaded() RETURNS void
+  LANGUAGE c AS 'MODULE_PATHNAME', 'datahike_check_preloaded';
+SELECT datahike.check_preloaded();
+
+-- What committed transactions changed and the fold worker has not yet purged.
+-- delta: the changed rowids; rows: new rows as segments (kind 'd' carries a delta, 'r' rows alone).
+CREATE TABLE datahike.tx_log (
+  branch int4 NOT NULL,
+  xid int8 NOT NULL,          -- 64-bit id of the top-level transaction
+  part int4 NOT NULL,
+  kind "char" NOT NULL,
+  lsn int8 NOT NULL,          -- WAL insert position at PRE_COMMIT: orders dependent transactions
+  at timestamptz NOT NULL,
+  author text,
+  message text,
+  delta bytea,
+  rows bytea,
+  CONSTRAINT tx_log_key PRIMARY KEY (branch, xid, part)
+) USING heap;
+ALTER TABLE datahike.tx_log ALTER delta SET STORAGE EXTERNAL, ALTER rows SET STORAGE EXTERNAL,
+  ALTER delta SET STATISTICS 0, ALTER rows SET STATISTICS 0,
+  ALTER author SET STATISTICS 0, ALTER message SET STATISTICS 0;
+
+-- One row per fold: the newest commit of a branch, and the snapshot that says what it contains.
+CREATE TABLE datahike.heads (
+  branch int4 NOT NULL,
+  fold int8 NOT NULL,         -- 64-bit xid of the folding transaction
+  commit_id uuid NOT NULL,
+  tx int8 NOT NULL,
+  next_tx int8 NOT NULL,
+  at timestamptz NOT NULL,    -- the commit's time
+  root_id int8,               -- version tree; NULL: found through the commit record
+  root_hash bytea,
+  next_xid int8 NOT NULL,     -- transactions below it and not in "running" are contained
+  running int8[] NOT NULL,
+  CONSTRAINT heads_key PRIMARY KEY (branch, fold)
+) USING heap;
+ALTER TABLE datahike.heads ALTER running SET STATISTICS 0;
+
+CREATE TABLE datahike.branch (
+  id int4 NOT NULL CONSTRAINT branch_id_key UNIQUE,
+  name text COLLATE "C" NOT NULL CONSTRAINT branch_name_key PRIMARY KEY,
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  created_by text NOT NULL DEFAULT session_user
+) USING heap;
+
+-- Which stable table id a relation has in the store.
+CREATE TABLE datahike.relation (
+  relid oid NOT NULL CONSTRAINT relation_key PRIMARY KEY,
+  table_id int8 NOT NULL UNIQUE
+) USING heap;
+
+-- Blocks of 65536 rowids; each table takes its own.
+CREATE SEQUENCE datahike.rowid_block AS int8 MINVALUE 1 MAXVALUE 19069000 NO CYCLE;
+CREATE SEQUENCE datahike.table_id AS int8 MINVALUE 1;
+CREATE SEQUENCE datahike.branch_id AS int4 MINVALUE 1 MAXVALUE 2147483647;
+
+REVOKE ALL ON datahike.tx_log, datahike.heads, datahike.branch, datahike.relation FROM PUBLIC;
+REVOKE ALL ON SEQUENCE datahike.rowid_block, datahike.table_id, datahike.branch_id FROM PUBLIC;
+
+-- A subscriber must not receive another server's log into its own store.
+CREATE FUNCTION datahike.refuse_replicated_change() RETURNS trigger
+  LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+  RAISE EXCEPTION 'datahike''s own tables cannot be replicated logically'
+    USING ERRCODE = '0A000', HINT = 'Leave schema datahike out of the publication.';
+END $$;
+CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.tx_log
+  FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
+CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.heads
+  FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
+ALTER TABLE datahike.tx_log ENABLE REPLICA TRIGGER refuse_replicated_change;
+ALTER TABLE datahike.heads ENABLE REPLICA TRIGGER refuse_replicated_change;
+
+CREATE FUNCTION datahike.table_am_handler(internal) RETURNS table_am_handler
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'datahike_table_am_handler';
+CREATE ACCESS METHOD datahike TYPE TABLE HANDLER datahike.table_am_handler;
+COMMENT ON ACCESS METHOD datahike IS 'versioned, columnar tables';
+
+-- The default branch and its empty first commit.
+CREATE FUNCTION datahike.initialize() RETURNS void
+  LANGUAGE c AS 'MODULE_PATHNAME', 'datahike_initialize';
+SELECT datahike.initialize();
+
+CREATE FUNCTION datahike.branches() RETURNS SETOF text
+  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+  BEGIN ATOMIC SELECT name FROM datahike.branch ORDER BY name COLLATE "C"; END;
+COMMENT ON FUNCTION datahike.branches() IS 'names of all branches, sorted';
+
+CREATE FUNCTION datahike.current_branch() RETURNS text
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_current_branch';
+COMMENT ON FUNCTION datahike.current_branch() IS 'the branch this session reads and writes';
+
+CREATE FUNCTION datahike.commit_id() RETURNS uuid
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_commit_id';
+COMMENT ON FUNCTION datahike.commit_id() IS 'the commit that this session''s view names';
+
+CREATE FUNCTION datahike.parent_commits(revision text DEFAULT NULL) RETURNS SETOF uuid
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_parent_commits';
+COMMENT ON FUNCTION datahike.parent_commits(text) IS 'parents of a commit, the first parent first';
+
+CREATE FUNCTION datahike.create_branch(name text, "from" text DEFAULT NULL) RETURNS text
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_create_branch';
+COMMENT ON FUNCTION datahike.create_branch(text, text) IS
+  'makes a branch at a revision (default: the current view) in constant time';
+
+CREATE FUNCTION datahike.delete_branch(name text) RETURNS text
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_delete_branch';
+COMMENT ON FUNCTION datahike.delete_branch(text) IS
+  'removes a branch''s name; its commits stay reachable by id';
+
+CREATE FUNCTION datahike.log(revision text DEFAULT NULL, max int4 DEFAULT NULL,
+  OUT commit_id uuid, OUT parents uuid[], OUT tx int8, OUT committed_at timestamptz,
+  OUT author text, OUT message text, OUT changes jsonb)
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_log';
+COMMENT ON FUNCTION datahike.log(text, int4) IS 'commits reachable from a revision, newest first';
+
+CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments int8,
+  OUT nodes int8, OUT log_rows int8, OUT used_bytes int8, OUT file_bytes int8, OUT map_bytes int8,
+  OUT reader_slots int4, OUT readers int4, OUT worker_pid int4, OUT worker_error text)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_stats';
+COMMENT ON FUNCTION datahike.stats() IS 'size and state of this database''s store';
+
+CREATE FUNCTION datahike.relation_size(relation regclass) RETURNS int8
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_relation_size';
+COMMENT ON FUNCTION datahike.relation_size(regclass) IS
+  'bytes of the table''s row segments in the store, all versions and branches';
+
+GRANT USAGE ON SCHEMA datahike TO PUBLIC;

@@ -1,0 +1,87 @@
+// Sizes for the planner, ANALYZE and VACUUM.
+#include "am/callbacks.h"
+#include "am/sample.h"
+#include "am/scan.h"
+#include "pg/bridge.h"
+#include "pg/worker.h"
+
+namespace datahike::am {
+
+namespace {
+
+uint64_t count_rows(const RelationInfo& info) {
+  TableView view = ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot())
+                       ? table_view(info, GetActiveSnapshot())
+                       : latest_table_view(info, versioning::session_view().branch);
+  TablePending* own = view.pending();
+  uint64_t rows = own && own->cleared ? 0 : view.view.overlay->count_rows(*view.table, view.view.limit);
+  if (!own) return rows;
+  for (const auto& [first, run] : own->runs) rows += run.count;
+  return rows - std::min<uint64_t>(rows, own->removed.size());
+}
+
+}  // namespace
+
+bool scan_analyze_next_block(TableScanDesc scan, BlockNumber block, BufferAccessStrategy) {
+  return pg::guard([=] {
+    ScanState* state = as_scan(scan)->state;
+    if (!state->sample) state->sample = make_sample(view_of_scan(scan, relation_info(scan->rs_rd)));
+    Sample& s = *state->sample;
+    s.slice.clear();
+    s.next = 0;
+    if (block >= s.blocks) return false;
+    uint64_t total;
+    s.slice = slice_rows(s, block, &total);
+    return true;
+  });
+}
+
+bool scan_analyze_next_tuple(TableScanDesc scan, TransactionId, double* liverows, double*,
+                             TupleTableSlot* slot) {
+  bool found = pg::guard([=] {
+    Sample& s = *as_scan(scan)->state->sample;
+    if (s.next == s.slice.size()) return false;
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    if (!fetch_row(s.view, scan->rs_rd, info, s.slice[s.next++], slot))
+      throw CorruptError(std::string("a live row of table ") + RelationGetRelationName(scan->rs_rd) +
+                         " is missing in the store");
+    // A slice of a very large table shows some of the rows it stands for.
+    double stands_for = static_cast<double>(s.rows) / static_cast<double>(s.blocks);
+    *liverows += std::max(1.0, stands_for / std::max<double>(1.0, static_cast<double>(s.slice.size())));
+    return true;
+  });
+  if (!found) ExecClearTuple(slot);
+  return found;
+}
+
+uint64 relation_size(Relation relation, ForkNumber fork) {
+  if (fork != MAIN_FORKNUM && fork != InvalidForkNumber) return 0;
+  return pg::guard([=] { return blocks_for(count_rows(relation_info(relation))) * BLCKSZ; });
+}
+
+void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages, double* tuples,
+                            double* all_visible) {
+  pg::guard([=] {
+    uint64_t rows = count_rows(relation_info(relation));
+    *tuples = static_cast<double>(rows);
+    int32 width = pg::call([=] { return get_rel_data_width(relation, widths); });
+    // What a sequential scan costs: bytes of the rows, in blocks.
+    double bytes = static_cast<double>(rows) * std::max(width, 8);
+    *pages = static_cast<BlockNumber>(std::min(bytes / BLCKSZ + 1, 4e9));
+    *all_visible = 0;
+  });
+}
+
+// Nothing here is removed by VACUUM in this version: history is kept. It brings the log into the store
+// and PostgreSQL's statistics up to date.
+void relation_vacuum(Relation relation, VacuumParams*, BufferAccessStrategy) {
+  uint64_t rows = pg::guard([=] { return count_rows(relation_info(relation)); });
+  pg::wake_worker();
+  auto pages = static_cast<BlockNumber>(blocks_for(rows));
+  vac_update_relstats(relation, pages, static_cast<double>(rows), 0, relation->rd_rel->relhasindex,
+                      RecentXmin, GetOldestMultiXactId(), nullptr, nullptr, false);
+  pgstat_report_vacuum(RelationGetRelid(relation), relation->rd_rel->relisshared,
+                       static_cast<PgStat_Counter>(rows), 0);
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,68 @@
+// Tables coming, being emptied, and going.
+#include "am/callbacks.h"
+
+#include "am/fetch.h"
+#include "am/pending.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/shared.h"
+
+namespace datahike::am {
+
+namespace {
+
+void truncate(Relation relation) {
+  pg::guard([=] {
+    refuse_serializable();
+    versioning::SessionView session = versioning::session_view();
+    versioning::require_writable(session, "TRUNCATE");
+    pg::call([] { GetCurrentTransactionId(); });
+    const RelationInfo& info = relation_info(relation);
+    clear_table(pending_for(relation, info, session.branch));
+  });
+}
+
+}  // namespace
+
+void relation_set_new_filenode(Relation relation, const RelFileNode* node, char persistence,
+                               TransactionId* freeze_xid, MultiXactId* min_multi) {
+  pg::require_preloaded();
+  if (persistence == RELPERSISTENCE_UNLOGGED)
+    not_supported("UNLOGGED", "Every change of a versioned table is logged; or create the table USING heap.");
+  if (persistence == RELPERSISTENCE_TEMP)
+    not_supported("temporary tables", "Create the table USING heap.");
+  *freeze_xid = RecentXmin;
+  *min_multi = GetOldestMultiXactId();
+  // An empty main fork: PostgreSQL stats, prefetches and copies it without asking the access method.
+  SMgrRelation smgr = RelationCreateStorage(*node, persistence, true);
+  smgrclose(smgr);
+  Oid relid = RelationGetRelid(relation);
+  if (pg::find_table_id(relid) == 0) {
+    pg::make_table_id(relid);
+    return;
+  }
+  truncate(relation);  // TRUNCATE gives an existing relation a new file
+}
+
+void relation_nontransactional_truncate(Relation relation) { truncate(relation); }
+
+void relation_copy_data(Relation relation, const RelFileNode* node) {
+  SMgrRelation smgr = RelationCreateStorage(*node, relation->rd_rel->relpersistence, true);
+  RelationDropStorage(relation);
+  smgrclose(smgr);
+}
+
+// VACUUM FULL and CLUSTER: rows keep their rowids and their place in the store; PostgreSQL swaps the
+// files, which are empty, and rebuilds the indexes.
+void relation_copy_for_cluster(Relation from, Relation, Relation, bool, TransactionId, TransactionId*,
+                               MultiXactId*, double* tuples, double* vacuumed, double* recently_dead) {
+  pg::guard([=] {
+    const RelationInfo& info = relation_info(from);
+    TableView view = latest_table_view(info, versioning::session_view().branch);
+    *tuples = static_cast<double>(view.view.overlay->count_rows(*view.table, view.view.limit));
+  });
+  *vacuumed = 0;
+  *recently_dead = 0;
+}
+
+}  // namespace datahike::am

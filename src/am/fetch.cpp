@@ -1,0 +1,136 @@
+#include "am/fetch.h"
+
+#include "am/row_locks.h"
+#include "am/rowids.h"
+#include "am/slot.h"
+#include "pg/bridge.h"
+#include "pg/store.h"
+
+namespace datahike::am {
+
+namespace {
+
+using versioning::View;
+
+TableView make_view(const View& view, uint64_t table, CommandId command) {
+  return {view, &view.overlay->table(table), table, command};
+}
+
+}  // namespace
+
+void refuse_serializable() {
+  if (!IsolationIsSerializable()) return;
+  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                     "datahike tables do not support SERIALIZABLE transactions in this version",
+                     "Use REPEATABLE READ.");
+}
+
+bool TableView::sees(uint64_t rowid) const {
+  if (TablePending* own = pending()) {
+    if (PendingRow row = find_pending_row(*own, rowid))
+      return own_row_visible(*own, *row.run, rowid, command);
+    if (own->cleared || own_removed(*own, rowid, command)) return false;
+  }
+  return view.overlay->is_live(*table, rowid, view.limit);
+}
+
+TableView latest_table_view(const RelationInfo& info, int32_t branch) {
+  return make_view(versioning::latest_view(branch), info.table, InvalidCommandId);
+}
+
+TableView table_view(const RelationInfo& info, Snapshot snapshot) {
+  refuse_serializable();
+  switch (snapshot->snapshot_type) {
+    case SNAPSHOT_MVCC:
+      return make_view(versioning::view_for(snapshot), info.table, snapshot->curcid);
+    case SNAPSHOT_SELF:
+    case SNAPSHOT_ANY:
+    case SNAPSHOT_DIRTY:
+    case SNAPSHOT_NON_VACUUMABLE: {
+      versioning::SessionView session = versioning::session_view();
+      if (session.pinned && ActiveSnapshotSet())
+        return make_view(versioning::view_for(GetActiveSnapshot()), info.table, InvalidCommandId);
+      return latest_table_view(info, session.branch);
+    }
+    default:
+      throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                         "datahike tables cannot be read with this type of snapshot");
+  }
+}
+
+bool fetch_row(const TableView& view, Relation relation, const RelationInfo& info, uint64_t rowid,
+               TupleTableSlot* slot) {
+  if (TablePending* own = view.pending()) {
+    if (PendingRow row = find_pending_row(*own, rowid)) {
+      const PendingRun& run = *row.run;
+      if (run.places.empty()) {
+        store_pending_row(slot, relation, rowid, run.tuples[row.index], run.xid, run.cid);
+        return true;
+      }
+      uint32_t at;
+      store::SegmentReader segment = read_spilled(*own, run, row.index, &at);
+      store_segment_row(slot, relation, info, rowid, segment, at, false);
+      slot_getallattrs(slot);  // the part may leave its cache
+      reinterpret_cast<Slot*>(slot)->xmin = run.xid;
+      reinterpret_cast<Slot*>(slot)->cmin = run.cid;
+      reinterpret_cast<Slot*>(slot)->table = 0;
+      return true;
+    }
+  }
+  auto found = versioning::find_row(view.view, *view.table, view.table_id, rowid);
+  if (!found) return false;
+  store_segment_row(slot, relation, info, rowid, found->segment, found->row, found->in_store);
+  return true;
+}
+
+bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, TupleTableSlot* slot) {
+  if (ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot())) {
+    TableView view = table_view(info, GetActiveSnapshot());
+    if (fetch_row(view, relation, info, rowid, slot)) return true;
+  }
+  // Committed after the active snapshot was taken, perhaps folded since.
+  if (store::Environment* env = pg::try_store()) env->refresh();
+  TableView latest = latest_table_view(info, versioning::session_view().branch);
+  return fetch_row(latest, relation, info, rowid, slot);
+}
+
+// The order is what makes one pass exact: first the shared tables, then the snapshot, then the view. A
+// transaction found there is still running; one that is not found any more has ended before the
+// snapshot is taken, and the view contains it.
+bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
+  refuse_serializable();
+  snapshot->xmin = snapshot->xmax = InvalidTransactionId;
+  snapshot->speculativeToken = 0;
+  int32_t branch = versioning::session_view().branch;
+  TablePending* own = find_pending(branch, info.table);
+  if (own) {
+    if (PendingRow row = find_pending_row(*own, rowid))
+      return own_row_visible(*own, *row.run, rowid, InvalidCommandId);
+    if (own->cleared || own_removed(*own, rowid, InvalidCommandId)) return false;
+  }
+  RunningInsert insert;
+  if (pg::call([&] { return find_running_insert(rowid, &insert); })) {
+    if (insert.branch != branch) return false;  // of no concern to this branch
+    snapshot->xmin = insert.xid;
+    if (insert.speculative) snapshot->speculativeToken = insert.token;
+    return true;
+  }
+  TransactionId remover = pg::call([=] { return find_running_remover(branch, rowid); });
+  TableView view = latest_table_view(info, branch);
+  if (!view.sees(rowid)) return false;
+  snapshot->xmax = remover;
+  return true;
+}
+
+uint64_t entity_of(const TableView& view, uint64_t rowid) {
+  if (TablePending* own = view.pending())
+    if (PendingRow row = find_pending_row(*own, rowid)) {
+      if (row.run->places.empty()) return row.run->entity(row.index);
+      uint32_t at;
+      return read_spilled(*own, *row.run, row.index, &at).entity(at);
+    }
+  auto found = versioning::find_row(view.view, *view.table, view.table_id, rowid);
+  return found ? found->segment.entity(found->row) : rowid;
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,13 @@
+// A slot's row as one self-contained tuple.
+#pragma once
+
+#include "am/relation.h"
+#include "pg/pg.h"
+
+namespace datahike::am {
+
+// In the pending memory context, with every value detoasted. May raise a PostgreSQL error; owns
+// nothing with a destructor.
+MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info);
+
+}  // namespace datahike::am

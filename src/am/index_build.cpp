@@ -1,0 +1,274 @@
+// Building indexes. One index serves every branch and every commit, so it gets an entry for every row
+// version there is: in the store, in the log, and of this transaction.
+#include "am/callbacks.h"
+
+#include "am/fetch.h"
+#include "am/slot.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/log.h"
+#include "pg/store.h"
+
+namespace datahike::am {
+
+namespace {
+
+// What evaluating an index's columns for a row needs. Plain PostgreSQL objects.
+struct IndexColumns {
+  IndexInfo* info;
+  EState* estate;
+  ExprState* predicate;
+  TupleTableSlot* slot;
+  Datum values[INDEX_MAX_KEYS];
+  bool isnull[INDEX_MAX_KEYS];
+};
+
+IndexColumns begin_columns(Relation table, IndexInfo* info) {
+  IndexColumns c{};
+  c.info = info;
+  c.estate = CreateExecutorState();
+  c.slot = table_slot_create(table, nullptr);
+  GetPerTupleExprContext(c.estate)->ecxt_scantuple = c.slot;
+  c.predicate = ExecPrepareQual(info->ii_Predicate, c.estate);
+  return c;
+}
+
+void end_columns(IndexColumns& c) {
+  ExecDropSingleTupleTableSlot(c.slot);
+  FreeExecutorState(c.estate);
+  c.info->ii_ExpressionsState = NIL;
+  c.info->ii_PredicateState = nullptr;
+}
+
+// False: a partial index leaves the row out. Plain PostgreSQL code.
+bool form(IndexColumns& c) {
+  ExprContext* context = GetPerTupleExprContext(c.estate);
+  MemoryContextReset(context->ecxt_per_tuple_memory);
+  MemoryContext old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
+  bool wanted = !c.predicate || ExecQual(c.predicate, context);
+  if (wanted) FormIndexDatum(c.info, c.slot, c.estate, c.values, c.isnull);
+  MemoryContextSwitchTo(old);
+  return wanted;
+}
+
+std::vector<int32_t> all_branches() {
+  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  return pg::branches_with_heads(s);
+}
+
+// Every row version of a table, each once. A fold may move rows from the log to the store meanwhile:
+// rows of the log that are met in the store are remembered and not visited again.
+class AllVersions {
+ public:
+  AllVersions(Relation table, const RelationInfo& info) : table_(table), info_(info) {
+    for (int32_t branch : all_branches()) views_.push_back(latest_table_view(info, branch));
+  }
+
+  // visit(rowid) finds the row in the slot.
+  template <class Visit>
+  uint64_t run(TupleTableSlot* slot, Visit&& visit) {
+    uint64_t n = visit_store(slot, visit);
+    for (const TableView& view : views_) n += visit_log(view, slot, visit);
+    for (const TableView& view : views_) n += visit_own(view, slot, visit);
+    return n;
+  }
+
+  const std::vector<TableView>& branches() const { return views_; }
+
+ private:
+  bool in_some_log(uint64_t rowid) const {
+    for (const TableView& view : views_)
+      if (versioning::Overlay::find_added(*view.table, rowid) != view.table->added.end()) return true;
+    return false;
+  }
+
+  template <class Visit>
+  uint64_t visit_store(TupleTableSlot* slot, Visit& visit) {
+    store::Environment* env = pg::try_store();
+    if (!env) return 0;
+    env->refresh();
+    uint64_t n = 0, from = 0;
+    for (;;) {
+      std::optional<store::SegmentReader> segment = env->segment_at_or_after(info_.table, from);
+      if (!segment) return n;
+      uint64_t first = segment->first_rowid(), last = segment->last_rowid();
+      for (uint64_t rowid = std::max(first, from); rowid <= last; ++rowid, ++n) {
+        if (in_some_log(rowid)) met_in_store_.insert(rowid);
+        // The visit may run SQL functions, which may renew the map.
+        versioning::FoundRow row = row_in_store(*env, rowid);
+        store_row(slot, rowid, row.segment, row.row, true);
+        visit(rowid);
+      }
+      from = last + 1;
+      pg::call([] { CHECK_FOR_INTERRUPTS(); });
+    }
+  }
+
+  versioning::FoundRow row_in_store(store::Environment& env, uint64_t rowid) {
+    bool stale = generation_ != env.generation() || rowid < segment_.first_rowid() || rowid > segment_.last_rowid();
+    if (stale) {
+      auto segment = env.segment(info_.table, rowid);
+      if (!segment) throw CorruptError("row " + std::to_string(rowid) + " has vanished from the store");
+      segment_ = *segment;
+      generation_ = env.generation();
+    }
+    return {segment_, static_cast<uint32_t>(rowid - segment_.first_rowid()), true};
+  }
+
+  template <class Visit>
+  uint64_t visit_log(const TableView& view, TupleTableSlot* slot, Visit& visit) {
+    uint64_t n = 0;
+    for (const auto& [first, run] : view.table->added) {
+      if (!run.transaction || run.sequence > view.view.limit) continue;
+      for (uint64_t rowid = first; rowid < first + run.rows; ++rowid) {
+        if (met_in_store_.count(rowid)) continue;
+        store::SegmentReader segment = versioning::load_run(view.view, first, run, info_.table);
+        store_row(slot, rowid, segment, static_cast<uint32_t>(rowid - segment.first_rowid()), false);
+        visit(rowid);
+        ++n;
+      }
+    }
+    return n;
+  }
+
+  // Own rows, those removed again too: a rollback to a savepoint may bring them back.
+  template <class Visit>
+  uint64_t visit_own(const TableView& view, TupleTableSlot* slot, Visit& visit) {
+    TablePending* own = view.pending();
+    if (!own) return 0;
+    uint64_t n = 0;
+    for (const auto& [first, run] : own->runs)
+      for (uint64_t i = 0; i < run.count; ++i, ++n) {
+        fetch_row(view, table_, info_, first + i, slot);
+        visit(first + i);
+      }
+    return n;
+  }
+
+  void store_row(TupleTableSlot* slot, uint64_t rowid, const store::SegmentReader& segment, uint32_t row,
+                 bool in_store) {
+    store_segment_row(slot, table_, info_, rowid, segment, row, in_store);
+  }
+
+  Relation table_;
+  const RelationInfo& info_;
+  std::vector<TableView> views_;
+  std::unordered_set<uint64_t> met_in_store_;
+  store::SegmentReader segment_;
+  uint64_t generation_ = UINT64_MAX;
+};
+
+// The session's branch is checked by the index's own build; the others by a sort of their live rows,
+// which raises the same error.
+Tuplesortstate* begin_unique_check(Relation table, Relation index, IndexInfo* info) {
+  return tuplesort_begin_index_btree(table, index, true, info->ii_NullsNotDistinct, maintenance_work_mem,
+                                     nullptr, TUPLESORT_NONE);
+}
+
+struct OtherBranch {
+  const TableView* view;
+  Tuplesortstate* sort;
+};
+
+std::vector<OtherBranch> other_branches(const AllVersions& versions, Relation table, Relation index,
+                                        IndexInfo* info, int32_t session_branch) {
+  std::vector<OtherBranch> others;
+  if (!info->ii_Unique) return others;
+  for (const TableView& view : versions.branches()) {
+    if (view.view.branch == session_branch) continue;
+    others.push_back({&view, pg::call([=] { return begin_unique_check(table, index, info); })});
+  }
+  return others;
+}
+
+void finish_unique_check(const OtherBranch& other) {
+  Tuplesortstate* sort = other.sort;
+  pg::call([=] {
+    tuplesort_performsort(sort);
+    tuplesort_end(sort);
+  });
+}
+
+double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback, void* state) {
+  const RelationInfo& relation = relation_info(table);
+  int32_t session_branch = versioning::session_view().branch;
+  IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
+  IndexColumns* c = &columns;
+  AllVersions versions(table, relation);
+  std::vector<OtherBranch> others = other_branches(versions, table, index, info, session_branch);
+  TableView session = latest_table_view(relation, session_branch);
+  double live = 0;
+  versions.run(columns.slot, [&](uint64_t rowid) {
+    bool alive = session.sees(rowid);
+    live += alive;
+    if (!pg::call([=] { return form(*c); })) return;
+    ItemPointerData tid = to_tid(rowid);
+    pg::call([&] { callback(index, &tid, c->values, c->isnull, alive, state); });
+    for (const OtherBranch& other : others)
+      if (other.view->sees(rowid))
+        pg::call([&] { tuplesort_putindextuplevalues(other.sort, index, &tid, c->values, c->isnull); });
+  });
+  for (const OtherBranch& other : others) finish_unique_check(other);
+  pg::call([=] { end_columns(*c); });
+  return live;
+}
+
+// The rowids that the index has entries for, out of the sort of its TIDs.
+std::vector<uint64_t> indexed_rowids(Tuplesortstate* sort) {
+  std::vector<uint64_t> rowids;
+  for (;;) {
+    Datum value;
+    bool isnull;
+    bool more = pg::call([&] { return tuplesort_getdatum(sort, true, &value, &isnull, nullptr); });
+    if (!more) return rowids;
+    ItemPointerData tid;
+    itemptr_decode(&tid, DatumGetInt64(value));
+    rowids.push_back(to_rowid(tid));
+  }
+}
+
+void validate(Relation table, Relation index, IndexInfo* info, ValidateIndexState* state) {
+  const RelationInfo& relation = relation_info(table);
+  std::vector<uint64_t> present = indexed_rowids(state->tuplesort);
+  std::sort(present.begin(), present.end());
+  IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
+  IndexColumns* c = &columns;
+  AllVersions versions(table, relation);
+  TableView session = latest_table_view(relation, versioning::session_view().branch);
+  state->htups += static_cast<double>(versions.run(columns.slot, [&](uint64_t rowid) {
+    if (std::binary_search(present.begin(), present.end(), rowid)) return;
+    if (!pg::call([=] { return form(*c); })) return;
+    ItemPointerData tid = to_tid(rowid);
+    bool check = info->ii_Unique && session.sees(rowid);
+    pg::call([&] {
+      index_insert(index, c->values, c->isnull, &tid, table, check ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
+                   false, info);
+    });
+    state->tups_inserted += 1;
+  }));
+  pg::call([=] { end_columns(*c); });
+}
+
+}  // namespace
+
+double index_build_range_scan(Relation table, Relation index, IndexInfo* info, bool, bool, bool,
+                              BlockNumber start, BlockNumber blocks, IndexBuildCallback callback,
+                              void* state, TableScanDesc scan) {
+  if (start != 0 || blocks != InvalidBlockNumber)
+    not_supported("BRIN indexes", "Zone maps of the column segments take their place.");
+  if (scan) not_supported("parallel index builds", "SET max_parallel_maintenance_workers = 0.");
+  return pg::guard([=] { return build(table, index, info, callback, state); });
+}
+
+void index_validate_scan(Relation table, Relation index, IndexInfo* info, Snapshot,
+                         ValidateIndexState* state) {
+  pg::guard([=] { validate(table, index, info, state); });
+}
+
+// No entry is ever known to be dead in this version: any commit may still show its row.
+TransactionId index_delete_tuples(Relation, TM_IndexDeleteOp* op) {
+  op->ndeltids = 0;
+  return InvalidTransactionId;
+}
+
+}  // namespace datahike::am

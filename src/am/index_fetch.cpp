@@ -1,0 +1,124 @@
+// Index scans' access to rows: liveness by the scan's snapshot, content by rowid.
+#include "am/callbacks.h"
+
+#include "am/fetch.h"
+#include "am/slot.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+
+namespace datahike::am {
+
+namespace {
+
+// palloc'd; owns nothing. The view of an MVCC snapshot is computed once and kept.
+struct IndexFetch {
+  IndexFetchTableData base;
+  TableView view;
+  Snapshot snapshot;
+  CommandId command;
+  TransactionId xmax;
+  bool has_view;
+};
+
+IndexFetch* as_fetch(IndexFetchTableData* scan) { return reinterpret_cast<IndexFetch*>(scan); }
+
+// Unique checks call with a lock on an index page: nothing is left to lock or open then.
+TableView& view_of(IndexFetch* fetch, const RelationInfo& info, Snapshot snapshot) {
+  bool same = fetch->has_view && snapshot->snapshot_type == SNAPSHOT_MVCC &&
+              fetch->snapshot == snapshot && fetch->command == snapshot->curcid &&
+              fetch->xmax == snapshot->xmax;
+  if (!same) {
+    fetch->view = table_view(info, snapshot);
+    fetch->snapshot = snapshot;
+    fetch->command = snapshot->curcid;
+    fetch->xmax = snapshot->xmax;
+    fetch->has_view = true;
+  }
+  return fetch->view;
+}
+
+bool fetch_for_dirty(const RelationInfo& info, Relation relation, uint64_t rowid, Snapshot snapshot,
+                     TupleTableSlot* slot) {
+  if (!sees_dirty(info, rowid, snapshot)) return false;
+  TableView view = latest_table_view(info, versioning::session_view().branch);
+  if (fetch_row(view, relation, info, rowid, slot)) return true;
+  // Being inserted elsewhere: its content is not known here, and a unique btree does not need it.
+  ExecStoreAllNullTuple(slot);
+  slot->tts_tid = to_tid(rowid);
+  slot->tts_tableOid = RelationGetRelid(relation);
+  return true;
+}
+
+}  // namespace
+
+IndexFetchTableData* index_fetch_begin(Relation relation) {
+  auto* fetch = static_cast<IndexFetch*>(palloc0(sizeof(IndexFetch)));
+  fetch->base.rel = relation;
+  pg::guard([] { versioning::begin_using_views(); });
+  return &fetch->base;
+}
+
+void index_fetch_reset(IndexFetchTableData*) {}
+
+void index_fetch_end(IndexFetchTableData* scan) {
+  versioning::end_using_views();
+  pfree(scan);
+}
+
+bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snapshot,
+                       TupleTableSlot* slot, bool* call_again, bool* all_dead) {
+  *call_again = false;
+  if (all_dead) *all_dead = false;
+  return pg::guard([=] {
+    IndexFetch* fetch = as_fetch(scan);
+    const RelationInfo& info = relation_info(scan->rel);
+    uint64_t rowid = to_rowid(*tid);
+    if (snapshot->snapshot_type == SNAPSHOT_DIRTY)
+      return fetch_for_dirty(info, scan->rel, rowid, snapshot, slot);
+    if (snapshot->snapshot_type == SNAPSHOT_ANY) return fetch_any(scan->rel, info, rowid, slot);
+    TableView& view = view_of(fetch, info, snapshot);
+    return view.sees(rowid) && fetch_row(view, scan->rel, info, rowid, slot);
+  });
+}
+
+bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot, TupleTableSlot* slot) {
+  return pg::guard([=] {
+    if (!is_rowid(*tid)) return false;
+    const RelationInfo& info = relation_info(relation);
+    uint64_t rowid = to_rowid(*tid);
+    if (snapshot->snapshot_type == SNAPSHOT_ANY) return fetch_any(relation, info, rowid, slot);
+    if (snapshot->snapshot_type == SNAPSHOT_DIRTY)
+      return fetch_for_dirty(info, relation, rowid, snapshot, slot);
+    TableView view = table_view(info, snapshot);
+    return view.sees(rowid) && fetch_row(view, relation, info, rowid, slot);
+  });
+}
+
+bool tuple_satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot snapshot) {
+  return pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    uint64_t rowid = to_rowid(slot->tts_tid);
+    if (snapshot->snapshot_type == SNAPSHOT_DIRTY) return sees_dirty(info, rowid, snapshot);
+    if (snapshot->snapshot_type == SNAPSHOT_ANY) return true;
+    return table_view(info, snapshot).sees(rowid);
+  });
+}
+
+bool tuple_tid_valid(TableScanDesc, ItemPointer tid) { return ItemPointerIsValid(tid) && is_rowid(*tid); }
+
+// Follows a row to its newest version that the scan's snapshot sees.
+void get_latest_tid(TableScanDesc scan, ItemPointer tid) {
+  pg::guard([=] {
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    TableView view = table_view(info, scan->rs_snapshot);
+    uint64_t rowid = to_rowid(*tid);
+    while (!view.sees(rowid)) {
+      auto next = versioning::find_lineage(view.view, info.table, rowid);
+      if (!next || next->successor <= store::kMovedPartition) return;
+      rowid = next->successor;
+    }
+    *tid = to_tid(rowid);
+  });
+}
+
+}  // namespace datahike::am

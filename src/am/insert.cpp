@@ -1,0 +1,103 @@
+// Inserting rows: a rowid, a flattened tuple, a place among this transaction's pending rows.
+#include "am/callbacks.h"
+
+#include "am/fetch.h"
+#include "am/flatten.h"
+#include "am/pending.h"
+#include "am/rowids.h"
+#include "pg/bridge.h"
+
+namespace datahike::am {
+
+MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
+  slot_getallattrs(slot);
+  TupleDesc desc = slot->tts_tupleDescriptor;
+  Datum* values = slot->tts_values;
+  Datum* copies = nullptr;
+  for (int i = 0; i < info.attributes; ++i) {
+    if (info.attribute[i].length != -1 || slot->tts_isnull[i] || info.attribute[i].dropped) continue;
+    auto* value = reinterpret_cast<varlena*>(DatumGetPointer(slot->tts_values[i]));
+    // Values from heap may be TOAST pointers, compressed, or expanded objects in memory.
+    if (!VARATT_IS_EXTENDED(value) || VARATT_IS_SHORT(value)) continue;
+    if (!copies) {
+      copies = static_cast<Datum*>(palloc(sizeof(Datum) * desc->natts));
+      std::memcpy(copies, values, sizeof(Datum) * desc->natts);
+    }
+    copies[i] = PointerGetDatum(detoast_attr(value));
+  }
+  MemoryContext old = MemoryContextSwitchTo(pending_memory());
+  MinimalTuple tuple = heap_form_minimal_tuple(desc, copies ? copies : values, slot->tts_isnull);
+  MemoryContextSwitchTo(old);
+  if (!copies) return tuple;
+  for (int i = 0; i < info.attributes; ++i)
+    if (copies[i] != values[i] && !slot->tts_isnull[i]) pfree(DatumGetPointer(copies[i]));
+  pfree(copies);
+  return tuple;
+}
+
+namespace {
+
+TablePending& writable(Relation relation, const RelationInfo& info, const char* what) {
+  refuse_serializable();
+  versioning::SessionView session = versioning::session_view();
+  versioning::require_writable(session, what);
+  return pending_for(relation, info, session.branch);
+}
+
+uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo& info,
+                    TupleTableSlot* slot, CommandId cid) {
+  uint64_t rowid = next_rowid(info.table, pending.branch);
+  const RelationInfo* i = &info;
+  MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
+  add_pending_row(pending, rowid, tuple, 0, cid, info, RelationGetDescr(relation));
+  slot->tts_tableOid = RelationGetRelid(relation);
+  slot->tts_tid = to_tid(rowid);
+  return rowid;
+}
+
+}  // namespace
+
+void tuple_insert(Relation relation, TupleTableSlot* slot, CommandId cid, int,
+                  BulkInsertStateData*) {
+  pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    TablePending& pending = writable(relation, info, "INSERT");
+    insert_row(pending, relation, info, slot, cid);
+  });
+  pgstat_count_heap_insert(relation, 1);
+}
+
+void multi_insert(Relation relation, TupleTableSlot** slots, int count, CommandId cid, int,
+                  BulkInsertStateData*) {
+  pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    TablePending& pending = writable(relation, info, "INSERT");
+    for (int i = 0; i < count; ++i) insert_row(pending, relation, info, slots[i], cid);
+  });
+  pgstat_count_heap_insert(relation, count);
+}
+
+void tuple_insert_speculative(Relation relation, TupleTableSlot* slot, CommandId cid, int,
+                              BulkInsertStateData*, uint32 token) {
+  pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    TablePending& pending = writable(relation, info, "INSERT");
+    uint64_t rowid = insert_row(pending, relation, info, slot, cid);
+    pg::call([=] { set_speculative(rowid, token); });
+  });
+  pgstat_count_heap_insert(relation, 1);
+}
+
+void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32, bool succeeded) {
+  pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    uint64_t rowid = to_rowid(slot->tts_tid);
+    if (!succeeded) {
+      mark_hole(rowid, 1);
+      drop_pending_row(pending_for(relation, info, versioning::session_view().branch), rowid);
+    }
+    pg::call([=] { clear_speculative(rowid); });
+  });
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,256 @@
+// UPDATE, DELETE and row locks. A removed row keeps its content; who waited for the remover follows
+// its lineage to the newest version.
+#include "am/callbacks.h"
+
+#include "am/fetch.h"
+#include "am/flatten.h"
+#include "am/pending.h"
+#include "am/row_locks.h"
+#include "am/rowids.h"
+#include "pg/bridge.h"
+
+namespace datahike::am {
+
+namespace {
+
+// The heavyweight lock that queues waiters fairly for each row lock mode, as in heapam.
+LOCKMODE queue_mode(LockTupleMode mode) {
+  switch (mode) {
+    case LockTupleKeyShare: return AccessShareLock;
+    case LockTupleShare: return RowShareLock;
+    case LockTupleNoKeyExclusive: return ExclusiveLock;
+    default: return AccessExclusiveLock;
+  }
+}
+
+struct Target {
+  Relation relation;
+  const RelationInfo* info;
+  int32_t branch;
+  uint64_t rowid;
+  ItemPointerData tid;
+  CommandId cid;
+};
+
+// Waits for a conflicting holder, or says that it would have to. True: try again.
+bool wait_for(const Target& t, TransactionId xid, LockTupleMode mode, LockWaitPolicy policy,
+              XLTW_Oper why, bool* queued) {
+  const Target* target = &t;
+  return pg::call([=] {
+    ItemPointerData tid = target->tid;
+    switch (policy) {
+      case LockWaitBlock:
+        if (!*queued) LockTuple(target->relation, &tid, queue_mode(mode));
+        *queued = true;
+        XactLockTableWait(xid, target->relation, &tid, why);
+        return true;
+      case LockWaitSkip: return ConditionalXactLockTableWait(xid);
+      case LockWaitError:
+        if (!ConditionalXactLockTableWait(xid))
+          ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
+                          errmsg("could not obtain lock on row in relation \"%s\"",
+                                 RelationGetRelationName(target->relation))));
+        return true;
+    }
+    return true;
+  });
+}
+
+// Takes the row lock. False: LockWaitSkip, and it is taken.
+bool acquire(const Target& t, LockTupleMode mode, Change change, LockWaitPolicy policy, XLTW_Oper why,
+             bool* is_new) {
+  bool queued = false;
+  *is_new = false;
+  for (;;) {
+    RowLockConflict conflict{};
+    const Target* target = &t;
+    RowLockResult result = pg::call(
+        [&] { return try_lock_row(target->branch, target->rowid, mode, change, &conflict); });
+    if (result != RowLockResult::Conflict) {
+      *is_new = result == RowLockResult::Acquired;
+      if (*is_new) remember_row_lock(t.branch, t.rowid, GetCurrentTransactionId());
+      break;
+    }
+    if (!wait_for(t, conflict.xid, mode, policy, why, &queued)) return false;
+  }
+  if (queued) {
+    const Target* target = &t;
+    pg::call([=] {
+      ItemPointerData tid = target->tid;
+      UnlockTuple(target->relation, &tid, queue_mode(mode));
+    });
+  }
+  return true;
+}
+
+// What became of a committed row that is no longer live.
+TM_Result superseded(const Target& t, const TableView& latest, TM_FailureData* failure) {
+  auto lineage = versioning::find_lineage(latest.view, t.info->table, t.rowid);
+  failure->ctid = t.tid;
+  failure->xmax = lineage ? static_cast<TransactionId>(lineage->xid) : InvalidTransactionId;
+  failure->cmax = InvalidCommandId;
+  if (!lineage || lineage->successor == 0) return TM_Deleted;
+  if (lineage->successor == store::kMovedPartition) {
+    ItemPointerSetMovedPartitions(&failure->ctid);
+    return TM_Updated;
+  }
+  failure->ctid = to_tid(lineage->successor);
+  return TM_Updated;
+}
+
+// How this transaction's own doings bear on the row. TM_Ok: they do not, `*own_row` says whether the
+// row is its own.
+TM_Result check_own(const Target& t, TM_FailureData* failure, bool* own_row) {
+  *own_row = false;
+  TablePending* own = find_pending(t.branch, t.info->table);
+  if (!own) return TM_Ok;
+  PendingRow row = find_pending_row(*own, t.rowid);
+  *own_row = static_cast<bool>(row);
+  if (row && row.run->cid >= t.cid) return TM_Invisible;
+  auto removal = own->removed.find(t.rowid);
+  if (removal == own->removed.end()) return row || !own->cleared ? TM_Ok : TM_Deleted;
+  failure->ctid = t.tid;
+  failure->xmax = GetTopTransactionId();
+  failure->cmax = removal->second.cid;
+  return removal->second.cid >= t.cid ? TM_SelfModified : TM_Invisible;
+}
+
+// Locks the row and decides whether it may be changed. On anything but TM_Ok nothing is held that was
+// not held before.
+TM_Result lock_live_row(const Target& t, LockTupleMode mode, Change change, LockWaitPolicy policy,
+                        XLTW_Oper why, TM_FailureData* failure) {
+  bool own_row;
+  TM_Result own = check_own(t, failure, &own_row);
+  if (own != TM_Ok || own_row) return own;
+  bool is_new;
+  if (!acquire(t, mode, change, policy, why, &is_new)) return TM_WouldBlock;
+  // Liveness comes from a snapshot taken after the lock, also after one got at once: the statement's
+  // own may be older than the last holder's commit.
+  TableView latest = latest_table_view(*t.info, t.branch);
+  if (latest.view.overlay->is_live(*latest.table, t.rowid, latest.view.limit)) return TM_Ok;
+  TM_Result result = superseded(t, latest, failure);
+  if (is_new) unlock_row(t.branch, t.rowid, GetCurrentTransactionId());
+  return result;
+}
+
+Target target_of(Relation relation, ItemPointer tid, CommandId cid, const char* what,
+                 Purpose purpose = Purpose::Change) {
+  refuse_serializable();
+  versioning::SessionView session = versioning::session_view();
+  versioning::require_writable(session, what);
+  const RelationInfo& info = relation_info(relation);
+  pending_for(relation, info, session.branch, purpose);  // takes the branch's and the log's locks
+  return {relation, &info, session.branch, to_rowid(*tid), *tid, cid};
+}
+
+bool hidden_from(const Target& t, Snapshot crosscheck, TM_FailureData* failure) {
+  if (crosscheck == InvalidSnapshot) return false;
+  if (table_view(*t.info, crosscheck).sees(t.rowid)) return false;
+  failure->ctid = t.tid;
+  failure->xmax = InvalidTransactionId;
+  failure->cmax = InvalidCommandId;
+  return true;
+}
+
+// Whether the new row differs in a column that a foreign key could refer to. Plain PostgreSQL code.
+bool key_changes(Relation relation, TupleTableSlot* before, TupleTableSlot* after) {
+  Bitmapset* key = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_KEY);
+  bool changed = false;
+  int i = -1;
+  while (!changed && (i = bms_next_member(key, i)) >= 0) {
+    auto attnum = static_cast<AttrNumber>(i + FirstLowInvalidHeapAttributeNumber);
+    if (attnum <= 0) continue;
+    bool null_before, null_after;
+    Datum a = slot_getattr(before, attnum, &null_before);
+    Datum b = slot_getattr(after, attnum, &null_after);
+    FormData_pg_attribute* att = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+    changed = null_before != null_after ||
+              (!null_before && !datum_image_eq(a, b, att->attbyval, att->attlen));
+  }
+  bms_free(key);
+  return changed;
+}
+
+LockTupleMode mode_for_update(const Target& t, TupleTableSlot* after) {
+  Relation relation = t.relation;
+  TupleTableSlot* before = pg::call([=] { return table_slot_create(relation, nullptr); });
+  TableView view = latest_table_view(*t.info, t.branch);
+  bool found = fetch_row(view, relation, *t.info, t.rowid, before);
+  bool changed = pg::call([=] {
+    bool result = !found || key_changes(relation, before, after);
+    ExecDropSingleTupleTableSlot(before);
+    return result;
+  });
+  return changed ? LockTupleExclusive : LockTupleNoKeyExclusive;
+}
+
+}  // namespace
+
+TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapshot, Snapshot crosscheck,
+                       bool wait, TM_FailureData* failure, bool changing_part) {
+  TM_Result result = pg::guard([=] {
+    Target t = target_of(relation, tid, cid, "DELETE");
+    LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
+    TM_Result locked = lock_live_row(t, LockTupleExclusive, Change::Delete, policy, XLTW_Delete, failure);
+    if (locked == TM_WouldBlock) return TM_BeingModified;
+    if (locked != TM_Ok) return locked;
+    if (hidden_from(t, crosscheck, failure)) return TM_Updated;
+    remove_row(pending_for(relation, *t.info, t.branch), t.rowid,
+               {cid, changing_part ? store::kMovedPartition : 0, changing_part});
+    return TM_Ok;
+  });
+  if (result == TM_Ok) pgstat_count_heap_delete(relation);
+  return result;
+}
+
+TM_Result tuple_update(Relation relation, ItemPointer tid, TupleTableSlot* slot, CommandId cid,
+                       Snapshot, Snapshot crosscheck, bool wait, TM_FailureData* failure,
+                       LockTupleMode* lockmode, bool* update_indexes) {
+  TM_Result result = pg::guard([=] {
+    Target t = target_of(relation, tid, cid, "UPDATE");
+    *lockmode = mode_for_update(t, slot);
+    LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
+    TM_Result locked = lock_live_row(t, *lockmode, Change::Update, policy, XLTW_Update, failure);
+    if (locked == TM_WouldBlock) return TM_BeingModified;
+    if (locked != TM_Ok) return locked;
+    if (hidden_from(t, crosscheck, failure)) return TM_Updated;
+    TablePending& pending = pending_for(relation, *t.info, t.branch);
+    uint64_t entity = entity_of(latest_table_view(*t.info, t.branch), t.rowid);
+    uint64_t rowid = next_rowid(t.info->table, t.branch);
+    const RelationInfo* info = t.info;
+    MinimalTuple tuple = pg::call([=] { return flatten(slot, *info); });
+    add_pending_row(pending, rowid, tuple, entity, cid, *t.info, RelationGetDescr(relation));
+    remove_row(pending, t.rowid, {cid, rowid, false});
+    slot->tts_tableOid = RelationGetRelid(relation);
+    slot->tts_tid = to_tid(rowid);
+    return TM_Ok;
+  });
+  *update_indexes = result == TM_Ok;  // a new rowid needs an entry in every index
+  if (result == TM_Ok) pgstat_count_heap_update(relation, false);
+  return result;
+}
+
+TM_Result tuple_lock(Relation relation, ItemPointer tid, Snapshot, TupleTableSlot* slot, CommandId cid,
+                     LockTupleMode mode, LockWaitPolicy policy, uint8 flags, TM_FailureData* failure) {
+  failure->traversed = false;
+  return pg::guard([=] {
+    for (;;) {
+      Target t = target_of(relation, tid, cid, "lock rows", Purpose::Lock);
+      TM_Result result = lock_live_row(t, mode, Change::None, policy, XLTW_Lock, failure);
+      if (result == TM_Updated && (flags & TUPLE_LOCK_FLAG_FIND_LAST_VERSION)) {
+        if (ItemPointerIndicatesMovedPartitions(&failure->ctid))
+          throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
+                             "tuple to be locked was already moved to another partition due to "
+                             "concurrent update");
+        *tid = failure->ctid;
+        failure->traversed = true;
+        continue;
+      }
+      if (result == TM_Ok || result == TM_Invisible || result == TM_SelfModified)
+        fetch_any(relation, *t.info, t.rowid, slot);
+      return result;
+    }
+  });
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,278 @@
+#include "am/pending.h"
+
+#include "am/row_locks.h"
+#include "am/rowids.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+
+namespace datahike::am {
+
+namespace {
+
+// What ROLLBACK TO takes back, newest first.
+struct Operation {
+  enum Kind { AddRun, RemoveRow, LockRow, Clear } kind;
+  TablePending* table;
+  uint64_t rowid;          // first of the run, or the row
+  int32_t branch;
+  TransactionId xid;
+  std::unique_ptr<TablePending> before;  // Clear: what there was
+};
+
+struct Transaction {
+  std::map<std::pair<int32_t, uint64_t>, std::unique_ptr<TablePending>> tables;
+  std::vector<Operation> operations;
+  std::vector<size_t> marks;             // operations.size() when each open subtransaction began
+  std::vector<int32_t> locked_branches;
+  std::map<int32_t, uint32_t> next_part;
+  bool written = false;                  // PRE_COMMIT has run
+};
+Transaction transaction;
+MemoryContext memory = nullptr;
+// The table looked at last: most statements use one.
+TablePending* last_table = nullptr;
+
+void lock_branch(int32_t branch) {
+  auto& locked = transaction.locked_branches;
+  if (std::find(locked.begin(), locked.end(), branch) != locked.end()) return;
+  pg::call([=] {
+    pg::lock_log_relations();
+    pg::lock_branch_for_write(branch);
+  });
+  locked.push_back(branch);
+}
+
+// Definitions that the branches are known to have recorded, by (branch, table).
+std::map<std::pair<int32_t, uint64_t>, uint64_t> recorded;
+
+void describe(TablePending& table, Relation relation, const RelationInfo& info) {
+  table.relation = RelationGetRelid(relation);
+  table.stamp = info.stamp;
+  auto at = recorded.find({table.branch, table.table});
+  bool known = at != recorded.end() && at->second == info.stamp;
+  table.schema = known ? Bytes() : describe_schema(relation);
+}
+
+bool same_shape(const Shape& shape, const RelationInfo& info) {
+  return static_cast<int>(shape.attributes.size()) == info.attributes &&
+         std::memcmp(shape.attributes.data(), info.attribute,
+                     sizeof(Attribute) * shape.attributes.size()) == 0;
+}
+
+const Shape* shape_for(TablePending& table, const RelationInfo& info, TupleDesc desc) {
+  if (!table.shapes.empty() && same_shape(*table.shapes.back(), info)) return table.shapes.back().get();
+  auto shape = std::make_unique<Shape>();
+  shape->desc = pg::call([=] {
+    MemoryContext old = MemoryContextSwitchTo(pending_memory());
+    TupleDesc copy = CreateTupleDescCopy(desc);
+    MemoryContextSwitchTo(old);
+    return copy;
+  });
+  shape->attributes.assign(info.attribute, info.attribute + info.attributes);
+  shape->specs = column_specs(info);
+  table.shapes.push_back(std::move(shape));
+  return table.shapes.back().get();
+}
+
+bool continues(const PendingRun& run, uint64_t rowid, CommandId cid, const Shape* shape) {
+  return run.first + run.count == rowid && run.cid == cid && run.shape == shape &&
+         run.sub == GetCurrentSubTransactionId() && run.places.empty() &&
+         run.bytes < kSpillBytes && run.count < store::kMaxSegmentRows;
+}
+
+void undo(Operation& op) {
+  switch (op.kind) {
+    case Operation::AddRun: {
+      auto run = op.table->runs.find(op.rowid);
+      if (run == op.table->runs.end()) break;
+      mark_hole(run->second.first, run->second.count);
+      if (op.table->last_run == &run->second) op.table->last_run = nullptr;
+      op.table->runs.erase(run);
+      break;
+    }
+    case Operation::RemoveRow: op.table->removed.erase(op.rowid); break;
+    case Operation::LockRow: unlock_row(op.branch, op.rowid, op.xid); break;
+    case Operation::Clear: {
+      // The map's nodes move with it, so pointers into `before`'s runs stay good.
+      *op.table = std::move(*op.before);
+      break;
+    }
+  }
+}
+
+}  // namespace
+
+MemoryContext pending_memory() {
+  if (!memory)
+    memory = AllocSetContextCreate(TopMemoryContext, "datahike pending rows", ALLOCSET_DEFAULT_SIZES);
+  return memory;
+}
+
+TablePending* find_pending(int32_t branch, uint64_t table) {
+  if (last_table && last_table->table == table && last_table->branch == branch) return last_table;
+  if (transaction.tables.empty()) return nullptr;
+  auto at = transaction.tables.find({branch, table});
+  return at == transaction.tables.end() ? nullptr : last_table = at->second.get();
+}
+
+bool has_pending() {
+  for (const auto& [key, table] : transaction.tables)
+    if (!table->empty()) return true;
+  return false;
+}
+
+bool has_pending_on(int32_t branch) {
+  for (const auto& [key, table] : transaction.tables)
+    if (key.first == branch && !table->empty()) return true;
+  return false;
+}
+
+TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
+                          Purpose purpose) {
+  if (transaction.written)
+    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                       "datahike tables cannot be written after the transaction's commit has begun");
+  if (TablePending* found = find_pending(branch, info.table)) {
+    if (purpose == Purpose::Change && found->stamp != info.stamp) describe(*found, relation, info);
+    return *found;
+  }
+  lock_branch(branch);
+  auto table = std::make_unique<TablePending>();
+  table->table = info.table;
+  table->branch = branch;
+  if (purpose == Purpose::Change) describe(*table, relation, info);
+  TablePending& result = *table;
+  transaction.tables[{branch, info.table}] = std::move(table);
+  return result;
+}
+
+PendingRow find_pending_row(TablePending& table, uint64_t rowid) {
+  PendingRun* run = table.last_run;
+  if (!run || rowid - run->first >= run->count) {
+    auto at = table.runs.upper_bound(rowid);
+    if (at == table.runs.begin()) return {};
+    run = &(--at)->second;
+    if (rowid - run->first >= run->count) return {};
+  }
+  return {run, rowid - run->first};
+}
+
+void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, uint64_t entity,
+                     CommandId cid, const RelationInfo& info, TupleDesc desc) {
+  const Shape* shape = shape_for(table, info, desc);
+  PendingRun* run = table.last_run;
+  if (!run || !continues(*run, rowid, cid, shape)) {
+    if (run && run->bytes >= kSpillBytes && run->places.empty() && !run->tuples.empty() &&
+        run->sub == GetCurrentSubTransactionId())
+      spill(table, *run);
+    TransactionId xid = pg::call([] { return GetCurrentTransactionId(); });
+    transaction.operations.push_back({Operation::AddRun, &table, rowid, table.branch, xid, nullptr});
+    run = &table.runs[rowid];
+    run->first = rowid;
+    run->cid = cid;
+    run->xid = xid;
+    run->sub = GetCurrentSubTransactionId();
+    run->shape = shape;
+    table.last_run = run;
+  }
+  if (entity != 0 && run->entities.empty())
+    for (uint64_t i = 0; i < run->count; ++i) run->entities.push_back(run->first + i);
+  if (entity != 0 || !run->entities.empty()) run->entities.push_back(entity ? entity : rowid);
+  run->tuples.push_back(tuple);
+  ++run->count;
+  run->bytes += tuple->t_len + 16;
+}
+
+void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal) {
+  transaction.operations.push_back(
+      {Operation::RemoveRow, &table, rowid, table.branch, InvalidTransactionId, nullptr});
+  table.removed[rowid] = removal;
+}
+
+void drop_pending_row(TablePending& table, uint64_t rowid) {
+  PendingRow row = find_pending_row(table, rowid);
+  if (row) remove_row(table, rowid, {FirstCommandId, 0, false});
+}
+
+void clear_table(TablePending& table) {
+  auto before = std::make_unique<TablePending>();
+  uint64_t id = table.table;
+  int32_t branch = table.branch;
+  Oid relation = table.relation;
+  *before = std::move(table);
+  table = TablePending();
+  table.table = id;
+  table.branch = branch;
+  table.relation = relation;
+  table.cleared = true;
+  table.stamp = before->stamp;
+  table.schema = before->schema;
+  transaction.operations.push_back(
+      {Operation::Clear, &table, 0, branch, InvalidTransactionId, std::move(before)});
+}
+
+void remember_row_lock(int32_t branch, uint64_t rowid, TransactionId xid) {
+  transaction.operations.push_back({Operation::LockRow, nullptr, rowid, branch, xid, nullptr});
+}
+
+bool own_removed(const TablePending& table, uint64_t rowid, CommandId command) {
+  if (table.removed.empty()) return false;
+  auto at = table.removed.find(rowid);
+  return at != table.removed.end() && (command == InvalidCommandId || at->second.cid < command);
+}
+
+bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t rowid,
+                     CommandId command) {
+  if (command != InvalidCommandId && run.cid >= command) return false;
+  return !own_removed(table, rowid, command);
+}
+
+uint32_t take_part_number(int32_t branch) { return transaction.next_part[branch]++; }
+
+void begin_subtransaction() { transaction.marks.push_back(transaction.operations.size()); }
+
+void commit_subtransaction() {
+  if (!transaction.marks.empty()) transaction.marks.pop_back();
+}
+
+void abort_subtransaction() {
+  if (transaction.marks.empty()) return;
+  size_t mark = transaction.marks.back();
+  transaction.marks.pop_back();
+  while (transaction.operations.size() > mark) {
+    undo(transaction.operations.back());
+    transaction.operations.pop_back();
+  }
+  // A branch lock taken inside is gone with the subtransaction: take it again when it is needed.
+  transaction.locked_branches.clear();
+  for (auto at = transaction.tables.begin(); at != transaction.tables.end();) {
+    bool drop = at->second->empty();
+    if (drop && last_table == at->second.get()) last_table = nullptr;
+    at = drop ? transaction.tables.erase(at) : std::next(at);
+  }
+}
+
+void end_pending() {
+  for (const Operation& op : transaction.operations)
+    if (op.kind == Operation::LockRow) unlock_row(op.branch, op.rowid, op.xid);
+  transaction = Transaction();
+  last_table = nullptr;
+  end_inserts();
+  if (memory) MemoryContextReset(memory);
+}
+
+std::vector<TablePending*> pending_tables() {
+  std::vector<TablePending*> tables;
+  for (auto& [key, table] : transaction.tables)
+    if (!table->empty()) tables.push_back(table.get());
+  return tables;
+}
+
+void schema_is_recorded(const TablePending& table) {
+  if (recorded.size() > 10000) recorded.clear();
+  recorded[{table.branch, table.table}] = table.stamp;
+}
+
+void mark_written() { transaction.written = true; }
+
+}  // namespace datahike::am

@@ -1,0 +1,109 @@
+// What this transaction has written and not committed: new row versions, removed rowids, locks; with
+// command and subtransaction so that visibility inside the transaction and ROLLBACK TO work.
+#pragma once
+
+#include "am/relation.h"
+#include "pg/pg.h"
+#include "store/delta.h"
+#include "store/segment.h"
+
+namespace datahike::am {
+
+// How rows were formed: survives changes of the table's definition within the transaction.
+struct Shape {
+  TupleDesc desc;                    // in the pending memory context
+  std::vector<Attribute> attributes;
+  std::vector<store::ColumnSpec> specs;
+};
+
+// Rows with consecutive rowids that one command of one subtransaction wrote.
+struct PendingRun {
+  uint64_t first = 0;
+  uint64_t count = 0;
+  CommandId cid = 0;
+  TransactionId xid = InvalidTransactionId;   // of the subtransaction
+  SubTransactionId sub = InvalidSubTransactionId;
+  const Shape* shape = nullptr;
+  std::vector<MinimalTuple> tuples;           // empty once spilled
+  std::vector<uint64_t> entities;             // empty: every row is its own entity
+  size_t bytes = 0;
+  std::vector<store::SegmentPlace> places;    // spilled: where in the log
+  uint64_t entity(uint64_t i) const { return entities.empty() ? first + i : entities[i]; }
+};
+
+// A row version that this transaction removed; its own or a committed one.
+struct PendingRemoval {
+  CommandId cid = 0;
+  uint64_t successor = 0;             // 0 = deleted
+  bool moved_partition = false;
+};
+
+struct TablePending {
+  uint64_t table = 0;
+  int32_t branch = 0;
+  Oid relation = InvalidOid;
+  bool cleared = false;
+  uint64_t stamp = 0;                 // of the definition that `schema` describes
+  Bytes schema;                       // to be recorded; empty = recorded already
+  std::vector<std::unique_ptr<Shape>> shapes;
+  std::map<uint64_t, PendingRun> runs;
+  std::unordered_map<uint64_t, PendingRemoval> removed;
+  PendingRun* last_run = nullptr;     // where the last row went
+  bool empty() const { return runs.empty() && removed.empty() && !cleared; }
+};
+
+// Pending changes of a table on a branch; nullptr if there are none.
+TablePending* find_pending(int32_t branch, uint64_t table);
+bool has_pending();
+bool has_pending_on(int32_t branch);
+// Makes the entry, and with the first of the transaction takes the branch's lock. Who is going to
+// change rows has the table's schema described, who only locks them has not.
+enum class Purpose { Lock, Change };
+TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
+                          Purpose purpose = Purpose::Change);
+
+// The branch's recorded schema of this table is that of definition `stamp`.
+void schema_is_recorded(const TablePending& table);
+
+struct PendingRow {
+  PendingRun* run = nullptr;
+  uint64_t index = 0;
+  explicit operator bool() const { return run != nullptr; }
+};
+PendingRow find_pending_row(TablePending& table, uint64_t rowid);
+
+// The tuple (already flattened, in the pending memory context) becomes row `rowid`.
+// entity 0 = its own.
+void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, uint64_t entity,
+                     CommandId cid, const RelationInfo& info, TupleDesc desc);
+void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal);
+void drop_pending_row(TablePending& table, uint64_t rowid);  // a failed speculative insertion
+void clear_table(TablePending& table);                       // TRUNCATE
+void remember_row_lock(int32_t branch, uint64_t rowid, TransactionId xid);
+MemoryContext pending_memory();
+
+// Visibility of own rows: `command` = InvalidCommandId sees everything done so far.
+bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t rowid, CommandId command);
+// Whether this transaction removed the row before `command`.
+bool own_removed(const TablePending& table, uint64_t rowid, CommandId command);
+
+// A row of a run that has been written to the log already.
+store::SegmentReader read_spilled(const TablePending& table, const PendingRun& run, uint64_t index,
+                                  uint32_t* row);
+
+// Transaction callbacks.
+void begin_subtransaction();
+void commit_subtransaction();
+void abort_subtransaction();
+void write_pending_to_log();   // PRE_COMMIT
+void end_pending();            // after commit or abort: forgets everything, releases locks
+
+std::vector<TablePending*> pending_tables();  // those with changes, by branch and table
+void mark_written();
+
+// Encoding of runs, shared by spilling and committing (pending_encode.cpp).
+void spill(TablePending& table, PendingRun& run);
+uint32_t take_part_number(int32_t branch);
+inline constexpr size_t kSpillBytes = 4 << 20;  // of tuples in memory: about a segment when encoded
+
+}  // namespace datahike::am

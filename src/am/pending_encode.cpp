@@ -1,0 +1,313 @@
+// Pending rows as segments, and the transaction's rows of the log.
+#include "am/pending.h"
+
+#include "pg/bridge.h"
+#include "pg/log.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "versioning/overlay.h"
+#include "versioning/view.h"
+
+namespace datahike::am {
+
+namespace {
+
+constexpr size_t kPartBytes = 1 << 20;
+
+// Encodes rows with ascending rowids; a gap, another shape, a large value or a full segment begins a
+// new segment. `places` receive offsets into `out`.
+class SegmentWriter {
+ public:
+  SegmentWriter(Bytes& out, std::vector<store::SegmentPlace>& places) : out_(out), places_(places) {}
+
+  void add(const Shape& shape, uint64_t rowid, uint64_t entity, uint64_t xid, MinimalTuple tuple) {
+    prepare(shape, rowid);
+    HeapTupleData heap{};
+    heap.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET;
+    heap.t_data = reinterpret_cast<HeapTupleHeader>(reinterpret_cast<char*>(tuple) - MINIMAL_TUPLE_OFFSET);
+    heap_deform_tuple(&heap, shape.desc, values_.data(), nulls_.get());
+    builder_->begin_row(entity == rowid ? 0 : entity, xid);
+    bool large = false;
+    for (size_t i = 0; i < shape.attributes.size(); ++i) large |= add_value(shape.attributes[i], i);
+    if (large || builder_->raw_bytes() >= store::kSegmentTargetBytes) finish();
+  }
+  void add(const store::SegmentReader& segment, uint32_t row) {
+    uint64_t rowid = segment.first_rowid() + row;
+    if (builder_ && (rowid != next_ || !builder_->same_columns(segment) || is_full())) finish();
+    if (!builder_) {
+      std::vector<store::ColumnSpec> specs;
+      for (int i = 0; i < segment.columns(); ++i) specs.push_back(segment.spec(i));
+      builder_ = std::make_unique<store::SegmentBuilder>(specs);
+      shape_ = nullptr;
+      first_ = rowid;
+    }
+    builder_->append(segment, row);
+    next_ = rowid + 1;
+  }
+  void finish() {
+    if (!builder_ || builder_->rows() == 0) return;
+    auto rows = builder_->rows();
+    Bytes segment = builder_->finish(first_);
+    places_.push_back({first_, rows, 0, out_.size(), segment.size()});
+    out_.insert(out_.end(), segment.begin(), segment.end());
+    builder_.reset();
+  }
+
+ private:
+  bool is_full() const { return builder_->rows() >= store::kMaxSegmentRows; }
+
+  void prepare(const Shape& shape, uint64_t rowid) {
+    if (builder_ && (rowid != next_ || shape_ != &shape || is_full())) finish();
+    if (!builder_) {
+      builder_ = std::make_unique<store::SegmentBuilder>(shape.specs);
+      shape_ = &shape;
+      first_ = rowid;
+      values_.resize(shape.attributes.size());
+      nulls_ = std::make_unique<bool[]>(shape.attributes.size());
+    }
+    next_ = rowid + 1;
+  }
+
+  // Whether the value is so large that its row should be a segment of its own.
+  bool add_value(const Attribute& a, size_t i) {
+    if (a.dropped) return false;
+    if (nulls_[i]) {
+      builder_->add_null();
+      return false;
+    }
+    if (a.kind <= store::Kind::Float64) {
+      builder_->add_bits(static_cast<uint64_t>(values_[i]));
+      return false;
+    }
+    auto* p = reinterpret_cast<const uint8_t*>(DatumGetPointer(values_[i]));
+    if (a.kind == store::Kind::Fixed) {
+      builder_->add_bytes(ByteView(p, a.width));
+      return false;
+    }
+    auto* data = reinterpret_cast<const uint8_t*>(VARDATA_ANY(p));
+    size_t size = VARSIZE_ANY_EXHDR(p);
+    builder_->add_bytes(ByteView(data, size));
+    return size >= store::kLargeValueBytes;
+  }
+
+  Bytes& out_;
+  std::vector<store::SegmentPlace>& places_;
+  std::unique_ptr<store::SegmentBuilder> builder_;
+  const Shape* shape_ = nullptr;
+  uint64_t first_ = 0, next_ = 0;
+  std::vector<Datum> values_;
+  std::unique_ptr<bool[]> nulls_;
+};
+
+uint64_t own_xid() {
+  return pg::widen_xid(pg::call([] { return GetTopTransactionId(); }));
+}
+
+pg::LogRow new_row(uint32_t part, char kind) {
+  pg::LogRow row;
+  row.xid = own_xid();
+  row.part = part;
+  row.kind = kind;
+  row.lsn = GetXLogInsertRecPtr();
+  row.time = GetCurrentTimestamp();
+  if (kind != 'd') return row;
+  const char* author = pg::setting_author;
+  if (!author || !*author)
+    author = pg::call([] { return GetUserNameFromId(GetSessionUserId(), true); });
+  row.author = author ? author : "";
+  row.message = pg::setting_message ? pg::setting_message : "";
+  return row;
+}
+
+// The part that is being filled: rows of several segments, written when large enough.
+struct Part {
+  int32_t branch;
+  uint32_t number;
+  Bytes rows;
+
+  void write_if_full() {
+    if (rows.size() < kPartBytes) return;
+    pg::LogRow row = new_row(number, 'r');
+    row.rows = std::move(rows);
+    pg::write_log_row(branch, row);
+    rows.clear();
+    number = take_part_number(branch);
+  }
+};
+
+// A spilled run some of whose rows were removed again: what is left of it is encoded anew.
+void rewrite_spilled(const TablePending& table, const PendingRun& run, SegmentWriter& writer) {
+  for (uint64_t i = 0; i < run.count; ++i) {
+    if (own_removed(table, run.first + i, InvalidCommandId)) continue;
+    uint32_t row;
+    store::SegmentReader segment = read_spilled(table, run, i, &row);
+    writer.add(segment, row);
+  }
+}
+
+bool any_removed(const TablePending& table, const PendingRun& run) {
+  if (table.removed.empty()) return false;
+  for (uint64_t i = 0; i < run.count; ++i)
+    if (table.removed.count(run.first + i)) return true;
+  return false;
+}
+
+void add_range(std::vector<tree::RowidRange>& ranges, uint64_t rowid, uint64_t count) {
+  if (!ranges.empty() && ranges.back().first + ranges.back().count == rowid) ranges.back().count += count;
+  else ranges.push_back({rowid, count});
+}
+
+void encode_rows(const TablePending& table, Part& part, store::TableDelta& delta) {
+  std::vector<store::SegmentPlace> fresh;
+  auto settle = [&] {
+    for (store::SegmentPlace& p : fresh) {
+      p.part = part.number;
+      delta.segments.push_back(p);
+      add_range(delta.added, p.first_rowid, p.rows);
+    }
+    fresh.clear();
+    part.write_if_full();
+  };
+  SegmentWriter writer(part.rows, fresh);
+  for (const auto& [first, run] : table.runs) {
+    if (!run.places.empty() && !any_removed(table, run)) {
+      writer.finish();
+      settle();
+      for (const store::SegmentPlace& p : run.places) {
+        delta.segments.push_back(p);
+        add_range(delta.added, p.first_rowid, p.rows);
+      }
+      continue;
+    }
+    if (!run.places.empty()) {
+      rewrite_spilled(table, run, writer);
+      continue;
+    }
+    uint64_t xid = pg::widen_xid(run.xid);
+    for (uint64_t i = 0; i < run.count; ++i) {
+      uint64_t rowid = first + i;
+      if (own_removed(table, rowid, InvalidCommandId)) continue;
+      writer.add(*run.shape, rowid, run.entity(i), xid, run.tuples[i]);
+    }
+    if (part.rows.size() >= kPartBytes) {
+      writer.finish();
+      settle();
+    }
+  }
+  writer.finish();
+  settle();
+}
+
+// The version that took a removed row's place at last: rows written and removed again by this
+// transaction itself are skipped.
+uint64_t final_successor(TablePending& table, uint64_t rowid) {
+  uint64_t at = rowid;
+  while (at != 0) {
+    auto removal = table.removed.find(at);
+    if (removal == table.removed.end()) return at;
+    at = removal->second.successor;
+  }
+  return 0;
+}
+
+void encode_removals(TablePending& table, store::TableDelta& delta) {
+  for (const auto& [rowid, removal] : table.removed) {
+    if (find_pending_row(table, rowid)) continue;  // never committed
+    delta.removed.push_back({rowid, final_successor(table, removal.successor)});
+  }
+  std::sort(delta.removed.begin(), delta.removed.end(),
+            [](const store::Removal& a, const store::Removal& b) { return a.rowid < b.rowid; });
+}
+
+bool is_recorded(const TablePending& table) {
+  versioning::View view = versioning::latest_view(table.branch);
+  std::optional<Bytes> recorded = versioning::recorded_schema(view, table.table);
+  bool same = recorded && *recorded == table.schema;
+  if (same) schema_is_recorded(table);
+  return same;
+}
+
+void write_branch(int32_t branch, const std::vector<TablePending*>& tables) {
+  Part part{branch, take_part_number(branch), {}};
+  store::Delta delta;
+  for (TablePending* table : tables) {
+    store::TableDelta d;
+    d.table = table->table;
+    d.cleared = table->cleared;
+    encode_rows(*table, part, d);
+    encode_removals(*table, d);
+    bool nothing = d.added.empty() && d.removed.empty() && !d.cleared;
+    if (nothing) continue;  // everything was removed again
+    if (!table->schema.empty() && !is_recorded(*table)) d.schema = table->schema;
+    delta.tables.push_back(std::move(d));
+  }
+  if (delta.empty()) return;
+  pg::LogRow row = new_row(part.number, 'd');
+  store::encode_delta(delta, store::WithPlaces::Yes, row.delta);
+  row.rows = std::move(part.rows);
+  pg::ring_append(row.xid, static_cast<uint32_t>(branch));
+  pg::write_log_row(branch, row);
+}
+
+}  // namespace
+
+void spill(TablePending& table, PendingRun& run) {
+  Bytes rows;
+  std::vector<store::SegmentPlace> places;
+  SegmentWriter writer(rows, places);
+  uint64_t xid = pg::widen_xid(run.xid);
+  for (uint64_t i = 0; i < run.count; ++i)
+    writer.add(*run.shape, run.first + i, run.entity(i), xid, run.tuples[i]);
+  writer.finish();
+  uint32_t number = take_part_number(table.branch);
+  for (store::SegmentPlace& p : places) p.part = number;
+  pg::LogRow row = new_row(number, 'r');
+  row.rows = std::move(rows);
+  pg::write_log_row(table.branch, row);
+  run.places = std::move(places);
+  for (MinimalTuple tuple : run.tuples) pfree(tuple);
+  std::vector<MinimalTuple>().swap(run.tuples);
+  std::vector<uint64_t>().swap(run.entities);
+}
+
+store::SegmentReader read_spilled(const TablePending& table, const PendingRun& run, uint64_t index,
+                                  uint32_t* row) {
+  // The parts read last; a slot copies what it takes from them.
+  struct Cached {
+    uint64_t xid = 0;
+    int32_t branch = 0;
+    uint32_t part = 0;
+    Bytes rows;
+  };
+  static std::array<Cached, 4> cache;
+  static size_t next = 0;
+  uint64_t rowid = run.first + index;
+  for (const store::SegmentPlace& place : run.places) {
+    if (rowid - place.first_rowid >= place.rows) continue;
+    uint64_t xid = own_xid();
+    Cached* hit = nullptr;
+    for (Cached& c : cache)
+      if (c.xid == xid && c.branch == table.branch && c.part == place.part) hit = &c;
+    if (!hit) {
+      std::optional<Bytes> rows = pg::read_log_part(table.branch, xid, place.part);
+      if (!rows) throw CorruptError("rows written earlier in this transaction are missing in the log");
+      hit = &cache[next++ % cache.size()];
+      *hit = {xid, table.branch, place.part, std::move(*rows)};
+    }
+    *row = static_cast<uint32_t>(rowid - place.first_rowid);
+    return store::SegmentReader(ByteView(hit->rows).subspan(place.offset, place.length));
+  }
+  throw CorruptError("a row written earlier in this transaction has no place in the log");
+}
+
+void write_pending_to_log() {
+  std::map<int32_t, std::vector<TablePending*>> branches;
+  for (TablePending* table : pending_tables()) branches[table->branch].push_back(table);
+  if (branches.empty()) return;
+  pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+  for (auto& [branch, tables] : branches) write_branch(branch, tables);
+  pg::call([] { PopActiveSnapshot(); });
+  mark_written();
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,82 @@
+#include "am/relation.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+
+namespace datahike::am {
+
+namespace {
+
+using store::Kind;
+
+Kind kind_of(const FormData_pg_attribute& att, Oid base) {
+  if (att.attlen == -1) return Kind::Bytes;
+  if (!att.attbyval) return Kind::Fixed;
+  switch (att.attlen) {
+    case 1: return Kind::Int8;
+    case 2: return Kind::Int16;
+    case 4: return base == FLOAT4OID ? Kind::Float32 : Kind::Int32;
+    default: return base == FLOAT8OID ? Kind::Float64 : Kind::Int64;
+  }
+}
+
+Attribute describe(const FormData_pg_attribute& att) {
+  Attribute a{};
+  a.number = att.attnum;
+  a.dropped = att.attisdropped;
+  a.length = att.attlen;
+  if (a.dropped) return a;
+  if (att.attlen == -2) not_supported("columns of type cstring", "Use text.");
+  a.type = att.atttypid;
+  a.typmod = att.atttypmod;
+  a.kind = kind_of(att, getBaseType(att.atttypid));
+  a.width = a.kind == Kind::Fixed ? static_cast<uint16_t>(att.attlen) : 0;
+  a.plain_storage = att.attlen == -1 && get_typstorage(att.atttypid) == TYPSTORAGE_PLAIN;
+  return a;
+}
+
+}  // namespace
+
+void not_supported(const char* feature, const char* hint) {
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("datahike tables do not support %s", feature), errhint("%s", hint)));
+  pg_unreachable();
+}
+
+const RelationInfo& relation_info(Relation relation) {
+  if (relation->rd_amcache) return *static_cast<RelationInfo*>(relation->rd_amcache);
+  if (OidIsValid(relation->rd_rel->relrewrite))
+    not_supported("ALTER TABLE commands that rewrite the table",
+                  "Add a new column, fill it with UPDATE, and drop the old one.");
+  uint64_t table = pg::find_table_id(RelationGetRelid(relation));
+  if (table == 0)
+    ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                    errmsg("relation \"%s\" has no table id in datahike.relation",
+                           RelationGetRelationName(relation))));
+  TupleDesc desc = RelationGetDescr(relation);
+  size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;
+  auto* info = static_cast<RelationInfo*>(MemoryContextAllocZero(CacheMemoryContext, bytes));
+  static uint64_t stamps = 0;
+  info->table = table;
+  info->stamp = ++stamps;
+  info->attributes = desc->natts;
+  for (int i = 0; i < desc->natts; ++i) {
+    info->attribute[i] = describe(*TupleDescAttr(desc, i));
+    if (!info->attribute[i].dropped) ++info->columns;
+  }
+  // The look-ups above may have rebuilt the entry and set it already.
+  if (relation->rd_amcache) pfree(relation->rd_amcache);
+  relation->rd_amcache = info;
+  return *info;
+}
+
+std::vector<store::ColumnSpec> column_specs(const RelationInfo& info) {
+  std::vector<store::ColumnSpec> specs;
+  for (int i = 0; i < info.attributes; ++i) {
+    const Attribute& a = info.attribute[i];
+    if (!a.dropped) specs.push_back({a.number, a.kind, a.width, a.type, a.typmod});
+  }
+  return specs;
+}
+
+}  // namespace datahike::am

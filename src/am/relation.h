@@ -1,0 +1,59 @@
+// What the access method knows of a relation, cached with its relation cache entry.
+#pragma once
+
+#include "pg/pg.h"
+#include "store/segment.h"
+
+namespace datahike::am {
+
+struct Attribute {
+  int16_t number;        // from 1
+  store::Kind kind;
+  bool dropped;
+  bool plain_storage;    // varlena of a type that must keep its 4-byte header
+  int16_t length;        // attlen: > 0 fixed, -1 varlena
+  uint16_t width;        // bytes of a Fixed value
+  Oid type;
+  int32_t typmod;
+};
+
+// One palloc'd chunk in the relation's rd_amcache.
+struct RelationInfo {
+  uint64_t table;        // stable table id
+  uint64_t stamp;        // another one whenever the definition may have changed
+  int columns;           // attributes that are not dropped
+  int attributes;
+  Attribute attribute[FLEXIBLE_ARRAY_MEMBER];
+};
+
+// May raise a PostgreSQL error. 0A000 where the relation is the target of a rewriting command.
+const RelationInfo& relation_info(Relation relation);
+std::vector<store::ColumnSpec> column_specs(const RelationInfo& info);
+
+// The table's schema as commits record it: names, types, attribute numbers, primary key.
+// Grammar at the head of schema.cpp.
+Bytes describe_schema(Relation relation);
+// Schema-qualified name in a recorded schema.
+std::string schema_name(ByteView schema);
+
+// rowid <-> TID. Offsets go up to 291, more breaks bitmaps and GIN's posting lists.
+inline constexpr uint64_t kRowsPerBlock = 291;
+inline ItemPointerData to_tid(uint64_t rowid) {
+  ItemPointerData tid;
+  ItemPointerSet(&tid, static_cast<BlockNumber>(rowid / kRowsPerBlock),
+                 static_cast<OffsetNumber>(rowid % kRowsPerBlock + 1));
+  return tid;
+}
+inline uint64_t to_rowid(const ItemPointerData& tid) {
+  return uint64_t{ItemPointerGetBlockNumberNoCheck(&tid)} * kRowsPerBlock +
+         ItemPointerGetOffsetNumberNoCheck(&tid) - 1;
+}
+inline bool is_rowid(const ItemPointerData& tid) {
+  OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&tid);
+  return offset >= 1 && offset <= kRowsPerBlock;
+}
+
+// Refuses what this version does not do: 0A000 with a hint.
+[[noreturn]] void not_supported(const char* feature, const char* hint);
+
+}  // namespace datahike::am

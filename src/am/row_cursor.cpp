@@ -1,0 +1,198 @@
+#include "am/row_cursor.h"
+
+#include <bit>
+
+#include "am/slot.h"
+#include "pg/bridge.h"
+#include "pg/store.h"
+
+namespace datahike::am {
+
+namespace {
+
+// The next member above `bit`, or 65536.
+int next_bit(const tree::Container& c, int bit) {
+  unsigned at = static_cast<unsigned>(bit + 1);
+  if (at >= 65536) return 65536;
+  uint64_t word = c.words[at >> 6] >> (at & 63) << (at & 63);
+  for (size_t w = at >> 6;;) {
+    if (word) return static_cast<int>(w * 64 + static_cast<unsigned>(std::countr_zero(word)));
+    if (++w == c.words.size()) return 65536;
+    word = c.words[w];
+  }
+}
+
+// The next member below `bit`, or -1.
+int previous_bit(const tree::Container& c, int bit) {
+  if (bit <= 0) return -1;
+  unsigned at = static_cast<unsigned>(bit - 1);
+  uint64_t word = c.words[at >> 6] << (63 - (at & 63)) >> (63 - (at & 63));
+  for (size_t w = at >> 6;;) {
+    if (word) return static_cast<int>(w * 64 + 63 - static_cast<unsigned>(std::countl_zero(word)));
+    if (w-- == 0) return -1;
+    word = c.words[w];
+  }
+}
+
+// The entry of an ordered map that follows (or precedes) key `first`; without one, the first (last).
+template <class Map>
+auto neighbour(Map& map, bool has, uint64_t first, bool forward) {
+  if (forward) return has ? map.upper_bound(first) : map.begin();
+  auto at = has ? map.lower_bound(first) : map.end();
+  return at == map.begin() ? map.end() : std::prev(at);
+}
+
+}  // namespace
+
+void RowCursor::limit_to(uint64_t first, uint64_t last) {
+  first_ = first;
+  last_ = last;
+  rewind();
+}
+
+void RowCursor::rewind() {
+  phase_ = Before;
+  has_segment_ = false;
+}
+
+bool RowCursor::is_removed(uint64_t rowid) const {
+  if (!view_.table->removed.empty()) {
+    const versioning::RemovedRow* r = versioning::Overlay::find_removed(*view_.table, rowid);
+    if (r && r->sequence <= view_.view.limit) return true;
+  }
+  TablePending* own = view_.pending();
+  return own && (own->cleared || own_removed(*own, rowid, view_.command));
+}
+
+bool RowCursor::step(bool forward) {
+  for (;;) {
+    if (step_in_phase(forward)) return true;
+    if (phase_ == (forward ? After : Before)) return false;
+    enter(static_cast<Phase>(phase_ + (forward ? 1 : -1)), forward);
+  }
+}
+
+bool RowCursor::step_in_phase(bool forward) {
+  switch (phase_) {
+    case Base: return step_base(forward);
+    case Overlay: return step_overlay(forward);
+    case Own: return step_own(forward);
+    default: return false;
+  }
+}
+
+void RowCursor::enter(Phase phase, bool forward) {
+  phase_ = phase;
+  has_run_ = false;
+  if (phase != Base) return;
+  containers_.reset();
+  TablePending* own = view_.pending();
+  bool cleared = versioning::Overlay::last_clear(*view_.table, view_.view.limit) > 0 || (own && own->cleared);
+  if (cleared || view_.table->live.empty()) return;
+  containers_ = std::make_unique<tree::ContainerCursor>(pg::open_store(), view_.table->live);
+  if (!forward) containers_->last();
+  else if (first_ > 0) containers_->seek(first_ >> 16);
+  else containers_->first();
+  load_container();
+  bit_ = forward ? -1 : 65536;
+}
+
+bool RowCursor::load_container() {
+  if (!containers_->valid()) return false;
+  high_ = containers_->high();
+  containers_->load(&container_);
+  return true;
+}
+
+bool RowCursor::step_base(bool forward) {
+  if (!containers_) return false;
+  while (containers_->valid()) {
+    bit_ = forward ? next_bit(container_, bit_) : previous_bit(container_, bit_);
+    if (bit_ == 65536 || bit_ == -1) {
+      if (forward) containers_->next();
+      else containers_->prev();
+      if (!load_container()) break;
+      if (forward && high_ > last_ >> 16) break;
+      bit_ = forward ? -1 : 65536;
+      pg::call([] { CHECK_FOR_INTERRUPTS(); });
+      continue;
+    }
+    rowid_ = high_ << 16 | static_cast<unsigned>(bit_);
+    if (in_range(rowid_) && !is_removed(rowid_)) return true;
+  }
+  return false;
+}
+
+bool RowCursor::step_overlay(bool forward) {
+  auto& added = view_.table->added;
+  uint32_t clear = versioning::Overlay::last_clear(*view_.table, view_.view.limit);
+  TablePending* own = view_.pending();
+  if (own && own->cleared) return false;
+  for (;;) {
+    if (has_run_) {
+      auto run = added.find(run_first_);
+      index_ += forward ? 1 : -1;
+      if (index_ >= 0 && index_ < static_cast<int64_t>(run->second.rows)) {
+        rowid_ = run_first_ + static_cast<uint64_t>(index_);
+        if (in_range(rowid_) && !is_removed(rowid_)) return true;
+        continue;
+      }
+    }
+    auto next = neighbour(added, has_run_, run_first_, forward);
+    if (next == added.end()) return false;
+    run_first_ = next->first;
+    has_run_ = true;
+    bool visible = next->second.sequence <= view_.view.limit && next->second.sequence >= clear;
+    auto rows = static_cast<int64_t>(next->second.rows);
+    index_ = visible == forward ? -1 : rows;  // an invisible run is stepped over at once
+  }
+}
+
+// Runs may be added while the scan is under way, and go with a subtransaction: found by key each time.
+bool RowCursor::step_own(bool forward) {
+  for (;;) {
+    TablePending* own = view_.pending();
+    if (!own) return false;
+    if (has_run_) {
+      auto run = own->runs.find(run_first_);
+      index_ += forward ? 1 : -1;
+      if (run != own->runs.end() && index_ >= 0 && index_ < static_cast<int64_t>(run->second.count)) {
+        rowid_ = run_first_ + static_cast<uint64_t>(index_);
+        if (in_range(rowid_) && own_row_visible(*own, run->second, rowid_, view_.command)) return true;
+        continue;
+      }
+    }
+    auto next = neighbour(own->runs, has_run_, run_first_, forward);
+    if (next == own->runs.end()) return false;
+    run_first_ = next->first;
+    has_run_ = true;
+    index_ = forward ? -1 : static_cast<int64_t>(next->second.count);
+  }
+}
+
+void RowCursor::fetch(Relation relation, const RelationInfo& info, TupleTableSlot* slot) {
+  if (phase_ == Own) {
+    fetch_row(view_, relation, info, rowid_, slot);
+    return;
+  }
+  bool in_store = phase_ == Base;
+  store::Environment* env = pg::try_store();
+  bool stale = !has_segment_ || rowid_ < segment_.first_rowid() || rowid_ > segment_.last_rowid() ||
+               (env && generation_ != env->generation());
+  if (in_store && !stale) {
+    store_segment_row(slot, relation, info, rowid_, segment_,
+                      static_cast<uint32_t>(rowid_ - segment_.first_rowid()), true);
+    return;
+  }
+  auto found = versioning::find_row(view_.view, *view_.table, view_.table_id, rowid_);
+  if (!found)
+    throw CorruptError("row " + std::to_string(rowid_) + " of table " +
+                       RelationGetRelationName(relation) + " is live but missing in the store");
+  store_segment_row(slot, relation, info, rowid_, found->segment, found->row, found->in_store);
+  if (!found->in_store) return;
+  segment_ = found->segment;
+  has_segment_ = true;
+  generation_ = env->generation();
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,51 @@
+// A cursor over the live rows of a table view, both ways: the rows of the tree in rowid order, then
+// those of unfolded transactions, then this transaction's own.
+#pragma once
+
+#include "am/fetch.h"
+
+namespace datahike::am {
+
+class RowCursor {
+ public:
+  explicit RowCursor(const TableView& view) : view_(view) {}
+  // Only rowids first..last.
+  void limit_to(uint64_t first, uint64_t last);
+  void rewind();
+  // To the next or previous visible row; false at the end, from where the other way is open.
+  bool step(bool forward);
+  uint64_t rowid() const { return rowid_; }
+  // Puts the current row into the slot.
+  void fetch(Relation relation, const RelationInfo& info, TupleTableSlot* slot);
+  const TableView& view() const { return view_; }
+
+ private:
+  enum Phase { Before, Base, Overlay, Own, After };
+  bool step_in_phase(bool forward);
+  void enter(Phase phase, bool forward);
+  bool step_base(bool forward);
+  bool step_overlay(bool forward);
+  bool step_own(bool forward);
+  bool load_container();
+  bool is_removed(uint64_t rowid) const;
+  bool in_range(uint64_t rowid) const { return rowid >= first_ && rowid <= last_; }
+
+  TableView view_;
+  uint64_t first_ = 0, last_ = UINT64_MAX;
+  Phase phase_ = Before;
+  uint64_t rowid_ = 0;
+  // Base: the container, and the bit looked at last (-1 before the first, 65536 behind the last).
+  std::unique_ptr<tree::ContainerCursor> containers_;
+  tree::Container container_;
+  uint64_t high_ = 0;
+  int bit_ = -1;
+  store::SegmentReader segment_;
+  bool has_segment_ = false;
+  uint64_t generation_ = 0;
+  // Overlay and own: first rowid of the run, and the index looked at last in it.
+  bool has_run_ = false;
+  uint64_t run_first_ = 0;
+  int64_t index_ = 0;
+};
+
+}  // namespace datahike::am

@@ -1,0 +1,145 @@
+#include "am/row_locks.h"
+
+#include "pg/bridge.h"
+#include "pg/shared.h"
+
+namespace datahike::am {
+
+namespace {
+
+struct Key {
+  Oid database;
+  int32_t branch;
+  uint64_t rowid;
+};
+struct Holder {
+  TransactionId xid;
+  uint8_t mode;
+  Change change;
+};
+constexpr int kInline = 3;
+struct Entry {
+  Key key;
+  Holder holder[kInline];
+  uint16_t count;            // holders in use, inline first
+  uint16_t capacity;         // of `more`
+  dsa_pointer more;          // array of further holders
+};
+static_assert(sizeof(Key) == pg::kRowLockKeySize && sizeof(Entry) == pg::kRowLockEntrySize);
+
+Key key_of(int32_t branch, uint64_t rowid) { return {MyDatabaseId, branch, rowid}; }
+
+Holder& holder_at(Entry* e, int i) {
+  if (i < kInline) return e->holder[i];
+  auto* more = static_cast<Holder*>(dsa_get_address(pg::shared_tables().area, e->more));
+  return more[i - kInline];
+}
+
+void remove_holder(Entry* e, int i) {
+  holder_at(e, i) = holder_at(e, e->count - 1);
+  --e->count;
+}
+
+// REQUIRES: the entry's partition lock; an error leaves it to the transaction's abort.
+void add_holder(Entry* e, Holder holder) {
+  dsa_area* area = pg::shared_tables().area;
+  if (e->count - kInline >= e->capacity && e->count >= kInline) {
+    auto capacity = static_cast<uint16_t>(e->capacity ? e->capacity * 2 : 8);
+    dsa_pointer more = dsa_allocate(area, capacity * sizeof(Holder));
+    if (e->capacity) {
+      std::memcpy(dsa_get_address(area, more), dsa_get_address(area, e->more),
+                  e->capacity * sizeof(Holder));
+      dsa_free(area, e->more);
+    }
+    e->more = more;
+    e->capacity = capacity;
+  }
+  ++e->count;
+  holder_at(e, e->count - 1) = holder;
+}
+
+bool modes_conflict(uint8_t a, uint8_t b) {
+  // LockTupleKeyShare < Share < NoKeyExclusive < Exclusive, as in heapam.
+  static constexpr bool table[4][4] = {{false, false, false, true},
+                                       {false, false, true, true},
+                                       {false, true, true, true},
+                                       {true, true, true, true}};
+  return table[a][b];
+}
+
+void release_entry(Entry* e) {
+  if (e->count > 0) {
+    dshash_release_lock(pg::shared_tables().row_locks, e);
+    return;
+  }
+  if (e->capacity) dsa_free(pg::shared_tables().area, e->more);
+  dshash_delete_entry(pg::shared_tables().row_locks, e);
+}
+
+}  // namespace
+
+RowLockResult try_lock_row(int32_t branch, uint64_t rowid, LockTupleMode mode, Change change,
+                           RowLockConflict* conflict) {
+  TransactionId self = GetCurrentTransactionId();
+  Key key = key_of(branch, rowid);
+  bool found;
+  auto* e = static_cast<Entry*>(dshash_find_or_insert(pg::shared_tables().row_locks, &key, &found));
+  if (!found) {
+    e->count = e->capacity = 0;
+    e->more = InvalidDsaPointer;
+  }
+  int mine = -1;
+  bool strong_enough = false;
+  for (int i = 0; i < e->count; ++i) {
+    Holder h = holder_at(e, i);
+    if (h.xid == self) mine = i;
+    if (h.xid == self || TransactionIdIsCurrentTransactionId(h.xid)) {
+      if (h.mode >= mode && h.change >= change) strong_enough = true;
+      continue;
+    }
+    if (!modes_conflict(h.mode, static_cast<uint8_t>(mode))) continue;
+    if (TransactionIdIsInProgress(h.xid)) {
+      conflict->xid = h.xid;
+      release_entry(e);
+      return RowLockResult::Conflict;
+    }
+    remove_holder(e, i--);  // ended without taking its lock away yet
+    if (mine == e->count) mine = i + 1;
+  }
+  RowLockResult result = RowLockResult::AlreadyHeld;
+  if (mine >= 0) {
+    Holder& h = holder_at(e, mine);
+    h.mode = std::max(h.mode, static_cast<uint8_t>(mode));
+    h.change = std::max(h.change, change);
+  } else if (!strong_enough) {
+    add_holder(e, {self, static_cast<uint8_t>(mode), change});
+    result = RowLockResult::Acquired;
+  }
+  dshash_release_lock(pg::shared_tables().row_locks, e);
+  return result;
+}
+
+void unlock_row(int32_t branch, uint64_t rowid, TransactionId xid) {
+  Key key = key_of(branch, rowid);
+  auto* e = static_cast<Entry*>(dshash_find(pg::shared_tables().row_locks, &key, true));
+  if (!e) return;
+  for (int i = 0; i < e->count; ++i)
+    if (holder_at(e, i).xid == xid) remove_holder(e, i--);
+  release_entry(e);
+}
+
+TransactionId find_running_remover(int32_t branch, uint64_t rowid) {
+  Key key = key_of(branch, rowid);
+  TransactionId result = InvalidTransactionId;
+  auto* e = static_cast<Entry*>(dshash_find(pg::shared_tables().row_locks, &key, false));
+  if (!e) return result;
+  for (int i = 0; i < e->count; ++i) {
+    Holder h = holder_at(e, i);
+    if (h.change == Change::None || TransactionIdIsCurrentTransactionId(h.xid)) continue;
+    if (TransactionIdIsInProgress(h.xid)) result = h.xid;
+  }
+  dshash_release_lock(pg::shared_tables().row_locks, e);
+  return result;
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,227 @@
+// A table takes blocks of 65536 rowids from a sequence (WAL-logged, so ahead of every index entry),
+// keeps the current one in shared memory, and sessions take aligned chunks of 64, 4096 or 65536 from
+// it, larger ones as a transaction inserts more. A session keeps a chunk over transactions; its entry
+// says which part of it belongs to the transaction that is running.
+#include "am/rowids.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/shared.h"
+
+namespace datahike::am {
+
+namespace {
+
+constexpr uint64_t kBlockRows = 65536;
+constexpr int kSizes = 3;
+constexpr int kShift[kSizes + 1] = {6, 12, 16, 0};
+constexpr int kHole = kSizes;          // "size" of an entry that marks one rolled back row
+constexpr uint64_t kMostHoles = 4096;  // marked per rolled back run in large chunks
+
+struct BlockKey {
+  Oid database;
+  uint32_t padding;
+  uint64_t table;
+};
+struct BlockEntry {
+  BlockKey key;
+  uint64_t next, end;
+};
+struct InsertKey {
+  Oid database;
+  uint32_t size;            // index into kShift
+  uint64_t chunk;           // rowid >> kShift[size]
+};
+struct InsertEntry {
+  InsertKey key;
+  uint64_t first;           // rowids below belong to finished transactions
+  uint64_t holes;           // of a chunk of 64: rolled back rowids
+  uint64_t speculative;     // rowid, 0 = none
+  uint32_t token;
+  TransactionId xid;        // invalid: nothing running
+  int32_t branch;
+};
+static_assert(sizeof(BlockKey) == pg::kBlockKeySize && sizeof(BlockEntry) == pg::kBlockEntrySize);
+static_assert(sizeof(InsertKey) == pg::kInsertKeySize && sizeof(InsertEntry) == pg::kInsertEntrySize);
+
+// This session's chunk of one table.
+struct Chunk {
+  uint64_t next = 0, end = 0;
+  int size = 0;
+  int32_t branch = -1;
+  bool registered = false;      // for the running transaction
+  uint64_t taken = 0;           // rowids used by the running transaction
+  std::vector<InsertKey> used;  // chunks registered by the running transaction and used up
+};
+std::unordered_map<uint64_t, Chunk> chunks;
+std::vector<InsertKey> holes;    // entries of this transaction
+
+InsertKey key_of(uint64_t rowid, int size) {
+  return {MyDatabaseId, static_cast<uint32_t>(size), rowid >> kShift[size]};
+}
+
+template <class Entry, class Key>
+Entry* find(dshash_table* table, const Key& key, bool exclusive) {
+  return static_cast<Entry*>(dshash_find(table, &key, exclusive));
+}
+
+// The start of an aligned chunk out of the table's block, or 0 if the block has no room.
+uint64_t take_from_block(uint64_t table, int size) {
+  BlockKey key{MyDatabaseId, 0, table};
+  dshash_table* blocks = pg::shared_tables().blocks;
+  auto* entry = find<BlockEntry>(blocks, key, true);
+  if (!entry) return 0;
+  uint64_t rows = uint64_t{1} << kShift[size];
+  uint64_t start = (entry->next + rows - 1) & ~(rows - 1);
+  bool room = start + rows <= entry->end;
+  if (room) entry->next = start + rows;
+  dshash_release_lock(blocks, entry);
+  return room ? start : 0;
+}
+
+void add_block(uint64_t table) {
+  auto block = static_cast<uint64_t>(nextval_internal(pg::extension().rowid_block, false));
+  BlockKey key{MyDatabaseId, 0, table};
+  dshash_table* blocks = pg::shared_tables().blocks;
+  bool found;
+  auto* entry = static_cast<BlockEntry*>(dshash_find_or_insert(blocks, &key, &found));
+  entry->next = block * kBlockRows;
+  entry->end = entry->next + kBlockRows;
+  dshash_release_lock(blocks, entry);
+}
+
+uint64_t take_chunk(uint64_t table, int size) {
+  for (;;) {
+    uint64_t start = take_from_block(table, size);
+    if (start) return start;
+    add_block(table);  // a chunk as large as a block always fits a new one, unless raced for
+  }
+}
+
+int size_for(uint64_t taken) { return taken >= 16384 ? 2 : taken >= 256 ? 1 : 0; }
+
+void register_chunk(Chunk& chunk, int32_t branch) {
+  InsertKey key = key_of(chunk.next, chunk.size);
+  dshash_table* inserts = pg::shared_tables().inserts;
+  bool found;
+  auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(inserts, &key, &found));
+  entry->first = chunk.next;
+  entry->holes = 0;
+  entry->speculative = 0;
+  entry->token = 0;
+  entry->xid = GetTopTransactionId();
+  entry->branch = branch;
+  dshash_release_lock(inserts, entry);
+  chunk.registered = true;
+  chunk.branch = branch;
+}
+
+// Plain PostgreSQL code but for the vector, which is only appended to.
+void renew(Chunk& chunk, uint64_t table) {
+  if (chunk.registered && chunk.end != 0) chunk.used.push_back(key_of(chunk.end - 1, chunk.size));
+  int size = size_for(chunk.taken);
+  uint64_t start = pg::call([=] { return take_chunk(table, size); });
+  chunk.size = size;
+  chunk.next = start;
+  chunk.end = start + (uint64_t{1} << kShift[size]);
+  chunk.registered = false;
+}
+
+bool is_hole(uint64_t rowid) {
+  dshash_table* inserts = pg::shared_tables().inserts;
+  auto* entry = find<InsertEntry>(inserts, key_of(rowid, kHole), false);
+  if (entry) dshash_release_lock(inserts, entry);
+  return entry != nullptr;
+}
+
+template <class Change>
+void change_entry(uint64_t rowid, Change&& change) {
+  dshash_table* inserts = pg::shared_tables().inserts;
+  for (int size = 0; size < kSizes; ++size) {
+    auto* entry = find<InsertEntry>(inserts, key_of(rowid, size), true);
+    if (!entry) continue;
+    change(*entry);
+    dshash_release_lock(inserts, entry);
+  }
+}
+
+void erase(const InsertKey& key) { dshash_delete_key(pg::shared_tables().inserts, &key); }
+
+}  // namespace
+
+uint64_t next_rowid(uint64_t table, int32_t branch) {
+  Chunk& chunk = chunks[table];
+  // One transaction writing to two branches takes separate chunks, for an entry names one branch.
+  bool other_branch = chunk.registered && chunk.branch != branch;
+  if (chunk.next == chunk.end || other_branch) renew(chunk, table);
+  if (!chunk.registered) register_chunk(chunk, branch);
+  ++chunk.taken;
+  return chunk.next++;
+}
+
+bool find_running_insert(uint64_t rowid, RunningInsert* out) {
+  dshash_table* inserts = pg::shared_tables().inserts;
+  for (int size = 0; size < kSizes; ++size) {
+    auto* entry = find<InsertEntry>(inserts, key_of(rowid, size), false);
+    if (!entry) continue;
+    bool hole = size == 0 && (entry->holes >> (rowid & 63) & 1);
+    bool candidate = rowid >= entry->first && !hole && TransactionIdIsValid(entry->xid);
+    *out = {entry->xid, entry->branch, entry->speculative == rowid, entry->token};
+    dshash_release_lock(inserts, entry);
+    return candidate && TransactionIdIsInProgress(out->xid) && (size == 0 || !is_hole(rowid));
+  }
+  return false;
+}
+
+// A chunk of 64 keeps its holes in a mask; a hole in a larger chunk is an entry of its own. Where a
+// rolled back run is so long that its rows are not marked, who asks for one waits for the whole
+// transaction: longer than needed, never a wrong answer.
+void mark_hole(uint64_t first, uint64_t count) {
+  dshash_table* inserts = pg::shared_tables().inserts;
+  for (uint64_t rowid = first; rowid < first + std::min(count, kMostHoles); ++rowid) {
+    if (auto* entry = find<InsertEntry>(inserts, key_of(rowid, 0), true)) {
+      entry->holes |= uint64_t{1} << (rowid & 63);
+      dshash_release_lock(inserts, entry);
+      continue;
+    }
+    InsertKey key = key_of(rowid, kHole);
+    bool found;
+    void* entry = dshash_find_or_insert(inserts, &key, &found);
+    dshash_release_lock(inserts, entry);
+    holes.push_back(key);
+  }
+}
+
+void set_speculative(uint64_t rowid, uint32_t token) {
+  change_entry(rowid, [=](InsertEntry& e) {
+    e.speculative = rowid;
+    e.token = token;
+  });
+}
+
+void clear_speculative(uint64_t rowid) {
+  change_entry(rowid, [=](InsertEntry& e) {
+    if (e.speculative == rowid) e.speculative = 0;
+  });
+}
+
+void end_inserts() {
+  for (const InsertKey& key : holes) erase(key);
+  holes.clear();
+  for (auto& [table, chunk] : chunks) {
+    for (const InsertKey& key : chunk.used) erase(key);
+    chunk.used.clear();
+    if (chunk.registered && chunk.next == chunk.end) erase(key_of(chunk.end - 1, chunk.size));
+    chunk.registered = false;
+    chunk.taken = 0;
+  }
+  if (chunks.size() > 256) forget_insert_chunks();
+}
+
+void forget_insert_chunks() {
+  for (auto& [table, chunk] : chunks)
+    if (chunk.end != 0) erase(key_of(chunk.end - 1, chunk.size));
+  chunks.clear();
+}
+
+}  // namespace datahike::am

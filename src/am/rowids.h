@@ -1,0 +1,30 @@
+// Rowids: handed out in runs, and the table of running inserts that tells other sessions whose rows
+// they are before they are committed.
+#pragma once
+
+#include "pg/pg.h"
+
+namespace datahike::am {
+
+// The next rowid of a table for this transaction, which inserts on `branch`. Registers the rowid's
+// chunk as being inserted into, before any index entry can name it. May raise a PostgreSQL error.
+uint64_t next_rowid(uint64_t table, int32_t branch);
+
+struct RunningInsert {
+  TransactionId xid;        // top-level transaction
+  int32_t branch;
+  bool speculative;
+  uint32_t token;
+};
+// Whether a rowid is being inserted by a transaction other than this one that has not ended.
+bool find_running_insert(uint64_t rowid, RunningInsert* out);
+
+// Marks rowids of a rolled back subtransaction: nobody waits for them any more.
+void mark_hole(uint64_t first, uint64_t count);
+void set_speculative(uint64_t rowid, uint32_t token);
+void clear_speculative(uint64_t rowid);
+
+void end_inserts();         // at the end of the transaction
+void forget_insert_chunks();  // at the end of the session
+
+}  // namespace datahike::am

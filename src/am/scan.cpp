@@ -1,0 +1,158 @@
+// Sequential, bitmap and TID range scans.
+#include "am/scan.h"
+
+#include "am/callbacks.h"
+#include "am/sample.h"
+#include "am/slot.h"
+#include "pg/bridge.h"
+
+namespace datahike::am {
+
+namespace {
+
+// Every open scan; an error skips scan_end, so the transaction's end frees what is left.
+std::unordered_set<ScanState*> open_scans;
+
+RowCursor& cursor_of(TableScanDesc scan, const RelationInfo& info) {
+  ScanState* state = as_scan(scan)->state;
+  if (!state->cursor) state->cursor = std::make_unique<RowCursor>(view_of_scan(scan, info));
+  return *state->cursor;
+}
+
+bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot) {
+  bool found = pg::guard([=] {
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    RowCursor& cursor = cursor_of(scan, info);
+    if (!cursor.step(!ScanDirectionIsBackward(direction))) return false;
+    cursor.fetch(scan->rs_rd, info, slot);
+    return true;
+  });
+  if (!found) ExecClearTuple(slot);
+  else pgstat_count_heap_getnext(scan->rs_rd);
+  return found;
+}
+
+}  // namespace
+
+ScanState::ScanState() = default;
+ScanState::~ScanState() = default;
+
+TableView view_of_scan(TableScanDesc scan, const RelationInfo& info) {
+  if (scan->rs_snapshot) return table_view(info, scan->rs_snapshot);
+  if (ActiveSnapshotSet()) return table_view(info, GetActiveSnapshot());
+  return latest_table_view(info, versioning::session_view().branch);
+}
+
+TableScanDesc scan_begin(Relation relation, Snapshot snapshot, int nkeys, ScanKeyData*,
+                         ParallelTableScanDesc parallel, uint32 flags) {
+  if (nkeys > 0) not_supported("scans with scan keys", "Use a query with a WHERE clause.");
+  if (parallel) not_supported("parallel scans", "SET max_parallel_workers_per_gather = 0.");
+  auto* scan = static_cast<Scan*>(palloc0(sizeof(Scan)));
+  scan->base.rs_rd = relation;
+  scan->base.rs_snapshot = snapshot;
+  scan->base.rs_flags = flags;
+  RelationIncrementReferenceCount(relation);
+  pg::guard([=] {
+    scan->state = new ScanState();
+    open_scans.insert(scan->state);
+    versioning::begin_using_views();
+  });
+  if (flags & (SO_TYPE_SEQSCAN | SO_TYPE_BITMAPSCAN)) pgstat_count_heap_scan(relation);
+  return &scan->base;
+}
+
+void scan_end(TableScanDesc scan) {
+  pg::guard([=] {
+    open_scans.erase(as_scan(scan)->state);
+    delete as_scan(scan)->state;
+    versioning::end_using_views();
+  });
+  RelationDecrementReferenceCount(scan->rs_rd);
+  if (scan->rs_flags & SO_TEMP_SNAPSHOT) UnregisterSnapshot(scan->rs_snapshot);
+  pfree(scan);
+}
+
+void free_scans() {
+  for (ScanState* state : open_scans) delete state;
+  open_scans.clear();
+}
+
+void scan_rescan(TableScanDesc scan, ScanKeyData*, bool, bool, bool, bool) {
+  pg::guard([=] {
+    ScanState* state = as_scan(scan)->state;
+    state->bitmap_rows.clear();
+    state->bitmap_next = 0;
+    if (!state->cursor) return;
+    // The same snapshot sees the same rows, but for own changes of commands since.
+    bool fixed = scan->rs_snapshot && scan->rs_snapshot->snapshot_type == SNAPSHOT_MVCC &&
+                 scan->rs_snapshot->curcid == state->cursor->view().command;
+    if (fixed) state->cursor->limit_to(0, UINT64_MAX);
+    else state->cursor.reset();
+  });
+}
+
+bool scan_getnextslot(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot) {
+  return next_row(scan, direction, slot);
+}
+
+void scan_set_tidrange(TableScanDesc scan, ItemPointer min, ItemPointer max) {
+  pg::guard([=] {
+    // Offsets outside 1..291 lie between two blocks' rows.
+    auto bound = [](const ItemPointerData& tid, bool lower) -> int64_t {
+      auto block = static_cast<int64_t>(ItemPointerGetBlockNumberNoCheck(&tid));
+      auto offset = static_cast<int64_t>(ItemPointerGetOffsetNumberNoCheck(&tid));
+      auto rows = static_cast<int64_t>(kRowsPerBlock);
+      if (lower) return block * rows + std::clamp<int64_t>(offset, 1, rows + 1) - 1;
+      return block * rows + std::clamp<int64_t>(offset, 0, rows) - 1;
+    };
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    int64_t first = bound(*min, true), last = bound(*max, false);
+    RowCursor& cursor = cursor_of(scan, info);
+    if (last < first) cursor.limit_to(1, 0);
+    else cursor.limit_to(static_cast<uint64_t>(first), static_cast<uint64_t>(last));
+  });
+}
+
+bool scan_getnextslot_tidrange(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot) {
+  return next_row(scan, direction, slot);
+}
+
+bool scan_bitmap_next_block(TableScanDesc scan, TBMIterateResult* result) {
+  return pg::guard([=] {
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    ScanState* state = as_scan(scan)->state;
+    const TableView& view = cursor_of(scan, info).view();
+    state->bitmap_rows.clear();
+    state->bitmap_next = 0;
+    uint64_t block = uint64_t{result->blockno} * kRowsPerBlock;
+    bool lossy = result->ntuples < 0;
+    int count = lossy ? static_cast<int>(kRowsPerBlock) : result->ntuples;
+    for (int i = 0; i < count; ++i) {
+      uint64_t rowid = block + (lossy ? static_cast<uint64_t>(i) : result->offsets[i] - 1u);
+      if (view.sees(rowid)) state->bitmap_rows.push_back(rowid);
+    }
+    return !state->bitmap_rows.empty();
+  });
+}
+
+bool scan_bitmap_next_tuple(TableScanDesc scan, TBMIterateResult*, TupleTableSlot* slot) {
+  bool found = pg::guard([=] {
+    ScanState* state = as_scan(scan)->state;
+    if (state->bitmap_next == state->bitmap_rows.size()) return false;
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    uint64_t rowid = state->bitmap_rows[state->bitmap_next++];
+    return fetch_row(cursor_of(scan, info).view(), scan->rs_rd, info, rowid, slot);
+  });
+  if (found) pgstat_count_heap_fetch(scan->rs_rd);
+  return found;
+}
+
+bool scan_sample_next_block(TableScanDesc, SampleScanState*) {
+  not_supported("TABLESAMPLE in this version", "Filter with random() instead.");
+}
+
+bool scan_sample_next_tuple(TableScanDesc, SampleScanState*, TupleTableSlot*) {
+  not_supported("TABLESAMPLE in this version", "Filter with random() instead.");
+}
+
+}  // namespace datahike::am

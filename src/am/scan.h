@@ -1,0 +1,27 @@
+// What a scan of a datahike table keeps, behind PostgreSQL's scan descriptor.
+#pragma once
+
+#include "am/row_cursor.h"
+
+namespace datahike::am {
+
+struct Sample;
+
+struct ScanState {
+  std::unique_ptr<RowCursor> cursor;
+  std::vector<uint64_t> bitmap_rows;   // of the bitmap page at hand
+  size_t bitmap_next = 0;
+  std::unique_ptr<Sample> sample;      // ANALYZE
+  ScanState();
+  ~ScanState();
+};
+
+struct Scan {
+  TableScanDescData base;
+  ScanState* state;
+};
+inline Scan* as_scan(TableScanDesc scan) { return reinterpret_cast<Scan*>(scan); }
+// The scan's view: of its snapshot, or the newest the statement can see where it has none (ANALYZE).
+TableView view_of_scan(TableScanDesc scan, const RelationInfo& info);
+
+}  // namespace datahike::am

@@ -1,0 +1,296 @@
+#include "am/slot.h"
+
+#include "pg/bridge.h"
+#include "pg/shared.h"
+#include "pg/store.h"
+
+namespace datahike::am {
+
+namespace {
+
+using store::Kind;
+using store::SegmentReader;
+
+Slot* as_slot(TupleTableSlot* slot) { return reinterpret_cast<Slot*>(slot); }
+
+constexpr size_t kBlockHeader = MAXALIGN(sizeof(char*));
+
+char*& previous_block(char* block) { return *reinterpret_cast<char**>(block); }
+
+// Bump allocation in the slot's context. Earlier values stay where they are.
+char* allocate(Slot* slot, size_t bytes) {
+  SlotArena& arena = slot->arena;
+  size_t start = MAXALIGN(arena.used);
+  if (!arena.block || start + bytes > arena.size) {
+    size_t size = std::max<size_t>(bytes + kBlockHeader, std::max<size_t>(arena.size * 2, 512));
+    auto* block = static_cast<char*>(MemoryContextAllocHuge(slot->base.base.tts_mcxt, size));
+    previous_block(block) = arena.block;
+    arena.block = block;
+    arena.size = size;
+    start = kBlockHeader;
+  }
+  arena.used = start + bytes;
+  return arena.block + start;
+}
+
+void free_blocks(char* block) {
+  while (block) {
+    char* previous = previous_block(block);
+    pfree(block);
+    block = previous;
+  }
+}
+
+void reset_arena(Slot* slot) {
+  SlotArena& arena = slot->arena;
+  if (!arena.block) return;
+  free_blocks(previous_block(arena.block));
+  previous_block(arena.block) = nullptr;
+  arena.used = kBlockHeader;
+  if (arena.size > (64 << 10)) {  // a very large row gives its memory back at once
+    pfree(arena.block);
+    arena = {};
+  }
+}
+
+// A varlena around the stored bytes: with a 1-byte header where PostgreSQL allows one.
+Datum make_varlena(Slot* slot, ByteView bytes, bool plain_storage) {
+  if (bytes.size() + VARHDRSZ_SHORT <= VARATT_SHORT_MAX && !plain_storage) {
+    char* p = allocate(slot, bytes.size() + VARHDRSZ_SHORT);
+    SET_VARSIZE_SHORT(p, bytes.size() + VARHDRSZ_SHORT);
+    std::memcpy(VARDATA_SHORT(p), bytes.data(), bytes.size());
+    return PointerGetDatum(p);
+  }
+  char* p = allocate(slot, bytes.size() + VARHDRSZ);
+  SET_VARSIZE(p, bytes.size() + VARHDRSZ);
+  std::memcpy(VARDATA(p), bytes.data(), bytes.size());
+  return PointerGetDatum(p);
+}
+
+Datum make_fixed(Slot* slot, ByteView bytes) {
+  char* p = allocate(slot, bytes.size());
+  std::memcpy(p, bytes.data(), bytes.size());
+  return PointerGetDatum(p);
+}
+
+void decode_attribute(Slot* slot, int i) {
+  TupleTableSlot& base = slot->base.base;
+  const Attribute& a = slot->info->attribute[i];
+  base.tts_values[i] = 0;
+  base.tts_isnull[i] = true;
+  if (a.dropped) return;
+  const SegmentReader& segment = slot->segment;
+  // Columns are in attribute order: without dropped ones the index is the attribute's.
+  int column = i < segment.columns() && segment.spec(i).number == a.number ? i : segment.find(a.number);
+  if (column < 0) {  // written before the column was added
+    base.tts_values[i] = getmissingattr(base.tts_tupleDescriptor, a.number, &base.tts_isnull[i]);
+    return;
+  }
+  store::ColumnSpec spec = segment.spec(column);
+  if (spec.kind != a.kind || spec.width != a.width)
+    not_supported("reading rows from before a column changed its type", "Read the table as it was at that commit with its old definition.");
+  if (segment.is_null(column, slot->row)) return;
+  base.tts_isnull[i] = false;
+  if (a.kind <= Kind::Float64) base.tts_values[i] = static_cast<Datum>(segment.bits(column, slot->row));
+  else if (a.kind == Kind::Fixed) base.tts_values[i] = make_fixed(slot, segment.bytes(column, slot->row));
+  else base.tts_values[i] = make_varlena(slot, segment.bytes(column, slot->row), a.plain_storage);
+}
+
+// A view into the map that has been let go of since is found again: row versions are immutable.
+void ensure_segment(Slot* slot) {
+  if (!slot->in_store) return;
+  store::Environment& env = pg::open_store();
+  if (env.generation() == slot->generation) return;
+  auto segment = env.segment(slot->table, slot->rowid);
+  if (!segment) throw CorruptError("row " + std::to_string(slot->rowid) + " has vanished from the store");
+  slot->segment = *segment;
+  slot->row = static_cast<uint32_t>(slot->rowid - segment->first_rowid());
+  slot->generation = env.generation();
+}
+
+void init(TupleTableSlot* slot) {
+  Slot* s = as_slot(slot);
+  s->table = 0;
+  s->owned = false;
+  s->info = nullptr;
+  s->arena = {};
+  s->xmin = InvalidTransactionId;
+}
+
+void release(TupleTableSlot* slot) {
+  Slot* s = as_slot(slot);
+  free_blocks(s->arena.block);
+  s->arena = {};
+  if (s->info) pfree(s->info);
+  s->info = nullptr;
+}
+
+void clear(TupleTableSlot* slot) {
+  Slot* s = as_slot(slot);
+  s->table = 0;
+  s->owned = false;
+  s->xmin = InvalidTransactionId;
+  reset_arena(s);
+  slot->tts_nvalid = 0;
+  slot->tts_flags = (slot->tts_flags & ~TTS_FLAG_SHOULDFREE) | TTS_FLAG_EMPTY;
+  ItemPointerSetInvalid(&slot->tts_tid);
+}
+
+void get_some_attributes(TupleTableSlot* slot, int natts) {
+  pg::guard([=] {
+    Slot* s = as_slot(slot);
+    if (s->table == 0) return;
+    ensure_segment(s);
+    int upto = std::min(natts, s->info->attributes);
+    for (int i = slot->tts_nvalid; i < upto; ++i) decode_attribute(s, i);
+    slot->tts_nvalid = static_cast<AttrNumber>(upto);
+  });
+}
+
+// What SELECT xmin shows: the writer while 32 bits can tell it apart, else frozen.
+TransactionId shown_xmin(Slot* s) {
+  if (TransactionIdIsValid(s->xmin)) return s->xmin;
+  if (s->table == 0) return FrozenTransactionId;
+  ensure_segment(s);
+  uint64_t xid = s->segment.xid(s->row);
+  auto narrow = static_cast<TransactionId>(xid);
+  s->xmin = pg::widen_xid(narrow) == xid ? narrow : FrozenTransactionId;
+  return s->xmin;
+}
+
+Datum get_system_attribute(TupleTableSlot* slot, int attnum, bool* isnull) {
+  Slot* s = as_slot(slot);
+  *isnull = false;
+  switch (attnum) {
+    case MinTransactionIdAttributeNumber:
+      return TransactionIdGetDatum(pg::guard([=] { return shown_xmin(s); }));
+    case MaxTransactionIdAttributeNumber: return TransactionIdGetDatum(InvalidTransactionId);
+    case MinCommandIdAttributeNumber: return CommandIdGetDatum(s->cmin);
+    case MaxCommandIdAttributeNumber: return CommandIdGetDatum(0);
+    default:
+      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                      errmsg("system column %d cannot be read in this context", attnum)));
+      pg_unreachable();
+  }
+}
+
+// Makes every by-reference value the slot's own memory.
+void materialize(TupleTableSlot* slot) {
+  Slot* s = as_slot(slot);
+  slot_getallattrs(slot);
+  if (!s->owned) {
+    TupleDesc desc = slot->tts_tupleDescriptor;
+    for (int i = 0; i < desc->natts; ++i) {
+      FormData_pg_attribute* att = TupleDescAttr(desc, i);
+      if (att->attbyval || slot->tts_isnull[i]) continue;
+      Datum value = slot->tts_values[i];
+      if (att->attlen == -1 && VARATT_IS_EXTERNAL_EXPANDED(DatumGetPointer(value))) {
+        ExpandedObjectHeader* object = DatumGetEOHP(value);
+        Size size = EOH_get_flat_size(object);
+        char* copy = allocate(s, size);
+        EOH_flatten_into(object, copy, size);
+        slot->tts_values[i] = PointerGetDatum(copy);
+      } else {
+        Size size = datumGetSize(value, false, att->attlen);
+        char* copy = allocate(s, size);
+        std::memcpy(copy, DatumGetPointer(value), size);
+        slot->tts_values[i] = PointerGetDatum(copy);
+      }
+    }
+    s->owned = true;
+  }
+  if (s->table != 0) pg::guard([=] { return shown_xmin(s); });
+  s->table = 0;  // nothing left to decode
+}
+
+void copy_slot(TupleTableSlot* to, TupleTableSlot* from) {
+  TupleDesc desc = from->tts_tupleDescriptor;
+  clear(to);
+  slot_getallattrs(from);
+  for (int i = 0; i < desc->natts; ++i) {
+    to->tts_values[i] = from->tts_values[i];
+    to->tts_isnull[i] = from->tts_isnull[i];
+  }
+  if (is_datahike_slot(from)) {
+    as_slot(to)->xmin = pg::guard([=] { return shown_xmin(as_slot(from)); });
+    as_slot(to)->cmin = as_slot(from)->cmin;
+  }
+  to->tts_nvalid = static_cast<AttrNumber>(desc->natts);
+  to->tts_flags &= ~TTS_FLAG_EMPTY;
+  materialize(to);
+}
+
+HeapTuple copy_heap_tuple(TupleTableSlot* slot) {
+  slot_getallattrs(slot);
+  HeapTuple tuple = heap_form_tuple(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+  tuple->t_self = slot->tts_tid;
+  tuple->t_tableOid = slot->tts_tableOid;
+  return tuple;
+}
+
+MinimalTuple copy_minimal_tuple(TupleTableSlot* slot) {
+  slot_getallattrs(slot);
+  return heap_form_minimal_tuple(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+}
+
+Slot* begin_store(TupleTableSlot* slot, Relation relation, uint64_t rowid) {
+  ExecClearTuple(slot);
+  slot->tts_tid = to_tid(rowid);
+  slot->tts_tableOid = RelationGetRelid(relation);
+  slot->tts_flags &= ~TTS_FLAG_EMPTY;
+  return as_slot(slot);
+}
+
+}  // namespace
+
+const TupleTableSlotOps slot_operations = {
+    .base_slot_size = sizeof(Slot),
+    .init = init,
+    .release = release,
+    .clear = clear,
+    .getsomeattrs = get_some_attributes,
+    .getsysattr = get_system_attribute,
+    .materialize = materialize,
+    .copyslot = copy_slot,
+    .get_heap_tuple = nullptr,
+    .get_minimal_tuple = nullptr,
+    .copy_heap_tuple = copy_heap_tuple,
+    .copy_minimal_tuple = copy_minimal_tuple,
+};
+
+void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
+                       uint64_t rowid, const store::SegmentReader& segment, uint32_t row,
+                       bool in_store) {
+  Slot* s = begin_store(slot, relation, rowid);
+  s->table = info.table;
+  s->rowid = rowid;
+  s->segment = segment;
+  s->row = row;
+  s->in_store = in_store;
+  s->generation = in_store ? pg::open_store().generation() : 0;
+  s->owned = true;
+  s->cmin = 0;
+  if (!s->info) {
+    size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * info.attributes;
+    s->info = static_cast<RelationInfo*>(MemoryContextAlloc(slot->tts_mcxt, bytes));
+    std::memcpy(static_cast<void*>(s->info), &info, bytes);
+  }
+}
+
+void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, MinimalTuple tuple,
+                       TransactionId xmin, CommandId cmin) {
+  Slot* s = begin_store(slot, relation, rowid);
+  char* copy = allocate(s, tuple->t_len);
+  std::memcpy(copy, tuple, tuple->t_len);
+  HeapTupleData heap{};
+  heap.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET;
+  heap.t_data = reinterpret_cast<HeapTupleHeader>(copy - MINIMAL_TUPLE_OFFSET);
+  heap_deform_tuple(&heap, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
+  slot->tts_nvalid = slot->tts_tupleDescriptor->natts;
+  s->table = 0;
+  s->owned = true;
+  s->xmin = xmin;
+  s->cmin = cmin;
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,45 @@
+// The slot of datahike tables: a row in a segment, whose columns are decoded when they are asked for,
+// or values of one's own (as in a virtual slot).
+#pragma once
+
+#include "am/relation.h"
+#include "pg/pg.h"
+#include "store/segment.h"
+
+namespace datahike::am {
+
+// Memory for decoded by-reference values: the newest block; each begins with a pointer to the one
+// before it. When the slot is cleared all blocks but the newest are freed.
+struct SlotArena {
+  char* block;
+  size_t size, used;
+};
+
+struct Slot {
+  VirtualTupleTableSlot base;
+  // Where the columns that are not decoded yet come from; table 0 = all of them are values already.
+  uint64_t table;
+  uint64_t rowid;
+  store::SegmentReader segment;
+  uint32_t row;
+  bool in_store;         // the segment points into the map: valid for `generation` only
+  uint64_t generation;
+  bool owned;            // by-reference values are the slot's own memory
+  RelationInfo* info;    // the slot's own copy: the relation cache may drop its entry
+  SlotArena arena;
+  TransactionId xmin;    // invalid: not asked for yet
+  CommandId cmin;
+};
+
+extern const TupleTableSlotOps slot_operations;
+inline bool is_datahike_slot(const TupleTableSlot* slot) { return slot->tts_ops == &slot_operations; }
+
+// Puts a row version into the slot. `xid` is the transaction that wrote it.
+void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
+                       uint64_t rowid, const store::SegmentReader& segment, uint32_t row,
+                       bool in_store);
+// Puts a row of this transaction into the slot: the tuple is copied.
+void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, MinimalTuple tuple,
+                       TransactionId xmin, CommandId cmin);
+
+}  // namespace datahike::am

@@ -1,0 +1,70 @@
+// The encodings of a column, and the choice of the smallest.
+//
+// Each encoding is one file of the same shape: analyse (does it fit, how large), encode, and read.
+// Its format is the grammar at the head of its file. To add one: write the file, declare its
+// Encoding below, and add one line to the table.
+#pragma once
+
+#include <iterator>
+#include <limits>
+#include <span>
+#include <vector>
+
+#include "column/bytes.h"
+#include "column/values.h"
+#include "column/zone_map.h"
+
+namespace datahike::column {
+
+// What analysing found, so that encoding need not look at the values again.
+struct Plan {
+  uint8_t encoding = 0;                                   // index in the table of encodings
+  uint64_t bytes = std::numeric_limits<uint64_t>::max();  // size of the encoded values
+  std::vector<uint32_t> codes;                            // dictionary: the code of each row
+  std::vector<uint32_t> distinct;  // dictionary: the row that holds the value of each code
+};
+
+// Encoded values as they lie in a segment. They may be damaged: whatever they hold, reading them
+// either returns something or throws CorruptError, and never looks outside `body`.
+struct Encoded {
+  Kind kind;
+  uint32_t rows;
+  ByteView body;
+};
+
+struct Encoding {
+  // Whether `values`, not all of them NULL, fit in fewer than plan.bytes; if so sets plan.bytes.
+  bool (*analyse)(const Values& values, const ZoneMap& zone, Plan& plan);
+  // Appends exactly plan.bytes to `out`.
+  void (*encode)(const Values& values, const ZoneMap& zone, const Plan& plan, Bytes& out);
+  // Read one word, a run of words, or one byte string. What NULL rows give means nothing.
+  uint64_t (*word)(const Encoded& column, uint32_t row);
+  void (*words)(const Encoded& column, uint32_t first, std::span<uint64_t> out);
+  ByteView (*bytes)(const Encoded& column, uint32_t row);
+};
+
+// The readers of encodings that hold no words, or no byte strings: they throw CorruptError.
+uint64_t no_word(const Encoded& column, uint32_t row);
+void no_words(const Encoded& column, uint32_t first, std::span<uint64_t> out);
+ByteView no_bytes(const Encoded& column, uint32_t row);
+
+extern const Encoding kConstant;
+extern const Encoding kPlain;
+extern const Encoding kFrameOfReference;
+extern const Encoding kDictionary;
+
+// The index of an encoding is on disk: add at the end, never reorder. They are tried in this order.
+inline constexpr const Encoding* kEncodings[] = {
+    &kConstant,
+    &kPlain,
+    &kFrameOfReference,
+    &kDictionary,
+};
+inline constexpr uint8_t kEncodingCount = std::size(kEncodings);
+inline constexpr uint8_t kConstantNumber = 0;
+
+// The smallest encoding of these values; the one that reads faster where two are as small.
+// REQUIRES: not all values are NULL; zone.min and zone.max are right if zone.ordered.
+Plan choose_encoding(const Values& values, const ZoneMap& zone);
+
+}  // namespace datahike::column

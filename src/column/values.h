@@ -1,0 +1,86 @@
+// The rows of one column while they are collected, before an encoding is chosen.
+#pragma once
+
+#include <algorithm>
+#include <cassert>
+#include <span>
+#include <vector>
+
+#include "column/bytes.h"
+#include "column/kind.h"
+
+namespace datahike::column {
+
+// Invariant: a NULL row of words repeats the first value that is not NULL (0 while there is none),
+// so encodings and zone maps of words need not look at NULLs: it widens no range and breaks no
+// constant. A NULL row of byte strings is empty, or `width` zeros if Fixed.
+class Values {
+ public:
+  explicit Values(Kind kind, uint16_t width = 0) : kind_(kind), width_(width) {
+    if (!is_word(kind)) offsets_.push_back(0);
+  }
+
+  void add_null() {
+    mark_null();
+    if (is_word(kind_)) {
+      words_.push_back(words_.empty() ? 0 : words_.front());
+    } else {
+      data_.resize(data_.size() + width_);
+      offsets_.push_back(data_.size());
+    }
+    ++rows_;
+  }
+  // REQUIRES: is_word(kind()).
+  void add_word(uint64_t bits) {
+    assert(is_word(kind_));
+    bits = normalised(kind_, bits);
+    if (nulls_ == rows_) std::fill(words_.begin(), words_.end(), bits);
+    words_.push_back(bits);
+    ++rows_;
+  }
+  // REQUIRES: kind() is Bytes, or Fixed and the value has its width.
+  void add_bytes(ByteView value) {
+    assert(kind_ == Kind::Bytes || (kind_ == Kind::Fixed && value.size() == width_));
+    data_.insert(data_.end(), value.begin(), value.end());
+    offsets_.push_back(data_.size());
+    ++rows_;
+  }
+  void clear();
+
+  Kind kind() const { return kind_; }
+  uint32_t rows() const { return rows_; }
+  uint32_t nulls() const { return nulls_; }
+  bool is_null(uint32_t row) const {
+    return row / 8 < null_bits_.size() && (null_bits_[row / 8] >> row % 8 & 1);
+  }
+  // One bit for each row, lowest first, set for NULL; without the zero bytes at its end.
+  ByteView null_bits() const { return null_bits_; }
+  // The first row that is not NULL. REQUIRES: nulls() < rows().
+  uint32_t first_value() const;
+
+  std::span<const uint64_t> words() const { return words_; }
+  // Byte string `row` is data()[offsets()[row] .. offsets()[row + 1]).
+  std::span<const uint64_t> offsets() const { return offsets_; }
+  ByteView data() const { return data_; }
+  ByteView bytes(uint32_t row) const {
+    return ByteView(data_).subspan(offsets_[row], offsets_[row + 1] - offsets_[row]);
+  }
+
+ private:
+  void mark_null() {
+    null_bits_.resize(rows_ / 8 + 1);
+    null_bits_[rows_ / 8] |= static_cast<uint8_t>(1 << rows_ % 8);
+    ++nulls_;
+  }
+
+  Kind kind_;
+  uint16_t width_;
+  uint32_t rows_ = 0;
+  uint32_t nulls_ = 0;
+  std::vector<uint64_t> words_;
+  std::vector<uint64_t> offsets_;
+  Bytes data_;
+  Bytes null_bits_;
+};
+
+}  // namespace datahike::column

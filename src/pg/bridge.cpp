@@ -1,0 +1,52 @@
+#include "pg/bridge.h"
+
+#include <cstdio>
+
+namespace datahike::pg {
+
+namespace {
+
+void describe(CaughtError& caught, int sqlstate, const char* message, const char* hint = "") {
+  caught.sqlstate = sqlstate;
+  std::snprintf(caught.message, sizeof caught.message, "%s", message);
+  std::snprintf(caught.hint, sizeof caught.hint, "%s", hint);
+}
+
+}  // namespace
+
+void capture_exception(CaughtError& caught) noexcept {
+  try {
+    throw;
+  } catch (const PgError& e) {
+    caught.data = e.data;
+  } catch (const SqlError& e) {
+    describe(caught, e.sqlstate, e.what(), e.hint.c_str());
+  } catch (const CorruptError& e) {
+    describe(caught, ERRCODE_DATA_CORRUPTED, e.what(),
+             "Restore the store's directory from a backup, or remove the damaged branch.");
+  } catch (const FormatError& e) {
+    describe(caught, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, e.what());
+  } catch (const FullError& e) {
+    describe(caught, ERRCODE_DISK_FULL, e.what(),
+             "Free disk space, or raise datahike.map_size and restart.");
+  } catch (const IoError& e) {
+    describe(caught, ERRCODE_IO_ERROR, e.what());
+  } catch (const LimitError& e) {
+    describe(caught, ERRCODE_PROGRAM_LIMIT_EXCEEDED, e.what());
+  } catch (const std::bad_alloc&) {
+    describe(caught, ERRCODE_OUT_OF_MEMORY, "out of memory");
+  } catch (const std::exception& e) {
+    describe(caught, ERRCODE_INTERNAL_ERROR, e.what());
+  } catch (...) {
+    describe(caught, ERRCODE_INTERNAL_ERROR, "unknown C++ exception");
+  }
+}
+
+void raise(const CaughtError& caught) {
+  if (caught.data) ReThrowError(caught.data);
+  ereport(ERROR, (errcode(caught.sqlstate), errmsg("%s", caught.message),
+                  caught.hint[0] ? errhint("%s", caught.hint) : 0));
+  pg_unreachable();
+}
+
+}  // namespace datahike::pg

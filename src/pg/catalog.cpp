@@ -1,0 +1,232 @@
+// Functions here may raise PostgreSQL errors and own nothing with a destructor while they may.
+#include "pg/catalog.h"
+
+#include "pg/bridge.h"
+
+namespace datahike::pg {
+
+namespace {
+
+ExtensionOids oids;
+bool oids_valid = false;
+
+// A few names are enough for any session; overwritten in turn.
+struct CachedBranch {
+  char name[NAMEDATALEN * 4];
+  int64_t id;
+  bool valid;
+};
+CachedBranch cached_branches[8];
+int next_cached_branch = 0;
+
+void forget_branches() {
+  for (CachedBranch& b : cached_branches) b.valid = false;
+}
+
+void relation_invalidated(Datum, Oid relid) {
+  if (relid == InvalidOid || (oids_valid && relid == oids.branch)) forget_branches();
+  if (relid == InvalidOid || !oids_valid || relid == oids.tx_log || relid == oids.heads ||
+      relid == oids.branch || relid == oids.relation)
+    oids_valid = false;
+}
+
+void look_up_oids() {
+  ExtensionOids found{};
+  found.schema = get_namespace_oid("datahike", true);
+  if (OidIsValid(found.schema)) {
+    auto relation = [&](const char* name) { return get_relname_relid(name, found.schema); };
+    found.tx_log = relation("tx_log");
+    found.tx_log_key = relation("tx_log_key");
+    found.heads = relation("heads");
+    found.heads_key = relation("heads_key");
+    found.branch = relation("branch");
+    found.branch_name_key = relation("branch_name_key");
+    found.branch_id_key = relation("branch_id_key");
+    found.relation = relation("relation");
+    found.relation_key = relation("relation_key");
+    found.rowid_block = relation("rowid_block");
+    found.table_id = relation("table_id");
+    found.branch_id = relation("branch_id");
+  }
+  oids = found;
+  oids_valid = OidIsValid(found.branch_id);
+}
+
+struct FoundRow {
+  bool found;
+  int64_t value;
+  ItemPointerData tid;
+};
+
+// The row of a small table whose indexed first column equals `key`; `value_column` is an int4 or int8.
+FoundRow find_row(Oid relation, Oid index, RegProcedure equals, Datum key, int key_column,
+                  int value_column, bool value_is_int4) {
+  FoundRow result{};
+  Relation rel = table_open(relation, AccessShareLock);
+  ScanKeyData scan_key;
+  ScanKeyInit(&scan_key, key_column, BTEqualStrategyNumber, equals, key);
+  SysScanDesc scan = systable_beginscan(rel, index, true, nullptr, 1, &scan_key);
+  HeapTuple tuple = systable_getnext(scan);
+  if (HeapTupleIsValid(tuple)) {
+    bool isnull;
+    Datum value = heap_getattr(tuple, value_column, RelationGetDescr(rel), &isnull);
+    result = {true, value_is_int4 ? DatumGetInt32(value) : DatumGetInt64(value), tuple->t_self};
+  }
+  systable_endscan(scan);
+  table_close(rel, AccessShareLock);
+  return result;
+}
+
+FoundRow find_relation_row(Oid relid) {
+  const ExtensionOids& e = extension();
+  return find_row(e.relation, e.relation_key, F_OIDEQ, ObjectIdGetDatum(relid), 1, 2, false);
+}
+
+FoundRow find_branch_row(const char* name) {
+  const ExtensionOids& e = extension();
+  return find_row(e.branch, e.branch_name_key, F_TEXTEQ, CStringGetTextDatum(name), 2, 1, true);
+}
+
+void delete_row(Oid relation, ItemPointerData tid) {
+  Relation rel = table_open(relation, RowExclusiveLock);
+  CatalogTupleDelete(rel, &tid);
+  table_close(rel, RowExclusiveLock);
+}
+
+}  // namespace
+
+bool extension_installed() {
+  if (!oids_valid) look_up_oids();
+  return oids_valid;
+}
+
+const ExtensionOids& extension() {
+  if (!oids_valid) look_up_oids();
+  if (!oids_valid)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("extension datahike is not installed in this database"),
+                    errhint("Run CREATE EXTENSION datahike.")));
+  return oids;
+}
+
+void lock_log_relations() {
+  const ExtensionOids& e = extension();
+  // Opening the heaps once builds their relation cache entries, toast included.
+  for (Oid heap : {e.tx_log, e.heads}) {
+    Relation rel = table_open(heap, AccessShareLock);
+    if (OidIsValid(rel->rd_rel->reltoastrelid)) {
+      Relation toast = table_open(rel->rd_rel->reltoastrelid, AccessShareLock);
+      List* indexes = RelationGetIndexList(toast);
+      ListCell* cell;
+      foreach (cell, indexes) index_close(index_open(lfirst_oid(cell), AccessShareLock), NoLock);
+      list_free(indexes);
+      table_close(toast, NoLock);
+    }
+    table_close(rel, NoLock);
+  }
+  for (Oid index : {e.tx_log_key, e.heads_key}) index_close(index_open(index, AccessShareLock), NoLock);
+}
+
+uint64_t find_table_id(Oid relation) {
+  return static_cast<uint64_t>(find_relation_row(relation).value);
+}
+
+uint64_t make_table_id(Oid relation) {
+  const ExtensionOids& e = extension();
+  int64_t id = nextval_internal(e.table_id, false);
+  Relation rel = table_open(e.relation, RowExclusiveLock);
+  Datum values[2] = {ObjectIdGetDatum(relation), Int64GetDatum(id)};
+  bool nulls[2] = {false, false};
+  HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+  CatalogTupleInsert(rel, tuple);
+  heap_freetuple(tuple);
+  table_close(rel, RowExclusiveLock);
+  return static_cast<uint64_t>(id);
+}
+
+void forget_table_id(Oid relation) {
+  FoundRow row = find_relation_row(relation);
+  if (row.found) delete_row(extension().relation, row.tid);
+}
+
+Oid find_relation(uint64_t table) {
+  Relation rel = table_open(extension().relation, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, 2, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(static_cast<int64_t>(table)));
+  SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, nullptr, 1, &key);
+  HeapTuple tuple = systable_getnext(scan);
+  Oid result = InvalidOid;
+  if (HeapTupleIsValid(tuple)) {
+    bool isnull;
+    result = DatumGetObjectId(heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull));
+  }
+  systable_endscan(scan);
+  table_close(rel, AccessShareLock);
+  return result;
+}
+
+int64_t find_branch(const char* name) {
+  extension();
+  for (CachedBranch& b : cached_branches)
+    if (b.valid && std::strcmp(b.name, name) == 0) return b.id;
+  FoundRow row = find_branch_row(name);
+  if (!row.found) return -1;
+  if (std::strlen(name) < sizeof cached_branches[0].name) {
+    CachedBranch& b = cached_branches[next_cached_branch++ % lengthof(cached_branches)];
+    strlcpy(b.name, name, sizeof b.name);
+    b.id = row.value;
+    b.valid = true;
+  }
+  return row.value;
+}
+
+int64_t count_branches() {
+  int64_t count = 0;
+  Relation rel = table_open(extension().branch, AccessShareLock);
+  SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, nullptr, 0, nullptr);
+  while (HeapTupleIsValid(systable_getnext(scan))) ++count;
+  systable_endscan(scan);
+  table_close(rel, AccessShareLock);
+  return count;
+}
+
+int32_t insert_branch(const char* name) {
+  const ExtensionOids& e = extension();
+  int32_t id = static_cast<int32_t>(nextval_internal(e.branch_id, false));
+  Relation rel = table_open(e.branch, RowExclusiveLock);
+  Datum values[4] = {Int32GetDatum(id), CStringGetTextDatum(name),
+                     TimestampTzGetDatum(GetCurrentTimestamp()),
+                     CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false))};
+  bool nulls[4] = {};
+  HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
+  CatalogTupleInsert(rel, tuple);
+  heap_freetuple(tuple);
+  CacheInvalidateRelcacheByRelid(e.branch);
+  table_close(rel, RowExclusiveLock);
+  CommandCounterIncrement();
+  return id;
+}
+
+void delete_branch_row(const char* name) {
+  FoundRow row = find_branch_row(name);
+  if (!row.found) return;
+  delete_row(extension().branch, row.tid);
+  CacheInvalidateRelcacheByRelid(extension().branch);
+  CommandCounterIncrement();
+}
+
+void lock_branch_for_write(int32_t branch) {
+  LockDatabaseObject(extension().branch, static_cast<Oid>(branch), 0, RowExclusiveLock);
+}
+
+bool try_lock_branch_exclusively(int32_t branch) {
+  LOCKTAG tag;
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, extension().branch, static_cast<Oid>(branch), 0);
+  return LockAcquire(&tag, AccessExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
+void register_catalog_callbacks() {
+  CacheRegisterRelcacheCallback(relation_invalidated, static_cast<Datum>(0));
+}
+
+}  // namespace datahike::pg

@@ -1,0 +1,46 @@
+// The extension's own heap tables: where they are, which table id a relation has, which id a branch.
+#pragma once
+
+#include "pg/pg.h"
+
+namespace datahike::pg {
+
+// OIDs of the extension's relations in this database; all InvalidOid where it is not installed.
+struct ExtensionOids {
+  Oid schema;
+  Oid tx_log, tx_log_key;
+  Oid heads, heads_key;
+  Oid branch, branch_name_key, branch_id_key;
+  Oid relation, relation_key;
+  Oid rowid_block;   // sequence
+  Oid table_id;      // sequence
+  Oid branch_id;     // sequence
+};
+const ExtensionOids& extension();    // cached; ereport(ERROR, 55000) where not installed
+bool extension_installed();
+
+// Takes the locks that make later opens of the log's relations free of first-time locking: once per
+// transaction, before index code runs (reading the log may happen under an index page's lock).
+void lock_log_relations();
+
+// Table id of a relation of our access method; made at its creation. 0 if there is none.
+uint64_t find_table_id(Oid relation);
+uint64_t make_table_id(Oid relation);
+void forget_table_id(Oid relation);  // no effect if there is none
+// Relation with this table id, or InvalidOid.
+Oid find_relation(uint64_t table);
+
+inline constexpr const char* kDefaultBranch = "db";
+// Id of a branch by name, or -1. Cached until some session changes the branches.
+int64_t find_branch(const char* name);
+int64_t count_branches();
+// Inserts and deletes rows of datahike.branch, and tells the other sessions.
+int32_t insert_branch(const char* name);
+void delete_branch_row(const char* name);
+// Holds the branch against deletion until the end of the transaction.
+void lock_branch_for_write(int32_t branch);
+bool try_lock_branch_exclusively(int32_t branch);
+
+void register_catalog_callbacks();
+
+}  // namespace datahike::pg

@@ -1,0 +1,122 @@
+// What PostgreSQL's planner and executor must do differently for datahike tables.
+#include "am/pending.h"
+#include "am/slot.h"
+#include "pg/bridge.h"
+#include "pg/hooks.h"
+#include "pg/store.h"
+#include "versioning/view.h"
+
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#include "optimizer/pathnode.h"
+#include "parser/parsetree.h"
+}
+
+namespace datahike::pg {
+
+namespace {
+
+ExecutorStart_hook_type previous_start = nullptr;
+ExecutorRun_hook_type previous_run = nullptr;
+ExecutorEnd_hook_type previous_end = nullptr;
+get_relation_info_hook_type previous_relation_info = nullptr;
+int depth = 0;
+
+bool is_datahike(Relation relation) {
+  return relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
+         relation->rd_tableam->slot_callbacks(relation) == &am::slot_operations;
+}
+
+// PostgreSQL would prefetch blocks of a file that has none.
+bool stop_prefetching(PlanState* state, void* context) {
+  if (IsA(state, BitmapHeapScanState)) {
+    auto* scan = reinterpret_cast<BitmapHeapScanState*>(state);
+    Relation relation = scan->ss.ss_currentRelation;
+    if (relation && is_datahike(relation)) scan->prefetch_maximum = 0;
+  }
+  // PostgreSQL 15 declares walkers without parameters.
+  auto* walker = reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(stop_prefetching));
+  return planstate_tree_walker(state, walker, context);
+}
+
+bool locks_or_writes_datahike(QueryDesc* query) {
+  EState* estate = query->estate;
+  PlannedStmt* plan = query->plannedstmt;
+  ListCell* cell;
+  foreach (cell, plan->resultRelations) {
+    Relation relation = ExecGetRangeTableRelation(estate, lfirst_int(cell));
+    if (relation && is_datahike(relation)) return true;
+  }
+  foreach (cell, plan->rowMarks) {
+    auto* mark = static_cast<PlanRowMark*>(lfirst(cell));
+    if (mark->isParent || !RowMarkRequiresRowShareLock(mark->markType)) continue;
+    RangeTblEntry* entry = rt_fetch(mark->rti, plan->rtable);
+    if (entry->rtekind != RTE_RELATION) continue;
+    Relation relation = ExecGetRangeTableRelation(estate, mark->rti);
+    if (relation && is_datahike(relation)) return true;
+  }
+  return false;
+}
+
+void start(QueryDesc* query, int flags) {
+  if (depth == 0) versioning::release_views(false);
+  if (previous_start) previous_start(query, flags);
+  else standard_ExecutorStart(query, flags);
+  if (query->planstate) stop_prefetching(query->planstate, nullptr);
+  bool explain_only = flags & EXEC_FLAG_EXPLAIN_ONLY;
+  bool writes = query->plannedstmt->resultRelations != NIL || query->plannedstmt->rowMarks != NIL;
+  if (!explain_only && writes && locks_or_writes_datahike(query))
+    guard([=] {
+      versioning::require_writable(versioning::session_view(),
+                                   query->operation == CMD_SELECT ? "lock rows" : "change rows");
+    });
+}
+
+void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
+  // Parallel workers cannot see rows that only this session knows of.
+  bool parallel = query->plannedstmt->parallelModeNeeded;
+  if (parallel && guard([] { return am::has_pending(); })) query->plannedstmt->parallelModeNeeded = false;
+  ++depth;
+  PG_TRY();
+  {
+    if (previous_run) previous_run(query, direction, count, execute_once);
+    else standard_ExecutorRun(query, direction, count, execute_once);
+  }
+  PG_FINALLY();
+  {
+    --depth;
+    query->plannedstmt->parallelModeNeeded = parallel;
+    if (depth == 0) release_store();
+  }
+  PG_END_TRY();
+}
+
+void end(QueryDesc* query) {
+  if (previous_end) previous_end(query);
+  else standard_ExecutorEnd(query);
+  if (depth == 0) release_store();
+}
+
+void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel) {
+  if (previous_relation_info) previous_relation_info(root, relid, inherited, rel);
+  if (inherited) return;
+  Relation relation = RelationIdGetRelation(relid);
+  if (!relation) return;
+  if (is_datahike(relation)) rel->rel_parallel_workers = 0;
+  RelationClose(relation);
+}
+
+}  // namespace
+
+void install_executor_hooks() {
+  previous_start = ExecutorStart_hook;
+  ExecutorStart_hook = start;
+  previous_run = ExecutorRun_hook;
+  ExecutorRun_hook = run;
+  previous_end = ExecutorEnd_hook;
+  ExecutorEnd_hook = end;
+  previous_relation_info = get_relation_info_hook;
+  get_relation_info_hook = relation_info;
+}
+
+}  // namespace datahike::pg

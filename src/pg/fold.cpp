@@ -1,0 +1,358 @@
+// The fold worker's process: turns log rows into commits in the store, publishes heads, purges.
+// Order within a fold, which docs/protocol.md argues for: the fold lock, one snapshot, the xid; then
+// the store's write batch, a WAL flush, the batch's commit, the heads, the transaction's commit.
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/log.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "pg/store.h"
+#include "pg/worker.h"
+#include "store/fold.h"
+
+extern "C" {
+#include "access/xlog_internal.h"
+#include "postmaster/interrupt.h"
+#include "utils/ps_status.h"
+}
+
+namespace datahike::pg {
+
+namespace {
+
+WorkerSlot* slot = nullptr;
+constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
+
+void detach(int, Datum) {
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  slot->pid = 0;
+  slot->sleeping = false;
+  slot->latch = nullptr;
+  LWLockRelease(shared->lock);
+  ConditionVariableBroadcast(&slot->done);
+}
+
+void attach(int index) {
+  slot = &shared->workers[index];
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  bool superfluous = slot->pid != 0 || slot->holds > 0;
+  if (!superfluous) {
+    slot->pid = MyProcPid;
+    slot->latch = MyLatch;
+  }
+  slot->starting_since = 0;
+  LWLockRelease(shared->lock);
+  if (superfluous) proc_exit(0);
+  before_shmem_exit(detach, static_cast<Datum>(0));
+}
+
+// Named points at which tests stop the worker dead: set only by the crash tests.
+void crash_point(const char* name) {
+  if (setting_crash_point && std::strcmp(setting_crash_point, name) == 0) {
+    ereport(LOG, (errmsg("datahike: stopping at crash point %s", name)));
+    kill(MyProcPid, SIGKILL);
+  }
+}
+
+void begin_transaction() {
+  SetCurrentStatementStartTimestamp();
+  StartTransactionCommand();
+  XactIsoLevel = XACT_READ_COMMITTED;
+  XactReadOnly = false;
+}
+
+// One fold at a time: also against a worker that a crash left behind for a moment.
+void take_fold_lock() {
+  LOCKTAG tag;
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, extension().heads, 0, 1);
+  LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+// Everything inserted into the WAL up to now is durable afterwards. The position may point behind a
+// page header that nothing has been written after yet.
+void flush_wal() {
+  XLogRecPtr upto = GetXLogInsertRecPtr();
+  if (upto % XLOG_BLCKSZ <= SizeOfXLogLongPHD) upto -= upto % XLOG_BLCKSZ;
+  XLogFlush(upto);
+}
+
+FoldSnapshot contained_in(Snapshot s) {
+  FoldSnapshot f;
+  f.xmax = widen_xid(s->xmax);
+  for (uint32_t i = 0; i < s->xcnt; ++i) f.xip.push_back(widen_xid(s->xip[i]));
+  std::sort(f.xip.begin(), f.xip.end());
+  return f;
+}
+
+store::LogEntry to_entry(LogRow& row) {
+  store::LogEntry entry;
+  entry.xid = row.xid;
+  entry.time = row.time;
+  entry.author = std::move(row.author);
+  entry.message = std::move(row.message);
+  entry.delta = store::decode_delta(row.delta);
+  return entry;
+}
+
+// A fold in the making: the batch is begun by the first branch that has something to fold.
+class Fold {
+ public:
+  explicit Fold(Snapshot snapshot) : snapshot_(snapshot), next_tx_(read_next_tx(snapshot)) {}
+
+  void branch(int32_t branch) {
+    std::optional<Head> head = read_head(branch, snapshot_);
+    if (!head) return;
+    std::vector<LogRow> rows = read_log(branch, head->contained, snapshot_);
+    if (rows.empty()) return;
+    begin();
+    store::Commit base = head_commit(*head);
+    store::CommitState state;
+    if (head->has_root) state.root = head->root;
+    else state = store::load_state(open_store_for_writing(), head->commit);
+    store::Folder folder(*batch_, static_cast<uint32_t>(branch), base, state, next_tx_);
+    for (LogRow& row : rows) add(folder, branch, row);
+    store::Commit done = folder.finish();
+    next_tx_ = folder.next_tx();
+    publish(branch, done);
+  }
+
+  // Writes the store, then PostgreSQL's heads. False when there was nothing to fold.
+  bool finish() {
+    if (!batch_) return false;
+    Bytes tx;
+    ByteWriter(tx).fixed<uint64_t>(next_tx_);
+    batch_->put_meta("next_tx", tx);
+    call([] { flush_wal(); });
+    crash_point("before_store_commit");
+    batch_->commit();
+    crash_point("after_store_commit");
+    uint64_t fold = widen_xid(call([] { return GetCurrentTransactionId(); }));
+    for (Head& head : heads_) {
+      head.fold = fold;
+      head.next_tx = next_tx_;
+      write_head(head);
+    }
+    crash_point("after_heads");
+    return true;
+  }
+
+ private:
+  void begin() {
+    if (batch_) return;
+    batch_ = open_store_for_writing().begin_write();
+    // A fold whose transaction never committed left commits that no head names.
+    std::optional<Bytes> last = batch_->meta("next_tx");
+    if (last && ByteReader(*last, "meta next_tx").fixed<uint64_t>() > next_tx_)
+      batch_->erase_commits_from(next_tx_);
+  }
+
+  store::Commit head_commit(const Head& head) {
+    std::optional<Bytes> record = batch_->commit_record(head.commit);
+    if (record) return store::decode_commit(*record, head.commit);
+    store::Commit root = store::root_commit(head.time, {});
+    if (root.id == head.commit) return root;
+    throw CorruptError("commit " + store::format_uuid(head.commit) + ", a branch's head, is missing in the store");
+  }
+
+  void add(store::Folder& folder, int32_t branch, LogRow& row) {
+    uint64_t xid = row.xid;
+    std::map<uint32_t, Bytes> loaded;
+    if (!row.rows.empty()) loaded[row.part] = std::move(row.rows);
+    folder.add(to_entry(row), [&](uint32_t part) -> ByteView {
+      auto at = loaded.find(part);
+      if (at != loaded.end()) return at->second;
+      std::optional<Bytes> rows = read_log_part(branch, xid, part);
+      if (!rows) throw CorruptError("datahike.tx_log: a part of transaction " + std::to_string(xid) + " is missing");
+      loaded.clear();
+      return loaded[part] = std::move(*rows);
+    });
+    call([] { CHECK_FOR_INTERRUPTS(); });
+  }
+
+  void publish(int32_t branch, const store::Commit& commit) {
+    Head head;
+    head.branch = branch;
+    head.commit = commit.id;
+    head.tx = commit.tx;
+    head.time = commit.time;
+    head.has_root = true;
+    head.root = commit.root;
+    head.contained = contained_in(snapshot_);
+    heads_.push_back(std::move(head));
+  }
+
+  Snapshot snapshot_;
+  uint64_t next_tx_;
+  std::unique_ptr<store::WriteBatch> batch_;
+  std::vector<Head> heads_;
+};
+
+// The store and its root commit, as soon as the extension exists: pinned sessions need them.
+void ensure_store(Snapshot snapshot) {
+  store::Environment& env = open_store_for_writing();
+  std::optional<Head> first = read_head(1, snapshot);
+  if (!first) return;
+  if (env.meta("has_root_commit")) return;
+  if (first->tx != 1) return;
+  store::Commit root = store::root_commit(first->time, {});
+  std::unique_ptr<store::WriteBatch> batch = env.begin_write();
+  batch->put_commit(root.id, root.tx, store::encode_commit(root));
+  batch->put_meta("has_root_commit", Bytes{1});
+  batch->commit();
+}
+
+bool fold_once() {
+  bool installed = false;
+  call([&] {
+    begin_transaction();
+    installed = extension_installed();
+    if (installed) take_fold_lock();
+    PushActiveSnapshot(GetTransactionSnapshot());
+  });
+  bool wrote = false;
+  if (installed) {
+    Snapshot snapshot = GetActiveSnapshot();
+    ensure_store(snapshot);
+    Fold fold(snapshot);
+    for (int32_t branch : branches_with_heads(snapshot)) fold.branch(branch);
+    wrote = fold.finish();
+  }
+  call([] {
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+  });
+  release_store();
+  return wrote;
+}
+
+void purge() {
+  call([] {
+    begin_transaction();
+    PushActiveSnapshot(GetTransactionSnapshot());
+  });
+  if (call([] { return extension_installed(); })) {
+    uint64_t horizon = widen_xid(call([] { return GetOldestNonRemovableTransactionId(nullptr); }));
+    Snapshot snapshot = GetActiveSnapshot();
+    for (int32_t branch : branches_with_heads(snapshot)) {
+      std::optional<Head> head = read_head_before(branch, horizon, snapshot);
+      if (head) purge_log(*head);
+    }
+    open_store_for_writing().check_readers();
+  }
+  call([] {
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+  });
+}
+
+// Runs one step; a failure ends its transaction, is logged, and told to whoever waits.
+bool attempt(bool (*step)(), uint64_t serving) {
+  CaughtError caught;
+  try {
+    bool wrote = step();
+    LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+    slot->completed = std::max(slot->completed, serving);
+    if (wrote) ++slot->folds;
+    slot->sqlstate = 0;
+    slot->error[0] = 0;
+    LWLockRelease(shared->lock);
+    ConditionVariableBroadcast(&slot->done);
+    return true;
+  } catch (...) {
+    capture_exception(caught);
+  }
+  if (caught.data) {
+    caught.sqlstate = caught.data->sqlerrcode;
+    strlcpy(caught.message, caught.data->message, sizeof caught.message);
+  }
+  HOLD_INTERRUPTS();
+  AbortCurrentTransaction();
+  LWLockReleaseAll();
+  RESUME_INTERRUPTS();
+  release_store();
+  ereport(LOG, (errcode(caught.sqlstate), errmsg("datahike fold worker: %s", caught.message)));
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  slot->failed = std::max(slot->failed, serving);
+  slot->sqlstate = caught.sqlstate;
+  strlcpy(slot->error, caught.message, sizeof slot->error);
+  LWLockRelease(shared->lock);
+  ConditionVariableBroadcast(&slot->done);
+  return false;
+}
+
+bool purge_step() {
+  purge();
+  return false;
+}
+
+// Waits until someone asks, or until the delay is over after something was committed.
+bool wait_for_work(bool failed_before) {
+  long delay = failed_before ? 1000 : setting_fold_delay;
+  TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
+  for (;;) {
+    CHECK_FOR_INTERRUPTS();
+    if (ConfigReloadPending) {
+      ConfigReloadPending = false;
+      ProcessConfigFile(PGC_SIGHUP);
+    }
+    if (slot->holds > 0) return false;
+    if (slot->requested > std::max(slot->completed, slot->failed)) return true;
+    long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+    if (left <= 0) return true;
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  }
+}
+
+// Called after a fold that found nothing. The first time it only announces that the worker will
+// sleep: committers wake it from now on, and one more fold finds whoever committed before that.
+void sleep_when_announced() {
+  if (!slot->sleeping) {
+    slot->sleeping = true;
+    pg_memory_barrier();
+    return;
+  }
+  WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10000, PG_WAIT_EXTENSION);
+  ResetLatch(MyLatch);
+  slot->sleeping = false;
+}
+
+[[noreturn]] void run() {
+  TimestampTz purged = 0;
+  bool ok = true;
+  uint64_t folds = 0;
+  for (;;) {
+    if (!wait_for_work(!ok)) proc_exit(0);
+    uint64_t serving = slot->requested;
+    ok = attempt(fold_once, serving);
+    if (ok && GetCurrentTimestamp() - purged > kPurgeIntervalUs) {
+      attempt(purge_step, 0);
+      purged = GetCurrentTimestamp();
+    }
+    bool idle = ok && slot->folds == folds;
+    folds = slot->folds;
+    pgstat_report_stat(true);
+    pgstat_report_activity(STATE_IDLE, nullptr);
+    if (idle && slot->requested <= slot->completed) sleep_when_announced();
+    else slot->sleeping = false;
+  }
+}
+
+}  // namespace
+
+}  // namespace datahike::pg
+
+extern "C" PGDLLEXPORT void datahike_worker_main(Datum arg);
+
+void datahike_worker_main(Datum arg) {
+  using namespace datahike::pg;
+  pqsignal(SIGTERM, die);
+  pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  BackgroundWorkerUnblockSignals();
+  Oid database = shared->workers[DatumGetInt32(arg)].database;
+  BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
+  attach(DatumGetInt32(arg));
+  SetConfigOption("synchronous_commit", "local", PGC_USERSET, PGC_S_OVERRIDE);
+  pgstat_report_appname("datahike fold worker");
+  run();
+}

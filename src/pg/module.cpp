@@ -1,0 +1,25 @@
+// The library's entry points.
+#include "am/rowids.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/hooks.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+
+extern "C" {
+PG_MODULE_MAGIC;
+PGDLLEXPORT void _PG_init(void);
+}
+
+// Shared memory and hooks exist only where the server preloads the library. Loaded later, as CREATE
+// EXTENSION does, it only says so: datahike_check_preloaded.
+void _PG_init(void) {
+  using namespace datahike::pg;
+  if (!process_shared_preload_libraries_in_progress) return;
+  define_settings();
+  install_shared_memory_hooks();
+  install_executor_hooks();
+  install_utility_hook();
+  install_transaction_callbacks();
+  register_catalog_callbacks();
+}

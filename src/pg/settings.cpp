@@ -1,0 +1,157 @@
+#include "pg/settings.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/store.h"
+#include "store/version.h"
+
+extern "C" {
+#include "access/parallel.h"
+#include "utils/datetime.h"
+}
+
+namespace datahike::pg {
+
+char* setting_branch = nullptr;
+char* setting_commit_id = nullptr;
+char* setting_as_of = nullptr;
+char* setting_author = nullptr;
+char* setting_message = nullptr;
+int setting_map_size = 0;
+int setting_fold_delay = 100;
+char* setting_crash_point = nullptr;
+
+namespace {
+
+uint64_t generation = 1;
+
+void bump(const char*, void*) { ++generation; }
+
+// Catalogs and store can be asked only by an ordinary session inside a transaction; elsewhere (at
+// connection, in a parallel worker, in a configuration file) the next statement finds out.
+bool can_look_up(GucSource source) {
+  return source >= PGC_S_INTERACTIVE && IsTransactionState() && !InitializingParallelWorker &&
+         OidIsValid(MyDatabaseId) && !IsAbortedTransactionBlockState() && extension_installed();
+}
+
+bool check_branch(char** value, void**, GucSource source) {
+  if (**value == 0) {
+    GUC_check_errcode(ERRCODE_INVALID_PARAMETER_VALUE);
+    GUC_check_errdetail("A branch name is not empty.");
+    return false;
+  }
+  char* name = *value;
+  return guard([=] {
+    if (!can_look_up(source) || find_branch(name) >= 0) return true;
+    GUC_check_errcode(ERRCODE_UNDEFINED_OBJECT);
+    GUC_check_errmsg("branch \"%s\" does not exist", name);
+    GUC_check_errhint("datahike.branches() lists the branches.");
+    return false;
+  });
+}
+
+bool commit_exists(const store::Uuid& id) {
+  store::Environment* env = try_store();
+  if (!env) return true;  // not made yet: the next statement asks the worker
+  env->refresh();
+  return env->commit(id).has_value();
+}
+
+bool check_commit_id(char** value, void**, GucSource source) {
+  char* text = *value;
+  return guard([=] {
+    if (*text == 0) return true;
+    std::optional<store::Uuid> id = store::parse_uuid(text);
+    if (!id) {
+      GUC_check_errcode(ERRCODE_INVALID_TEXT_REPRESENTATION);
+      GUC_check_errmsg("invalid input syntax for type uuid: \"%s\"", text);
+      return false;
+    }
+    if (!can_look_up(source) || commit_exists(*id)) return true;
+    GUC_check_errcode(ERRCODE_UNDEFINED_OBJECT);
+    GUC_check_errmsg("commit %s does not exist", text);
+    GUC_check_errhint("datahike.log() lists the commits.");
+    return false;
+  });
+}
+
+bool check_as_of(char** value, void**, GucSource) {
+  AsOf at;
+  if (**value == 0 || parse_as_of(*value, &at)) return true;
+  GUC_check_errcode(ERRCODE_INVALID_TEXT_REPRESENTATION);
+  GUC_check_errmsg("invalid value for datahike.as_of: \"%s\"", *value);
+  GUC_check_errhint("Give a timestamp, a date or a transaction number.");
+  return false;
+}
+
+}  // namespace
+
+uint64_t settings_generation() { return generation; }
+
+bool parse_as_of(const char* text, AsOf* out) {
+  char* end;
+  errno = 0;
+  unsigned long long number = std::strtoull(text, &end, 10);
+  if (*text >= '0' && *text <= '9' && *end == 0 && errno == 0) {
+    *out = {true, number, 0};
+    return true;
+  }
+  char work[MAXDATELEN + MAXDATEFIELDS];
+  char* fields[MAXDATEFIELDS];
+  int types[MAXDATEFIELDS], count, kind, zone = 0;
+  pg_tm tm{};
+  fsec_t fraction = 0;
+  if (ParseDateTime(text, work, sizeof work, fields, types, MAXDATEFIELDS, &count) != 0 ||
+      DecodeDateTime(fields, types, count, &kind, &tm, &fraction, &zone) != 0)
+    return false;
+  TimestampTz time;
+  switch (kind) {
+    case DTK_DATE:
+      if (tm2timestamp(&tm, fraction, &zone, &time) != 0) return false;
+      break;
+    case DTK_EPOCH:
+      time = SetEpochTimestamp();
+      break;
+    case DTK_LATE:
+      TIMESTAMP_NOEND(time);
+      break;
+    case DTK_EARLY:
+      TIMESTAMP_NOBEGIN(time);
+      break;
+    default:
+      return false;
+  }
+  *out = {false, 0, time};
+  return true;
+}
+
+void define_settings() {
+  DefineCustomStringVariable("datahike.branch", "Branch that this session reads and writes.", nullptr,
+                             &setting_branch, kDefaultBranch, PGC_USERSET, 0, check_branch, bump,
+                             nullptr);
+  DefineCustomStringVariable("datahike.commit_id", "Commit that this session's reads are pinned to.",
+                             "Empty: not pinned. A pinned session writes nothing.", &setting_commit_id,
+                             "", PGC_USERSET, 0, check_commit_id, bump, nullptr);
+  DefineCustomStringVariable("datahike.as_of",
+                             "Time or transaction number that this session reads as of.",
+                             "The state after the last commit at or before it. Empty: not pinned.",
+                             &setting_as_of, "", PGC_USERSET, 0, check_as_of, bump, nullptr);
+  DefineCustomStringVariable("datahike.author", "Author recorded in the commits that follow.",
+                             "Empty: the session user.", &setting_author, "", PGC_USERSET, 0, nullptr,
+                             nullptr, nullptr);
+  DefineCustomStringVariable("datahike.message", "Message recorded in the commits that follow.",
+                             nullptr, &setting_message, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("datahike.map_size", "Largest size of a database's store.",
+                          "0: 16 TB. The file grows as it fills.", &setting_map_size, 0, 0, INT_MAX,
+                          PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("datahike.fold_delay",
+                          "Time the fold worker lets commits gather when nobody waits for it.", nullptr,
+                          &setting_fold_delay, 100, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr,
+                          nullptr);
+  DefineCustomStringVariable("datahike.crash_point", "Where the fold worker kills itself, for tests.",
+                             nullptr, &setting_crash_point, "", PGC_SIGHUP,
+                             GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
+  MarkGUCPrefixReserved("datahike");
+}
+
+}  // namespace datahike::pg

@@ -1,0 +1,78 @@
+// Shared memory: the ring of committing transactions, the workers' mailboxes, and the area that holds
+// the tables of row locks, running inserts and rowid blocks.
+#pragma once
+
+#include "pg/pg.h"
+
+namespace datahike::pg {
+
+// The ring tells a cached view which transactions may have become visible since it was made. A
+// transaction appends itself before it writes its log rows, hence before its xid leaves the ProcArray:
+// whoever takes a snapshot that sees it finds it in the ring, or finds that the ring has moved past it.
+struct RingEntry {
+  uint64_t xid;
+  uint64_t next_xid;         // the cluster's next xid when the entry was appended
+  Oid database;
+  uint32_t branch;
+};
+inline constexpr uint64_t kRingSize = 16384;
+
+void ring_append(uint64_t xid, uint32_t branch);
+uint64_t ring_head();
+// No view may be cached for a snapshot whose xmin is at or below this.
+uint64_t ring_floor();
+// Copies entry `position` of this database; false if it has been overwritten.
+// `*ours` tells whether it belongs to this database.
+bool ring_read(uint64_t position, RingEntry* entry, bool* ours);
+
+// A database's mailbox to its fold worker.
+struct WorkerSlot {
+  Oid database;              // InvalidOid = free slot
+  pid_t pid;                 // 0 = no worker running
+  int64_t starting_since;    // when it was registered; 0 = it runs or does not
+  int holds;                 // commands on the database that keep the worker out, > 0: leave
+  volatile bool sleeping;    // idle: wants to be woken by the next commit
+  Latch* latch;
+  uint64_t requested;        // tickets handed out
+  uint64_t completed;        // every ticket <= this has been served
+  uint64_t failed;           // the last ticket that ended in `error`
+  uint64_t folds;            // folds that wrote something, since start
+  int sqlstate;              // of the last failure, 0 = none
+  char error[512];
+  ConditionVariable done;
+};
+inline constexpr int kWorkerSlots = 64;
+
+struct SharedState {
+  slock_t ring_lock;
+  uint64_t head;
+  uint64_t floor;            // 0 = not set yet
+  RingEntry ring[kRingSize];
+  LWLock* lock;              // guards `workers` and the attach handles
+  WorkerSlot workers[kWorkerSlots];
+  dshash_table_handle row_locks, inserts, blocks;
+  char area[1];              // the DSA, in place
+};
+
+extern SharedState* shared;  // nullptr = the library was not preloaded
+void require_preloaded();    // ereport(ERROR, 55000) unless preloaded
+void install_shared_memory_hooks();
+
+// This process's handles on the shared tables; attached at first use.
+struct SharedTables {
+  dsa_area* area;
+  dshash_table* row_locks;
+  dshash_table* inserts;
+  dshash_table* blocks;
+};
+SharedTables& shared_tables();
+
+// The keys and sizes that the tables were made with; defined by their users, checked by assertion.
+inline constexpr size_t kRowLockKeySize = 16, kRowLockEntrySize = 56;
+inline constexpr size_t kInsertKeySize = 16, kInsertEntrySize = 56;
+inline constexpr size_t kBlockKeySize = 16, kBlockEntrySize = 32;
+
+// A 32-bit xid of the present as 64-bit id, relative to the next xid.
+uint64_t widen_xid(TransactionId xid);
+
+}  // namespace datahike::pg

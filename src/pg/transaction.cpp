@@ -1,0 +1,76 @@
+// Transaction callbacks: where pending rows become log rows, and where they are forgotten.
+#include "am/callbacks.h"
+#include "am/pending.h"
+#include "am/rowids.h"
+#include "pg/bridge.h"
+#include "pg/hooks.h"
+#include "pg/shared.h"
+#include "pg/store.h"
+#include "pg/worker.h"
+#include "versioning/view.h"
+
+namespace datahike::pg {
+
+namespace {
+
+bool wrote = false;
+
+// Must not raise: it runs after the commit, or within an abort.
+void end_transaction() {
+  am::free_scans();
+  am::end_pending();
+  versioning::release_views(true);
+  release_store();
+}
+
+void refuse_prepare() {
+  if (!am::has_pending()) return;
+  throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                 "PREPARE TRANSACTION is not supported for transactions that have written datahike tables",
+                 "COMMIT instead.");
+}
+
+void on_transaction(XactEvent event, void*) {
+  switch (event) {
+    case XACT_EVENT_PRE_COMMIT:
+      guard([] {
+        wrote = am::has_pending();
+        if (wrote) am::write_pending_to_log();
+      });
+      break;
+    case XACT_EVENT_PRE_PREPARE: guard([] { refuse_prepare(); }); break;
+    case XACT_EVENT_COMMIT:
+      if (wrote) wake_worker();
+      wrote = false;
+      end_transaction();
+      break;
+    case XACT_EVENT_PARALLEL_COMMIT:
+    case XACT_EVENT_PARALLEL_ABORT:
+    case XACT_EVENT_ABORT:
+    case XACT_EVENT_PREPARE:
+      wrote = false;
+      end_transaction();
+      break;
+    default: break;
+  }
+}
+
+void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+  guard([=] {
+    switch (event) {
+      case SUBXACT_EVENT_START_SUB: am::begin_subtransaction(); break;
+      case SUBXACT_EVENT_COMMIT_SUB: am::commit_subtransaction(); break;
+      case SUBXACT_EVENT_ABORT_SUB: am::abort_subtransaction(); break;
+      default: break;
+    }
+  });
+}
+
+}  // namespace
+
+void install_transaction_callbacks() {
+  RegisterXactCallback(on_transaction, nullptr);
+  RegisterSubXactCallback(on_subtransaction, nullptr);
+}
+
+}  // namespace datahike::pg

@@ -1,0 +1,174 @@
+// Utility commands: temporary tables go to heap, databases are handled without the fold worker in the
+// way, and a table's going is noticed.
+#include <sys/stat.h>
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/hooks.h"
+#include "pg/store.h"
+#include "pg/worker.h"
+
+extern "C" {
+#include "catalog/pg_database.h"
+#include "commands/dbcommands.h"
+#include "commands/defrem.h"
+#include "nodes/parsenodes.h"
+}
+
+namespace datahike::pg {
+
+namespace {
+
+ProcessUtility_hook_type previous_utility = nullptr;
+object_access_hook_type previous_access = nullptr;
+
+bool is_temporary(const RangeVar* name) {
+  return name->relpersistence == RELPERSISTENCE_TEMP ||
+         (name->schemaname && std::strcmp(name->schemaname, "pg_temp") == 0);
+}
+
+bool means_datahike(const char* access_method) {
+  return std::strcmp(access_method ? access_method : default_table_access_method, "datahike") == 0;
+}
+
+// Rows of temporary tables are of no concern to other sessions or commits.
+void use_heap_if_temporary(const RangeVar* name, char** access_method) {
+  if (name && is_temporary(name) && means_datahike(*access_method)) *access_method = pstrdup("heap");
+}
+
+void redirect_temporary(Node* statement) {
+  if (IsA(statement, CreateStmt)) {
+    auto* create = reinterpret_cast<CreateStmt*>(statement);
+    if (!create->partspec) use_heap_if_temporary(create->relation, &create->accessMethod);
+  } else if (IsA(statement, CreateTableAsStmt)) {
+    IntoClause* into = reinterpret_cast<CreateTableAsStmt*>(statement)->into;
+    use_heap_if_temporary(into->rel, &into->accessMethod);
+  }
+}
+
+bool needs_redirecting(Node* statement) {
+  if (IsA(statement, CreateStmt)) return is_temporary(reinterpret_cast<CreateStmt*>(statement)->relation);
+  if (IsA(statement, CreateTableAsStmt)) {
+    auto* as = reinterpret_cast<CreateTableAsStmt*>(statement);
+    return as->into && as->into->rel && is_temporary(as->into->rel);
+  }
+  return false;
+}
+
+// The database whose fold worker would be in the command's way.
+Oid affected_database(Node* statement) {
+  const char* name = nullptr;
+  switch (nodeTag(statement)) {
+    case T_DropdbStmt: name = reinterpret_cast<DropdbStmt*>(statement)->dbname; break;
+    case T_CreatedbStmt: {
+      name = "template1";
+      ListCell* cell;
+      foreach (cell, reinterpret_cast<CreatedbStmt*>(statement)->options) {
+        auto* option = static_cast<DefElem*>(lfirst(cell));
+        if (std::strcmp(option->defname, "template") == 0 && option->arg) name = defGetString(option);
+      }
+      break;
+    }
+    case T_RenameStmt: {
+      auto* rename = reinterpret_cast<RenameStmt*>(statement);
+      if (rename->renameType == OBJECT_DATABASE) name = rename->subname;
+      break;
+    }
+    case T_AlterDatabaseStmt: name = reinterpret_cast<AlterDatabaseStmt*>(statement)->dbname; break;
+    default: break;
+  }
+  return name ? get_database_oid(name, true) : InvalidOid;
+}
+
+// After DROP DATABASE has committed nothing refers to its store.
+void remove_store(Oid database) {
+  forget_worker(database);
+  char path[MAXPGPATH];
+  snprintf(path, sizeof path, "%s/datahike/%u", DataDir, database);
+  struct stat info;
+  if (stat(path, &info) == 0 && !rmtree(path, true))
+    ereport(WARNING, (errmsg("could not remove the datahike store \"%s\"", path)));
+}
+
+void refuse_template_with_commits(Node* statement, Oid database) {
+  if (!IsA(statement, CreatedbStmt) || !OidIsValid(database)) return;
+  char path[MAXPGPATH];
+  snprintf(path, sizeof path, "%s/datahike/%u/data.mdb", DataDir, database);
+  struct stat info;
+  if (stat(path, &info) != 0) return;
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("a database with a datahike store cannot be a template in this version"),
+                  errhint("Use pg_dump and restore.")));
+}
+
+struct Command {
+  PlannedStmt* planned;
+  const char* query;
+  bool read_only;
+  ProcessUtilityContext context;
+  ParamListInfo params;
+  QueryEnvironment* environment;
+  DestReceiver* destination;
+  QueryCompletion* completion;
+};
+
+void run(const Command& c) {
+  auto next = previous_utility ? previous_utility : standard_ProcessUtility;
+  next(c.planned, c.query, c.read_only, c.context, c.params, c.environment, c.destination, c.completion);
+}
+
+void run_without_worker(const Command& command, Oid database) {
+  const Command* const c = &command;
+  keep_worker_out(database);
+  PG_TRY();
+  { run(*c); }
+  PG_CATCH();
+  {
+    let_worker_back(database);
+    PG_RE_THROW();
+  }
+  PG_END_TRY();
+  let_worker_back(database);
+}
+
+void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUtilityContext context,
+             ParamListInfo params, QueryEnvironment* environment, DestReceiver* destination,
+             QueryCompletion* completion) {
+  Command c{planned, query, read_only, context, params, environment, destination, completion};
+  if (needs_redirecting(planned->utilityStmt)) {
+    if (read_only) c.planned = static_cast<PlannedStmt*>(copyObjectImpl(planned));
+    c.read_only = false;
+    redirect_temporary(c.planned->utilityStmt);
+  }
+  Node* statement = c.planned->utilityStmt;
+  Oid database = affected_database(statement);
+  if (OidIsValid(database)) {
+    bool dropping = IsA(statement, DropdbStmt);
+    refuse_template_with_commits(statement, database);
+    run_without_worker(c, database);
+    if (dropping) remove_store(database);
+  } else {
+    run(c);
+  }
+  if (context == PROCESS_UTILITY_TOPLEVEL) release_store();
+}
+
+void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void* arg) {
+  if (previous_access) previous_access(access, class_id, object, sub, arg);
+  if (access != OAT_DROP || class_id != RelationRelationId || sub != 0 || !extension_installed()) return;
+  const ExtensionOids& e = extension();
+  if (object == e.relation || object == e.relation_key) return;  // the extension itself goes
+  char kind = get_rel_relkind(object);
+  if (kind == RELKIND_RELATION || kind == RELKIND_MATVIEW) forget_table_id(object);
+}
+
+}  // namespace
+
+void install_utility_hook() {
+  previous_utility = ProcessUtility_hook;
+  ProcessUtility_hook = utility;
+  previous_access = object_access_hook;
+  object_access_hook = on_access;
+}
+
+}  // namespace datahike::pg

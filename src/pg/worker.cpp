@@ -1,0 +1,192 @@
+// The mailbox side of the fold worker: starting it, asking it, waiting for it. Its work is fold.cpp.
+#include "pg/worker.h"
+
+#include "pg/bridge.h"
+#include "pg/shared.h"
+
+namespace datahike::pg {
+
+namespace {
+
+constexpr long kPollMs = 200;
+constexpr int kStartAttempts = 50;
+
+WorkerSlot* my_slot = nullptr;
+
+// The database's slot, made if there is none; nullptr when all are taken.
+WorkerSlot* find_slot(Oid database, bool make) {
+  WorkerSlot* found = nullptr;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  for (WorkerSlot& slot : shared->workers)
+    if (slot.database == database) found = &slot;
+  for (WorkerSlot& slot : shared->workers) {
+    if (found || !make) break;
+    if (OidIsValid(slot.database)) continue;
+    slot.database = database;
+    found = &slot;
+  }
+  LWLockRelease(shared->lock);
+  return found;
+}
+
+WorkerSlot* this_slot() {
+  if (!my_slot) my_slot = find_slot(MyDatabaseId, true);
+  return my_slot;
+}
+
+// Registers a worker unless one runs, is being started, or must stay out. Raises nothing.
+bool start_if_absent(WorkerSlot* slot) {
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  TimestampTz now = GetCurrentTimestamp();
+  bool starting = slot->starting_since != 0 && now - slot->starting_since < 5 * USECS_PER_SEC;
+  bool start = slot->pid == 0 && !starting && slot->holds == 0;
+  if (start) slot->starting_since = now;
+  LWLockRelease(shared->lock);
+  if (!start) return true;
+  BackgroundWorker worker{};
+  worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+  worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+  worker.bgw_restart_time = BGW_NEVER_RESTART;
+  strlcpy(worker.bgw_library_name, "datahike", BGW_MAXLEN);
+  strlcpy(worker.bgw_function_name, "datahike_worker_main", BGW_MAXLEN);
+  strlcpy(worker.bgw_name, "datahike fold worker", BGW_MAXLEN);
+  strlcpy(worker.bgw_type, "datahike fold worker", BGW_MAXLEN);
+  worker.bgw_main_arg = Int32GetDatum(static_cast<int32_t>(slot - shared->workers));
+  if (RegisterDynamicBackgroundWorker(&worker, nullptr)) return true;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  slot->starting_since = 0;
+  LWLockRelease(shared->lock);
+  return false;
+}
+
+void poke(WorkerSlot* slot) {
+  LWLockAcquire(shared->lock, LW_SHARED);
+  if (slot->latch) SetLatch(slot->latch);
+  LWLockRelease(shared->lock);
+}
+
+struct Answer {
+  bool done, failed;
+  WorkerStatus status;
+};
+
+Answer look(WorkerSlot* slot, uint64_t ticket) {
+  Answer a{};
+  LWLockAcquire(shared->lock, LW_SHARED);
+  a.done = slot->completed >= ticket;
+  a.failed = !a.done && slot->failed >= ticket;
+  a.status.pid = slot->pid;
+  a.status.sqlstate = slot->sqlstate;
+  strlcpy(a.status.error, slot->error, sizeof a.status.error);
+  LWLockRelease(shared->lock);
+  return a;
+}
+
+[[noreturn]] void no_worker() {
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+                  errmsg("the datahike fold worker of this database could not be started"),
+                  errhint("Raise max_worker_processes, or look in the server's log for the reason.")));
+  pg_unreachable();
+}
+
+// Plain PostgreSQL code: errors and interrupts may leave it by longjmp.
+void ask_and_wait(WorkerSlot* slot) {
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  uint64_t ticket = ++slot->requested;
+  LWLockRelease(shared->lock);
+  int attempts = 0;
+  ConditionVariablePrepareToSleep(&slot->done);
+  for (;;) {
+    Answer answer = look(slot, ticket);
+    if (answer.done) break;
+    if (answer.failed) {
+      ConditionVariableCancelSleep();
+      ereport(ERROR, (errcode(answer.status.sqlstate),
+                      errmsg("the fold worker failed: %s", answer.status.error),
+                      answer.status.sqlstate == ERRCODE_DISK_FULL
+                          ? errhint("Free disk space, or raise datahike.map_size and restart.")
+                          : 0));
+    }
+    if (answer.status.pid == 0) {
+      bool registered = start_if_absent(slot);
+      if (!registered || ++attempts > kStartAttempts) {
+        ConditionVariableCancelSleep();
+        no_worker();
+      }
+    }
+    poke(slot);
+    ConditionVariableTimedSleep(&slot->done, kPollMs, PG_WAIT_EXTENSION);
+  }
+  ConditionVariableCancelSleep();
+}
+
+}  // namespace
+
+void wake_worker() noexcept {
+  WorkerSlot* slot = this_slot();
+  if (!slot) return;
+  pg_memory_barrier();  // the commit is visible before the flag is read
+  if (slot->pid == 0) start_if_absent(slot);
+  else if (slot->sleeping) poke(slot);
+}
+
+uint64_t worker_folds() {
+  WorkerSlot* slot = this_slot();
+  return slot ? slot->folds : 0;
+}
+
+void request_fold_and_wait() {
+  call([] {
+    if (RecoveryInProgress())
+      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                      errmsg("commits cannot be named on a standby server"),
+                      errhint("Ask the primary.")));
+    WorkerSlot* slot = this_slot();
+    if (!slot)
+      ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+                      errmsg("more than %d databases use datahike", kWorkerSlots)));
+    ask_and_wait(slot);
+  });
+}
+
+WorkerStatus worker_status() {
+  WorkerSlot* slot = this_slot();
+  return slot ? look(slot, UINT64_MAX).status : WorkerStatus{};
+}
+
+void keep_worker_out(Oid database) {
+  WorkerSlot* slot = find_slot(database, false);
+  if (!slot) return;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  ++slot->holds;
+  LWLockRelease(shared->lock);
+  for (int i = 0; i < 1000; ++i) {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    bool gone = slot->pid == 0;
+    if (slot->latch) SetLatch(slot->latch);
+    LWLockRelease(shared->lock);
+    if (gone) break;
+    CHECK_FOR_INTERRUPTS();
+    pg_usleep(10 * 1000);
+  }
+}
+
+void forget_worker(Oid database) {
+  WorkerSlot* slot = find_slot(database, false);
+  if (!slot) return;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  slot->database = InvalidOid;
+  slot->requested = slot->completed = slot->failed = slot->folds = 0;
+  slot->sqlstate = 0;
+  LWLockRelease(shared->lock);
+}
+
+void let_worker_back(Oid database) {
+  WorkerSlot* slot = find_slot(database, false);
+  if (!slot) return;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  if (slot->holds > 0) --slot->holds;
+  LWLockRelease(shared->lock);
+}
+
+}  // namespace datahike::pg

@@ -1,0 +1,29 @@
+// The fold worker: one background process per database that needs it, started on demand.
+#pragma once
+
+#include "pg/pg.h"
+
+namespace datahike::pg {
+
+// Tells the worker of this database that something was committed; starts it if there is none.
+// Called after commit: never raises.
+void wake_worker() noexcept;
+// Folds that wrote something since the server started: when it moves, newer heads exist.
+uint64_t worker_folds();
+// Asks for a fold of everything committed before the call and waits for it. Interruptible.
+// Raises the worker's own error where the fold failed.
+void request_fold_and_wait();
+
+struct WorkerStatus {
+  int pid;
+  int sqlstate;
+  char error[512];
+};
+WorkerStatus worker_status();
+
+// Makes the worker of a database leave and keeps it out until let_worker_back().
+void keep_worker_out(Oid database);
+void let_worker_back(Oid database);
+void forget_worker(Oid database);  // the database is gone: its mailbox is free again
+
+}  // namespace datahike::pg

@@ -1,0 +1,57 @@
+// What an Environment is made of; shared with its write batches.
+#pragma once
+
+#include <string>
+
+#include "store/environment.h"
+#include "store/lmdb.h"
+#include "store/maps.h"
+#include "store/segment_map.h"
+
+namespace datahike::store {
+
+struct Environment::Impl {
+  Impl(const std::string& directory, const Options& options);
+
+  // Begins the read transaction unless it is there; its handle, valid until end_read().
+  MDB_txn* read();
+  void end_read();
+  SegmentFinder segments();  // through the read transaction
+  std::optional<ByteView> lookup(MDB_dbi map, MDB_val key) { return find(lmdb, read(), map, key); }
+
+  const Options options;
+  Lmdb lmdb;
+  Maps maps{};
+  VerifiedSegments verified;
+  bool writing = false;
+  bool reading = false;
+  uint64_t generation = 1;
+
+ private:
+  // Kept over end_read(): to renew a transaction and a cursor is cheaper than to begin and open.
+  Transaction txn_;
+  Cursor rows_;
+  bool rows_current_ = false;  // rows_ belongs to the present read transaction
+};
+
+struct WriteBatch::Impl {
+  explicit Impl(Environment::Impl& environment);
+  ~Impl();
+  void put(MDB_dbi map, MDB_val key, ByteView value, unsigned flags, const char* doing);
+  // Deletes a key; no effect if it is absent.
+  void erase(MDB_dbi map, MDB_val key, const char* doing);
+  std::optional<ByteView> lookup(MDB_dbi map, MDB_val key) {
+    return find(env.lmdb, txn.get(), map, key);
+  }
+
+  Environment::Impl& env;
+  Transaction txn;
+  uint64_t next_node = 1;
+  uint64_t committed_bytes;   // of the data file, when the batch began
+  uint64_t growth_bytes = 0;  // by how much it may grow beyond them
+};
+
+// The value of a node that must be there: CorruptError naming it if it is not.
+ByteView require_node(std::optional<ByteView> found, uint64_t id);
+
+}  // namespace datahike::store

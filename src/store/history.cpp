@@ -1,0 +1,78 @@
+// Finding commits along first parents, and walking the whole graph.
+//
+// From any commit the nearest keyframe is less than a batch of deltas away; its history map then
+// has every earlier commit of the line in order, so nothing here follows more parents than that.
+#include <map>
+
+#include "store/version.h"
+#include "store/version_tree.h"
+#include "tree/ordered_map.h"
+
+namespace datahike::store {
+namespace {
+
+// The history map of a keyframe; empty for the root commit, which is not in a map of its own.
+tree::NodeRef history_of(Environment& env, const Commit& keyframe) {
+  const auto entry = tree::get(env, keyframe.root, history_key());
+  return entry ? entry->child : tree::NodeRef{};
+}
+
+// The last commit on the line of `head` for which `early` holds, as it must for a prefix of the
+// line.
+std::optional<Uuid> last_commit_where(Environment& env, const Uuid& head,
+                                      const std::function<bool(uint64_t tx, int64_t time)>& early) {
+  Commit commit = load_known_commit(env, head);
+  while (!early(commit.tx, commit.time)) {
+    if (commit.keyframe) {
+      tree::MapCursor cursor(env, history_of(env, commit));
+      cursor.seek_last_where([&](ByteView key) {
+        const HistoryEntry entry = decode_history_key(key);
+        return early(entry.tx, entry.time);
+      });
+      if (!cursor.valid()) return std::nullopt;
+      return decode_history_entry(cursor.entry()).id;
+    }
+    commit = load_known_commit(env, first_parent(commit));
+  }
+  return commit.id;
+}
+
+}  // namespace
+
+std::optional<Uuid> commit_as_of_time(Environment& env, const Uuid& head, int64_t time) {
+  return last_commit_where(env, head, [time](uint64_t, int64_t at) { return at <= time; });
+}
+
+std::optional<Uuid> commit_as_of_tx(Environment& env, const Uuid& head, uint64_t tx) {
+  return last_commit_where(env, head, [tx](uint64_t at, int64_t) { return at <= tx; });
+}
+
+std::optional<Uuid> nth_parent(Environment& env, const Uuid& head, uint64_t n) {
+  Commit commit = load_known_commit(env, head);
+  for (; n > 0 && !commit.keyframe; --n) commit = load_known_commit(env, first_parent(commit));
+  if (n == 0) return commit.id;
+  tree::MapCursor cursor(env, history_of(env, commit));
+  for (cursor.last(); cursor.valid() && n > 0; --n) cursor.prev();
+  if (!cursor.valid()) return std::nullopt;
+  return decode_history_entry(cursor.entry()).id;
+}
+
+void walk_log(Environment& env, const Uuid& head,
+              const std::function<bool(const Commit&)>& report) {
+  // By tx, newest first. A parent's tx is less than its children's, so all children of a commit
+  // are out before it is, and being in here once is being reported once.
+  std::map<uint64_t, Commit, std::greater<>> frontier;
+  const auto visit = [&](const Uuid& id) {
+    Commit commit = load_known_commit(env, id);
+    const uint64_t tx = commit.tx;
+    frontier.try_emplace(tx, std::move(commit));
+  };
+  visit(head);
+  while (!frontier.empty()) {
+    const Commit commit = std::move(frontier.extract(frontier.begin()).mapped());
+    if (!report(commit)) return;
+    for (const Uuid& parent : commit.parents) visit(parent);
+  }
+}
+
+}  // namespace datahike::store

@@ -1,0 +1,39 @@
+// The maps of a store and their keys, as bytes: the grammar at the head of environment.cpp.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <string_view>
+
+#include "store/lmdb.h"
+
+namespace datahike::store {
+
+struct Maps {
+  MDB_dbi rows, nodes, commits, txs, lineage, meta;
+  // Opens the maps; with `create` makes those that are missing, else nullopt if one is.
+  static std::optional<Maps> open(const Lmdb& lmdb, MDB_txn* txn, bool create);
+};
+
+inline constexpr std::string_view kFormatKey = "store/format";
+inline constexpr std::string_view kIdentityKey = "store/identity";
+inline constexpr std::string_view kNextNodeKey = "store/next_node";
+
+using RowKey = std::array<uint8_t, 16>;
+inline RowKey row_key(uint64_t table, uint64_t first_rowid) {
+  RowKey key;
+  put_big_endian(key.data(), table);
+  put_big_endian(key.data() + 8, first_rowid);
+  return key;
+}
+
+using LineageKey = std::array<uint8_t, 20>;
+inline LineageKey lineage_key(uint64_t table, uint64_t rowid, uint32_t branch) {
+  LineageKey key;
+  put_big_endian(key.data(), table);
+  put_big_endian(key.data() + 8, rowid);
+  for (int i = 0; i < 4; ++i) key[16 + i] = static_cast<uint8_t>(branch >> (24 - 8 * i));
+  return key;
+}
+
+}  // namespace datahike::store

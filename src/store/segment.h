@@ -1,0 +1,123 @@
+// A segment: the rows of a range of consecutive rowids, stored as columns. Immutable once built.
+// The byte format is the grammar at the head of segment.cpp.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "column/bytes.h"
+#include "column/encoding.h"
+#include "column/kind.h"
+#include "column/zone_map.h"
+
+namespace datahike::store {
+
+using column::Kind;
+using column::ZoneMap;
+
+// What a segment says about one of its columns.
+struct ColumnSpec {
+  int16_t number = 0;  // attribute number in the table, from 1
+  Kind kind = Kind::Bytes;
+  uint16_t width = 0;   // bytes of a Fixed value, else 0
+  uint32_t type = 0;    // OID of the SQL type when the row was written
+  int32_t typmod = -1;  // its type modifier
+  bool operator==(const ColumnSpec&) const = default;
+};
+
+inline constexpr uint32_t kMaxSegmentRows = 65536;
+inline constexpr size_t kSegmentTargetBytes = 1 << 20;  // when a writer should finish a segment
+inline constexpr size_t kLargeValueBytes = 256 << 10;  // a row with such a value is a segment alone
+
+// Reads a segment in place: holds a view of the caller's bytes, which must outlive it.
+// Cheap to construct and to copy; no allocation. Any row of any encoding is reached in O(1).
+class SegmentReader {
+ public:
+  SegmentReader() = default;
+  // Checks magic, version and that every column lies within `bytes`: CorruptError otherwise,
+  // FormatError for a version this library does not know. Does not read the values: verify() does.
+  explicit SegmentReader(ByteView bytes);
+  // Recomputes the checksum over all bytes; CorruptError on mismatch.
+  void verify() const;
+
+  uint64_t first_rowid() const { return first_rowid_; }
+  uint32_t rows() const { return rows_; }
+  uint64_t last_rowid() const { return first_rowid() + rows() - 1; }
+  // Rowid of the first version of the row, and the 64-bit id of the transaction that wrote it.
+  uint64_t entity(uint32_t row) const;
+  uint64_t xid(uint32_t row) const;
+
+  int columns() const { return columns_; }
+  ColumnSpec spec(int column) const;
+  // Index of the column with this attribute number, or -1. Columns are in ascending number order.
+  int find(int16_t number) const;
+  bool is_null(int column, uint32_t row) const;
+  // REQUIRES: not null, kind <= Float64. Integers are sign-extended to 64 bits.
+  uint64_t bits(int column, uint32_t row) const;
+  // The same for the rows first, first + 1, ... while `out` has room; much faster than one by one.
+  // What it gives for NULL rows means nothing. REQUIRES: first + out.size() <= rows().
+  void bits(int column, uint32_t first, std::span<uint64_t> out) const;
+  // REQUIRES: not null, kind Fixed or Bytes. Points into the segment, unaligned.
+  // CorruptError if the stored offsets lead outside the segment.
+  ByteView bytes(int column, uint32_t row) const;
+  ZoneMap zone(int column) const;
+  ByteView raw() const { return data_; }
+
+  // The canonical form of a row, the same whatever segment and encoding holds it; what commit
+  // hashes cover: rowid, entity, then for each column that is not NULL in ascending number order
+  // its number, kind and value. Appends to `out`.
+  void canonical_row(uint32_t row, Bytes& out) const;
+
+ private:
+  struct Entry;  // of the directory, and where its column lies
+  Entry entry(int column) const;
+  uint64_t hidden(size_t encoding_at, uint32_t begin, uint32_t end, uint32_t row) const;
+  uint32_t nulls(const Entry& entry) const;
+  ZoneMap computed_zone(const Entry& entry) const;
+
+  ByteView data_;
+  uint64_t first_rowid_ = 0;
+  uint32_t rows_ = 0;
+  uint16_t columns_ = 0;
+};
+
+// Collects rows and encodes them, choosing for each column the smallest of the encodings that fit
+// (constant, plain, frame-of-reference bit-packing, dictionary). Reusable after finish().
+class SegmentBuilder {
+ public:
+  // REQUIRES: ascending attribute numbers, no kind but those above; std::invalid_argument
+  // otherwise.
+  explicit SegmentBuilder(std::vector<ColumnSpec> columns);
+  ~SegmentBuilder();
+  SegmentBuilder(SegmentBuilder&&) noexcept;
+  SegmentBuilder& operator=(SegmentBuilder&&) noexcept;
+
+  // Starts the next row; then exactly one add_* for each column, in column order.
+  // entity 0 means "the row's own rowid".
+  void begin_row(uint64_t entity, uint64_t xid);
+  void add_null();
+  void add_bits(uint64_t bits);  // kinds Int8..Float64
+  // Kinds Fixed (exactly `width` bytes, std::invalid_argument otherwise) and Bytes. LimitError for
+  // a value over 1 GB. After an error the row is unfinished: drop the builder.
+  void add_bytes(ByteView value);
+
+  // Appends one row of another segment with the same columns (see same_columns), entity resolved.
+  void append(const SegmentReader& from, uint32_t row);
+  bool same_columns(const SegmentReader& other) const;
+
+  uint32_t rows() const;
+  size_t raw_bytes() const;  // bytes of the values collected so far, before encoding
+  const std::vector<ColumnSpec>& columns() const;
+  // Encodes the collected rows as the segment of rowids first_rowid, first_rowid + 1, ...
+  // and forgets them. REQUIRES rows() in 1..kMaxSegmentRows and a whole last row, std::logic_error
+  // otherwise. LimitError if the segment would be 4 GiB or larger (as LMDB's largest value).
+  Bytes finish(uint64_t first_rowid);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace datahike::store

@@ -1,0 +1,224 @@
+// Reading a segment in place. The format is the grammar at the head of segment.cpp.
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <limits>
+#include <string>
+
+#include "store/segment.h"
+#include "store/segment_format.h"
+
+namespace datahike::store {
+
+using namespace segment_format;
+using column::Encoded;
+using column::is_word;
+using column::kEncodings;
+
+namespace {
+
+[[noreturn, gnu::cold]] void corrupt(const std::string& what) {
+  throw CorruptError("segment: " + what);
+}
+
+}  // namespace
+
+struct SegmentReader::Entry {
+  int16_t number;
+  Kind kind;
+  uint8_t encoding;
+  uint8_t flags;
+  uint32_t type;
+  Encoded values;
+  const uint8_t* optional;  // the first of the optional parts
+  const uint8_t* end;
+};
+
+SegmentReader::Entry SegmentReader::entry(int column) const {
+  assert(column >= 0 && column < columns_);
+  const uint8_t* p = data_.data() + kDirectoryAt + static_cast<size_t>(column) * kEntryBytes;
+  Entry entry;
+  entry.number = load<int16_t>(p);
+  entry.kind = static_cast<Kind>(p[2] & 15);
+  entry.encoding = p[2] >> 4;
+  entry.flags = p[3];
+  entry.type = load<uint32_t>(p + 4);
+  const uint32_t begin = load<uint32_t>(p - sizeof(uint32_t));
+  entry.end = data_.data() + load<uint32_t>(p + kEntryEndAt);
+  entry.optional = entry.end - optional_bytes(entry.flags, rows_);
+  const uint8_t* values = data_.data() + begin;
+  entry.values = {entry.kind, rows_, ByteView(values, entry.optional)};
+  return entry;
+}
+
+SegmentReader::SegmentReader(ByteView bytes) : data_(bytes) {
+  if (bytes.size() < kDirectoryAt) corrupt("of " + std::to_string(bytes.size()) + " bytes only");
+  const uint8_t* p = bytes.data();
+  if (!std::equal(std::begin(kMagic), std::end(kMagic), p + kMagicAt)) corrupt("no segment magic");
+  if (p[kVersionAt] != kVersion) {
+    throw FormatError("segment: format version " + std::to_string(p[kVersionAt]) +
+                      ", this library knows " + std::to_string(kVersion));
+  }
+  first_rowid_ = load<uint64_t>(p + kFirstRowidAt);
+  rows_ = load<uint16_t>(p + kRowsAt) + uint32_t{1};
+  columns_ = load<uint16_t>(p + kColumnsAt);
+  const size_t head = head_bytes(columns_);
+  if (head > bytes.size()) corrupt("directory longer than the segment");
+  const uint32_t entity_end = load<uint32_t>(p + kEntityEndAt);
+  uint32_t end = load<uint32_t>(p + kXidEndAt);
+  if (entity_end < head || end < entity_end || p[kEntityEncodingAt] >= column::kEncodingCount ||
+      p[kXidEncodingAt] >= column::kEncodingCount)
+    corrupt("damaged head");
+  int number = std::numeric_limits<int16_t>::min() - 1;
+  for (const uint8_t* e = p + kDirectoryAt; e != p + head; e += kEntryBytes) {
+    const uint32_t begin = end;
+    end = load<uint32_t>(e + kEntryEndAt);
+    const uint8_t kind = e[2] & 15;
+    if (load<int16_t>(e) <= number || kind < 1 || kind > static_cast<uint8_t>(Kind::Bytes) ||
+        e[2] >> 4 >= column::kEncodingCount || end < begin ||
+        end - begin < optional_bytes(e[3], rows_))
+      corrupt("damaged directory entry of column " + std::to_string(load<int16_t>(e)));
+    number = load<int16_t>(e);
+  }
+  if (end != bytes.size())
+    corrupt("of " + std::to_string(bytes.size()) + " bytes where its head says " +
+            std::to_string(end));
+}
+
+void SegmentReader::verify() const {
+  if (load<uint64_t>(data_.data()) != checksum_of(data_))
+    corrupt("wrong checksum, first rowid " + std::to_string(first_rowid_));
+}
+
+uint64_t SegmentReader::hidden(size_t encoding_at, uint32_t begin, uint32_t end,
+                               uint32_t row) const {
+  const Encoded values{Kind::Int64, rows_, data_.subspan(begin, end - begin)};
+  return kEncodings[data_[encoding_at]]->word(values, row);
+}
+
+uint64_t SegmentReader::entity(uint32_t row) const {
+  const uint32_t begin = static_cast<uint32_t>(head_bytes(columns_));
+  const uint32_t end = load<uint32_t>(data_.data() + kEntityEndAt);
+  return first_rowid_ + row - hidden(kEntityEncodingAt, begin, end, row);
+}
+
+uint64_t SegmentReader::xid(uint32_t row) const {
+  const uint32_t begin = load<uint32_t>(data_.data() + kEntityEndAt);
+  const uint32_t end = load<uint32_t>(data_.data() + kXidEndAt);
+  return hidden(kXidEncodingAt, begin, end, row);
+}
+
+ColumnSpec SegmentReader::spec(int column) const {
+  const Entry e = entry(column);
+  const uint8_t* p = e.optional;
+  ColumnSpec spec{.number = e.number, .kind = e.kind, .type = e.type};
+  if (e.flags & kHasWidth) {
+    spec.width = load<uint16_t>(p);
+    p += kWidthBytes;
+  }
+  if (e.flags & kHasTypmod) spec.typmod = load<int32_t>(p);
+  return spec;
+}
+
+int SegmentReader::find(int16_t number) const {
+  const uint8_t* directory = data_.data() + kDirectoryAt;
+  const auto number_of = [=](int column) {
+    return load<int16_t>(directory + static_cast<size_t>(column) * kEntryBytes);
+  };
+  // A table without dropped columns holds number n at n - 1.
+  if (number >= 1 && number <= columns_ && number_of(number - 1) == number) return number - 1;
+  int low = 0;
+  int high = columns_;
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (number_of(middle) < number)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low < columns_ && number_of(low) == number ? low : -1;
+}
+
+bool SegmentReader::is_null(int column, uint32_t row) const {
+  assert(row < rows_);
+  const Entry e = entry(column);
+  if (!(e.flags & (kHasNulls | kAllNull))) return false;
+  if (e.flags & kAllNull) return true;
+  const uint8_t* bitmap = e.end - null_bitmap_bytes(rows_);
+  return bitmap[row / 8] >> row % 8 & 1;
+}
+
+uint64_t SegmentReader::bits(int column, uint32_t row) const {
+  assert(row < rows_);
+  const Entry e = entry(column);
+  return kEncodings[e.encoding]->word(e.values, row);
+}
+
+void SegmentReader::bits(int column, uint32_t first, std::span<uint64_t> out) const {
+  assert(first + out.size() <= rows_);
+  const Entry e = entry(column);
+  kEncodings[e.encoding]->words(e.values, first, out);
+}
+
+ByteView SegmentReader::bytes(int column, uint32_t row) const {
+  assert(row < rows_);
+  const Entry e = entry(column);
+  const ByteView value = kEncodings[e.encoding]->bytes(e.values, row);
+  if (e.flags & kHasWidth && value.size() != load<uint16_t>(e.optional))
+    corrupt("value of " + std::to_string(value.size()) + " bytes in a column of fixed width");
+  return value;
+}
+
+uint32_t SegmentReader::nulls(const Entry& e) const {
+  if (e.flags & kAllNull) return rows_;
+  if (!(e.flags & kHasNulls)) return 0;
+  return load<uint32_t>(e.end - null_bitmap_bytes(rows_) - kNullCountBytes);
+}
+
+ZoneMap SegmentReader::zone(int column) const {
+  const Entry e = entry(column);
+  if (!(e.flags & kHasZone)) return computed_zone(e);
+  const size_t before =
+      (e.flags & kHasWidth ? kWidthBytes : 0) + (e.flags & kHasTypmod ? kTypmodBytes : 0);
+  const uint8_t* p = e.optional + before;
+  return {.nulls = nulls(e),
+          .ordered = true,
+          .min = load<int64_t>(p),
+          .max = load<int64_t>(p + 8),
+          .sum = load<__int128>(p + 16)};
+}
+
+ZoneMap SegmentReader::computed_zone(const Entry& e) const {
+  const ZoneMap unordered{.nulls = nulls(e)};
+  if (!is_word(e.kind) || e.flags & kAllNull) return unordered;
+  if (e.encoding == column::kConstantNumber) {
+    const uint64_t word = kEncodings[e.encoding]->word(e.values, 0);
+    ZoneMap zone = column::zone_of(e.kind, {&word, 1}, 0);
+    zone.nulls = unordered.nulls;
+    zone.sum *= rows_ - unordered.nulls;
+    return zone;
+  }
+  if (rows_ >= kMinRowsForZone) return unordered;
+  std::array<uint64_t, kMinRowsForZone> words;
+  const std::span<uint64_t> used(words.data(), rows_);
+  kEncodings[e.encoding]->words(e.values, 0, used);
+  return column::zone_of(e.kind, used, unordered.nulls);
+}
+
+void SegmentReader::canonical_row(uint32_t row, Bytes& out) const {
+  ByteWriter writer(out);
+  writer.fixed<uint64_t>(first_rowid_ + row);
+  writer.fixed<uint64_t>(entity(row));
+  for (int column = 0; column < columns_; ++column) {
+    if (is_null(column, row)) continue;
+    const Entry e = entry(column);
+    writer.fixed<int16_t>(e.number);
+    writer.fixed<uint8_t>(static_cast<uint8_t>(e.kind));
+    if (is_word(e.kind))
+      writer.fixed<uint64_t>(bits(column, row));
+    else
+      writer.sized(bytes(column, row));
+  }
+}
+
+}  // namespace datahike::store

@@ -1,0 +1,53 @@
+#include "store/version.h"
+
+#include <algorithm>
+
+#include "store/version_tree.h"
+
+namespace datahike::store {
+
+std::optional<Commit> load_commit(Environment& env, const Uuid& id) {
+  const std::optional<Bytes> record = env.commit(id);
+  if (!record) return std::nullopt;
+  return decode_commit(*record, id);
+}
+
+Commit load_known_commit(Environment& env, const Uuid& id) {
+  std::optional<Commit> commit = load_commit(env, id);
+  if (!commit) throw CorruptError("commit " + format_uuid(id) + " is missing");
+  return std::move(*commit);
+}
+
+const Uuid& first_parent(const Commit& commit) {
+  if (commit.parents.empty())
+    throw CorruptError("commit " + format_uuid(commit.id) + " has neither parents nor a root");
+  return commit.parents.front();
+}
+
+CommitState load_state(Environment& env, const Uuid& id) {
+  CommitState state;
+  Commit commit = load_known_commit(env, id);
+  while (!commit.keyframe) {
+    const Uuid parent = first_parent(commit);
+    state.deltas.push_back(std::make_shared<const Delta>(std::move(commit.delta)));
+    commit = load_known_commit(env, parent);
+  }
+  state.root = commit.root;
+  std::reverse(state.deltas.begin(), state.deltas.end());
+  return state;
+}
+
+TableVersion find_table(tree::NodeSource& source, const tree::NodeRef& root, uint64_t table) {
+  const auto entry = tree::get(source, root, live_key(table));
+  if (!entry) return {};
+  return {.live = entry->child, .rows = ByteReader(entry->value, "row count").varint()};
+}
+
+std::optional<Bytes> find_schema(tree::NodeSource& source, const tree::NodeRef& root,
+                                 uint64_t table) {
+  auto entry = tree::get(source, root, schema_key(table));
+  if (!entry) return std::nullopt;
+  return std::move(entry->value);
+}
+
+}  // namespace datahike::store

@@ -1,0 +1,153 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "store/environment_impl.h"
+
+namespace datahike::store {
+
+namespace {
+
+// What a batch may add to the file besides the values it puts: pages of the maps' own trees and of
+// the free list.
+constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kSlackBytes = 4 << 20;
+
+// LMDB never writes pages that were taken and given back within one transaction (a value put twice,
+// say). Where those are the last ones, the header ends up naming pages behind the end of the file:
+// harmless, but then check_length() could not tell such a file from a truncated one. So the file is
+// extended first, by a hole, to where the transaction may lead at most.
+void extend_file(const Lmdb& lmdb, uint64_t bytes) {
+  bytes = std::min(bytes, lmdb.map_bytes());
+  if (lmdb.data_file_bytes() >= bytes) return;
+  int rc = ftruncate(lmdb.data_file(), static_cast<off_t>(bytes));
+  lmdb.check(rc == 0 ? 0 : errno, "extend its data file");
+}
+
+}  // namespace
+
+WriteBatch::Impl::Impl(Environment::Impl& environment)
+    : env(environment),
+      txn(begin_transaction(env.lmdb, 0, !env.reading)),
+      committed_bytes(env.lmdb.committed_bytes()) {
+  if (std::optional<ByteView> stored = lookup(env.maps.meta, val(as_bytes(kNextNodeKey)))) {
+    next_node = ByteReader(*stored, "next node id").fixed<uint64_t>();
+  }
+  env.writing = true;
+}
+
+WriteBatch::Impl::~Impl() {
+  if (txn) env.writing = false;
+}
+
+void WriteBatch::Impl::put(MDB_dbi map, MDB_val key, ByteView value, unsigned flags,
+                           const char* doing) {
+  MDB_val data = val(value);
+  env.lmdb.check(mdb_put(txn.get(), map, &key, &data, flags), doing);
+  // Twice the value: rounded up to whole pages it has at most that, or shares a page with others.
+  growth_bytes += 2 * value.size() + kPageBytes;
+}
+
+void WriteBatch::Impl::erase(MDB_dbi map, MDB_val key, const char* doing) {
+  env.lmdb.found(mdb_del(txn.get(), map, &key, nullptr), doing);
+  growth_bytes += kPageBytes;
+}
+
+std::unique_ptr<WriteBatch> Environment::begin_write() {
+  if (impl_->options.read_only) throw IoError("store: it was opened for reading");
+  if (impl_->writing) throw IoError("store: a write batch is open already");
+  return std::unique_ptr<WriteBatch>(new WriteBatch(std::make_unique<WriteBatch::Impl>(*impl_)));
+}
+
+WriteBatch::WriteBatch(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+WriteBatch::~WriteBatch() = default;
+
+ByteView WriteBatch::node(uint64_t id) {
+  uint64_t key = id;
+  return require_node(impl_->lookup(impl_->env.maps.nodes, integer_key(key)), id);
+}
+
+uint64_t WriteBatch::put_node(ByteView bytes) {
+  uint64_t id = impl_->next_node;
+  impl_->put(impl_->env.maps.nodes, integer_key(id), bytes, MDB_APPEND, "write a node");
+  return impl_->next_node++;
+}
+
+void WriteBatch::put_segment(uint64_t table, ByteView segment) {
+  uint64_t first_rowid = SegmentReader(segment).first_rowid();
+  RowKey key = row_key(table, first_rowid);
+  impl_->env.verified.forget(table, first_rowid);
+  impl_->put(impl_->env.maps.rows, val(key), segment, 0, "write a segment");
+}
+
+std::optional<SegmentReader> WriteBatch::segment(uint64_t table, uint64_t rowid) {
+  Cursor rows = open_cursor(impl_->env.lmdb, impl_->txn.get(), impl_->env.maps.rows);
+  return SegmentFinder(impl_->env.lmdb, rows.get(), impl_->env.verified).containing(table, rowid);
+}
+
+void WriteBatch::erase_segment(uint64_t table, uint64_t first_rowid) {
+  RowKey key = row_key(table, first_rowid);
+  impl_->env.verified.forget(table, first_rowid);
+  impl_->erase(impl_->env.maps.rows, val(key), "erase a segment");
+}
+
+void WriteBatch::put_lineage(uint64_t table, uint64_t rowid, uint32_t branch,
+                             const Lineage& lineage) {
+  Bytes value;
+  ByteWriter out(value);
+  out.fixed(lineage.successor);
+  out.fixed(lineage.xid);
+  LineageKey key = lineage_key(table, rowid, branch);
+  impl_->put(impl_->env.maps.lineage, val(key), value, 0, "write lineage");
+}
+
+void WriteBatch::put_commit(const Uuid& id, uint64_t tx, ByteView record) {
+  impl_->put(impl_->env.maps.commits, val(id), record, 0, "write a commit");
+  impl_->put(impl_->env.maps.txs, integer_key(tx), id, 0, "write a commit");
+}
+
+std::optional<Bytes> WriteBatch::commit_record(const Uuid& id) {
+  std::optional<ByteView> record = impl_->lookup(impl_->env.maps.commits, val(id));
+  if (!record) return std::nullopt;
+  return Bytes(record->begin(), record->end());
+}
+
+void WriteBatch::erase_commits_from(uint64_t tx) {
+  const Lmdb& lmdb = impl_->env.lmdb;
+  Cursor cursor = open_cursor(lmdb, impl_->txn.get(), impl_->env.maps.txs);
+  MDB_val key = integer_key(tx), found;
+  while (lmdb.found(mdb_cursor_get(cursor.get(), &key, &found, MDB_SET_RANGE), "look up commits")) {
+    Bytes id(view(found).begin(), view(found).end());
+    impl_->erase(impl_->env.maps.commits, val(id), "erase a commit");
+    lmdb.check(mdb_cursor_del(cursor.get(), 0), "erase a commit");
+    key = integer_key(tx);
+  }
+}
+
+void WriteBatch::put_meta(const std::string& key, ByteView value) {
+  impl_->put(impl_->env.maps.meta, val(as_bytes(key)), value, 0, "write an entry of meta");
+}
+
+std::optional<Bytes> WriteBatch::meta(const std::string& key) {
+  std::optional<ByteView> value = impl_->lookup(impl_->env.maps.meta, val(as_bytes(key)));
+  if (!value) return std::nullopt;
+  return Bytes(value->begin(), value->end());
+}
+
+void WriteBatch::commit() {
+  const Lmdb& lmdb = impl_->env.lmdb;
+  Bytes next;
+  ByteWriter(next).fixed(impl_->next_node);
+  impl_->put(impl_->env.maps.meta, val(as_bytes(kNextNodeKey)), next, 0, "write the next node id");
+  extend_file(lmdb, impl_->committed_bytes + impl_->growth_bytes + kSlackBytes);
+  impl_->env.writing = false;  // the transaction ends, however it does
+  commit_transaction(lmdb, std::move(impl_->txn), "commit");
+  if (lmdb.data_file_bytes() >= lmdb.committed_bytes()) return;
+  extend_file(lmdb, lmdb.committed_bytes());
+  lmdb.check(fdatasync(lmdb.data_file()) == 0 ? 0 : errno, "sync its data file");
+}
+
+}  // namespace datahike::store

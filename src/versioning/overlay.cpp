@@ -1,0 +1,102 @@
+#include "versioning/overlay.h"
+
+namespace datahike::versioning {
+
+void Overlay::apply(std::unique_ptr<LogTransaction> transaction) {
+  uint32_t sequence = ++size_;
+  for (const store::TableDelta& delta : transaction->delta->tables) {
+    TableOverlay& t = table(delta.table);
+    if (!delta.schema.empty()) t.schema = delta.schema;
+    if (delta.cleared) t.cleared.push_back(sequence);
+    bool in_log = !delta.segments.empty();
+    for (const store::SegmentPlace& place : delta.segments)
+      t.added[place.first_rowid] = {place.rows, sequence, transaction.get(), &place};
+    // A commit's delta names no places: its rows are in the store.
+    if (!in_log)
+      for (const tree::RowidRange& range : delta.added)
+        t.added[range.first] = {range.count, sequence, nullptr, nullptr};
+    for (const store::Removal& r : delta.removed)
+      t.removed[r.rowid] = {sequence, r.successor, transaction->xid};
+    bytes_ += 64 * (delta.segments.size() + delta.removed.size());
+  }
+  for (const auto& [part, rows] : transaction->parts) bytes_ += rows.size();
+  transactions_.push_back(std::move(transaction));
+}
+
+TableOverlay& Overlay::table(uint64_t id) {
+  auto [at, is_new] = tables_.try_emplace(id);
+  if (is_new && !root_.empty()) {
+    if (!env_) throw CorruptError("the store is missing, but a version in it is needed");
+    store::TableVersion version = store::find_table(*env_, root_, id);
+    at->second.live = version.live;
+    at->second.live_rows = version.rows;
+  }
+  return at->second;
+}
+
+uint32_t Overlay::last_clear(const TableOverlay& table, uint32_t limit) {
+  uint32_t last = 0;
+  for (uint32_t sequence : table.cleared)
+    if (sequence <= limit) last = sequence;
+  return last;
+}
+
+const tree::Container* Overlay::container(TableOverlay& table, uint64_t high) {
+  if (table.last_high == high) return table.last_container;
+  auto at = table.containers.find(high);
+  if (at == table.containers.end()) {
+    std::unique_ptr<tree::Container> loaded;
+    if (!table.live.empty()) {
+      auto container = std::make_unique<tree::Container>();
+      if (tree::find_container(*env_, table.live, high, container.get()))
+        loaded = std::move(container);
+    }
+    at = table.containers.emplace(high, std::move(loaded)).first;
+  }
+  table.last_high = high;
+  table.last_container = at->second.get();
+  return table.last_container;
+}
+
+std::map<uint64_t, AddedRun>::const_iterator Overlay::find_added(const TableOverlay& table,
+                                                                 uint64_t rowid) {
+  auto at = table.added.upper_bound(rowid);
+  if (at == table.added.begin()) return table.added.end();
+  --at;
+  return rowid - at->first < at->second.rows ? at : table.added.end();
+}
+
+const RemovedRow* Overlay::find_removed(const TableOverlay& table, uint64_t rowid) {
+  auto at = table.removed.find(rowid);
+  return at == table.removed.end() ? nullptr : &at->second;
+}
+
+bool Overlay::is_live(TableOverlay& table, uint64_t rowid, uint32_t limit) {
+  if (limit > 0) {
+    if (!table.removed.empty()) {
+      const RemovedRow* removed = find_removed(table, rowid);
+      if (removed && removed->sequence <= limit) return false;
+    }
+    uint32_t clear = table.cleared.empty() ? 0 : last_clear(table, limit);
+    if (!table.added.empty()) {
+      auto at = find_added(table, rowid);
+      if (at != table.added.end())
+        return at->second.sequence <= limit && at->second.sequence >= clear;
+    }
+    if (clear) return false;
+  }
+  const tree::Container* c = container(table, rowid >> 16);
+  return c && c->contains(static_cast<uint16_t>(rowid));
+}
+
+uint64_t Overlay::count_rows(TableOverlay& table, uint32_t limit) {
+  uint32_t clear = last_clear(table, limit);
+  int64_t rows = clear ? 0 : static_cast<int64_t>(table.live_rows);
+  for (const auto& [first, run] : table.added)
+    if (run.sequence <= limit && run.sequence >= clear) rows += static_cast<int64_t>(run.rows);
+  for (const auto& [rowid, removed] : table.removed)
+    if (removed.sequence <= limit && removed.sequence >= clear) --rows;
+  return rows > 0 ? static_cast<uint64_t>(rows) : 0;
+}
+
+}  // namespace datahike::versioning

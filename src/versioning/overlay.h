@@ -1,0 +1,93 @@
+// An overlay: a version tree plus the deltas that are not in it yet, applied one after another.
+// Plain C++. A view is an overlay and the number of deltas it sees, so later deltas can be applied
+// without disturbing views already in use.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "store/delta.h"
+#include "store/environment.h"
+#include "store/version.h"
+#include "tree/live_set.h"
+
+namespace datahike::versioning {
+
+// A transaction whose delta lies over the tree. Parts of its rows are loaded when they are needed.
+struct LogTransaction {
+  uint64_t xid = 0;
+  int32_t branch = 0;
+  std::shared_ptr<const store::Delta> delta;
+  std::map<uint32_t, Bytes> parts;
+};
+
+// Where a row version that is in no segment of the store yet can be found.
+struct AddedRun {
+  uint64_t rows = 0;
+  uint32_t sequence = 0;
+  LogTransaction* transaction = nullptr;   // nullptr: the rows are in the store
+  const store::SegmentPlace* place = nullptr;
+};
+
+struct RemovedRow {
+  uint32_t sequence = 0;
+  uint64_t successor = 0;
+  uint64_t xid = 0;
+};
+
+// What the deltas change in one table, and the table's live set in the tree.
+struct TableOverlay {
+  tree::NodeRef live;                              // in the tree
+  uint64_t live_rows = 0;
+  std::map<uint64_t, AddedRun> added;              // by first rowid
+  std::unordered_map<uint64_t, RemovedRow> removed;
+  Bytes schema;                                    // the newest that a delta records
+  std::vector<uint32_t> cleared;                   // sequences of TRUNCATEs, ascending
+  // Decoded containers of the live set; nullptr = empty.
+  std::unordered_map<uint64_t, std::unique_ptr<tree::Container>> containers;
+  uint64_t last_high = UINT64_MAX;                 // the container looked at last
+  const tree::Container* last_container = nullptr;
+};
+
+class Overlay {
+ public:
+  // `env` may be nullptr while the root is empty.
+  Overlay(store::Environment* env, tree::NodeRef root) : env_(env), root_(root) {}
+  Overlay(const Overlay&) = delete;
+  Overlay& operator=(const Overlay&) = delete;
+
+  // Applies a delta; the overlay's size grows by one.
+  void apply(std::unique_ptr<LogTransaction> transaction);
+  uint32_t size() const { return size_; }
+  const tree::NodeRef& root() const { return root_; }
+  size_t bytes() const { return bytes_; }  // held by log transactions, about
+
+  TableOverlay& table(uint64_t id);
+  // Whether the row is live after the first `limit` deltas.
+  bool is_live(TableOverlay& table, uint64_t rowid, uint32_t limit);
+  // Whether it is live in the tree and the tree's rows still count; ignores removals in deltas.
+  const tree::Container* container(TableOverlay& table, uint64_t high);
+  // Sequence of the last TRUNCATE among the first `limit` deltas, 0 if none.
+  static uint32_t last_clear(const TableOverlay& table, uint32_t limit);
+  // The added run that holds the rowid, whatever its sequence; end() if none.
+  static std::map<uint64_t, AddedRun>::const_iterator find_added(const TableOverlay& table,
+                                                                 uint64_t rowid);
+  // How the row was removed, if a delta removed it.
+  static const RemovedRow* find_removed(const TableOverlay& table, uint64_t rowid);
+  // Live rows after `limit` deltas, exact unless rows were removed after a TRUNCATE.
+  uint64_t count_rows(TableOverlay& table, uint32_t limit);
+
+ private:
+  store::Environment* env_;
+  tree::NodeRef root_;
+  uint32_t size_ = 0;
+  size_t bytes_ = 0;
+  std::unordered_map<uint64_t, TableOverlay> tables_;
+  std::vector<std::unique_ptr<LogTransaction>> transactions_;
+};
+
+}  // namespace datahike::versioning

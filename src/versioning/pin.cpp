@@ -1,0 +1,158 @@
+#include "versioning/pin.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/settings.h"
+#include "pg/store.h"
+
+namespace datahike::versioning {
+
+namespace {
+
+struct PinnedOverlay {
+  store::Uuid commit;
+  std::shared_ptr<Overlay> overlay;
+};
+constexpr size_t kPinnedOverlays = 4;
+std::vector<PinnedOverlay> pinned_overlays;  // most recently used first
+
+std::shared_ptr<Overlay> overlay_of_state(const store::CommitState& state) {
+  auto overlay = std::make_shared<Overlay>(pg::try_store(), state.root);
+  for (const auto& delta : state.deltas) {
+    auto t = std::make_unique<LogTransaction>();
+    t->delta = delta;
+    overlay->apply(std::move(t));
+  }
+  return overlay;
+}
+
+pg::Head newest_head(int32_t branch) {
+  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  std::optional<pg::Head> head = pg::read_head(branch, s);
+  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
+  return *head;
+}
+
+// The head of the chain that as_of looks back on; folded far enough to hold everything up to `at`.
+store::Uuid as_of_head(const SessionView& session, const pg::AsOf& at) {
+  pg::Head head = newest_head(session.branch);
+  bool settled = at.is_tx ? at.tx < head.tx : at.time < head.time;
+  if (settled) return head.commit;
+  wait_for_fold();
+  return newest_head(session.branch).commit;
+}
+
+std::optional<store::Uuid> setting_commit() {
+  if (!pg::setting_commit_id || !*pg::setting_commit_id) return std::nullopt;
+  return store::parse_uuid(pg::setting_commit_id);
+}
+
+store::Environment& store_with_commits() {
+  if (store::Environment* env = pg::try_store()) {
+    env->refresh();
+    return *env;
+  }
+  wait_for_fold();  // the worker makes the store
+  return pg::open_store();
+}
+
+}  // namespace
+
+std::shared_ptr<Overlay> overlay_of_head(const pg::Head& head) {
+  store::Environment* env = pg::try_store();
+  if (env) env->refresh();
+  if (head.has_root) {
+    if (!head.root.empty() && !env) pg::open_store();  // raises the error that names the directory
+    return std::make_shared<Overlay>(env, head.root);
+  }
+  return overlay_of_state(store::load_state(pg::open_store(), head.commit));
+}
+
+store::Uuid pinned_commit(const SessionView& session) {
+  std::optional<store::Uuid> commit = setting_commit();
+  pg::AsOf at;
+  bool has_as_of = pg::setting_as_of && *pg::setting_as_of;
+  if (has_as_of && !pg::parse_as_of(pg::setting_as_of, &at))
+    throw pg::SqlError(ERRCODE_INVALID_TEXT_REPRESENTATION,
+                       std::string("invalid value for datahike.as_of: ") + pg::setting_as_of);
+  store::Environment& env = store_with_commits();
+  if (commit && !store::load_commit(env, *commit))
+    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
+                       "commit " + store::format_uuid(*commit) + " does not exist",
+                       "datahike.log() lists the commits.");
+  if (!has_as_of) return *commit;
+  store::Uuid head = commit ? *commit : as_of_head(session, at);
+  std::optional<store::Uuid> found = at.is_tx ? store::commit_as_of_tx(env, head, at.tx)
+                                              : store::commit_as_of_time(env, head, at.time);
+  if (!found)
+    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
+                       std::string("nothing had been committed as of ") + pg::setting_as_of);
+  return *found;
+}
+
+View view_of_commit(const store::Uuid& commit) {
+  for (size_t i = 0; i < pinned_overlays.size(); ++i) {
+    if (pinned_overlays[i].commit != commit) continue;
+    std::rotate(pinned_overlays.begin(), pinned_overlays.begin() + static_cast<ptrdiff_t>(i),
+                pinned_overlays.begin() + static_cast<ptrdiff_t>(i) + 1);
+    Overlay* overlay = pinned_overlays.front().overlay.get();
+    return {overlay, overlay->size(), 0, true};
+  }
+  store::Environment& env = store_with_commits();
+  std::shared_ptr<Overlay> overlay = overlay_of_state(store::load_state(env, commit));
+  if (pinned_overlays.size() == kPinnedOverlays) {
+    retain_overlay(pinned_overlays.back().overlay);
+    pinned_overlays.pop_back();
+  }
+  pinned_overlays.insert(pinned_overlays.begin(), {commit, overlay});
+  return {overlay.get(), overlay->size(), 0, true};
+}
+
+View pinned_view(const SessionView& session) {
+  // One answer per snapshot: as_of may name a moving target.
+  static struct {
+    uint64_t generation = 0;
+    int32_t branch = -1;
+    store::Uuid commit{};
+    TransactionId xmax = 0;
+    uint32_t running = 0;
+    CommandId command = 0;
+    LocalTransactionId transaction = 0;
+  } last;
+  Snapshot s = ActiveSnapshotSet() ? GetActiveSnapshot() : nullptr;
+  bool same = last.generation == pg::settings_generation() && last.branch == session.branch &&
+              last.transaction == MyProc->lxid && s && last.xmax == s->xmax &&
+              last.running == s->xcnt && last.command == s->curcid;
+  if (!same) {
+    store::Uuid commit = pinned_commit(session);
+    last = {pg::settings_generation(), session.branch,    commit,
+            s ? s->xmax : 0,           s ? s->xcnt : 0, s ? s->curcid : 0,
+            MyProc->lxid};
+  }
+  View view = view_of_commit(last.commit);
+  view.branch = session.branch;
+  return view;
+}
+
+SessionView session_view() {
+  SessionView session;
+  const char* name = pg::setting_branch;
+  int64_t branch = pg::call([name] { return pg::find_branch(name); });
+  if (branch < 0)
+    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, std::string("branch \"") + name + "\" does not exist",
+                       "datahike.branches() lists the branches; RESET datahike.branch returns to the default.");
+  session.branch = static_cast<int32_t>(branch);
+  if (pg::setting_commit_id && *pg::setting_commit_id) session.pinned_by = "datahike.commit_id";
+  else if (pg::setting_as_of && *pg::setting_as_of) session.pinned_by = "datahike.as_of";
+  session.pinned = session.pinned_by != nullptr;
+  return session;
+}
+
+void require_writable(const SessionView& session, const char* what) {
+  if (!session.pinned) return;
+  throw pg::SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION,
+                     std::string("cannot ") + what + " while " + session.pinned_by + " is set",
+                     std::string("RESET ") + session.pinned_by + " to write again.");
+}
+
+}  // namespace datahike::versioning

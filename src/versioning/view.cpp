@@ -1,0 +1,314 @@
+// How a snapshot becomes a view. Slow path: the newest head that the snapshot sees, and the log rows
+// it sees that the head does not contain. Fast path: the ring names the transactions that may have
+// become visible since a cached view was made. docs/protocol.md argues why both are right.
+#include "versioning/view.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/settings.h"
+#include "pg/shared.h"
+#include "pg/store.h"
+#include "pg/worker.h"
+#include "versioning/pin.h"
+
+namespace datahike::versioning {
+
+namespace {
+
+// What makes two MVCC snapshots see the same transactions.
+struct SnapshotKey {
+  TransactionId xmax = InvalidTransactionId;
+  std::vector<TransactionId> xip;
+  explicit SnapshotKey(Snapshot s) : xmax(s->xmax), xip(s->xip, s->xip + s->xcnt) {}
+  bool matches(Snapshot s) const {
+    return s->xmax == xmax && s->xcnt == xip.size() &&
+           std::memcmp(s->xip, xip.data(), xip.size() * sizeof(TransactionId)) == 0;
+  }
+  // Snapshots are totally ordered in time: a later one has a greater xmax, or fewer in progress.
+  bool not_newer_than(Snapshot s) const {
+    return TransactionIdFollows(s->xmax, xmax) || (s->xmax == xmax && s->xcnt <= xip.size());
+  }
+};
+
+struct CachedView {
+  int32_t branch;
+  SnapshotKey key;
+  std::shared_ptr<Overlay> overlay;
+  uint32_t limit;
+  pg::Head head;
+  bool can_advance = false;          // the rest is for this only
+  uint64_t ring_position = 0;
+  uint64_t folds = 0;                // the worker's counter when the overlay was begun
+  std::vector<uint64_t> unresolved;  // xids that may still become visible
+};
+
+constexpr size_t kCachedViews = 6;
+constexpr uint32_t kRebaseSize = 64;            // deltas worth a newer tree
+constexpr size_t kRebaseBytes = 8 << 20;
+
+std::vector<std::unique_ptr<CachedView>> cache;  // most recently used first
+std::vector<std::shared_ptr<Overlay>> retained;  // overlays that a scan may still point to
+int views_in_use = 0;
+
+View to_view(const CachedView& c) { return {c.overlay.get(), c.limit, c.branch, false}; }
+
+void drop(size_t at) {
+  retained.push_back(cache[at]->overlay);
+  cache.erase(cache.begin() + static_cast<ptrdiff_t>(at));
+}
+
+CachedView& use(size_t at) {
+  if (at > 0) std::rotate(cache.begin(), cache.begin() + static_cast<ptrdiff_t>(at),
+                          cache.begin() + static_cast<ptrdiff_t>(at) + 1);
+  return *cache.front();
+}
+
+std::unique_ptr<LogTransaction> to_transaction(std::vector<pg::LogRow>::iterator row, int32_t branch) {
+  auto t = std::make_unique<LogTransaction>();
+  t->xid = row->xid;
+  t->branch = branch;
+  t->delta = std::make_shared<store::Delta>(store::decode_delta(row->delta));
+  if (!row->rows.empty()) t->parts[row->part] = std::move(row->rows);
+  return t;
+}
+
+void apply_rows(CachedView& view, std::vector<pg::LogRow>& rows) {
+  for (auto row = rows.begin(); row != rows.end(); ++row)
+    view.overlay->apply(to_transaction(row, view.branch));
+  view.limit = view.overlay->size();
+}
+
+// Transactions that had appended themselves to the ring before `position` and that `s` does not see:
+// those running in it, and those that began after it. An entry records the next xid at its time; one
+// below s->xmax was there before `s` was taken, and so was everything before that entry.
+void collect_unresolved(CachedView& view, Snapshot s) {
+  for (uint32_t i = 0; i < s->xcnt; ++i) view.unresolved.push_back(pg::widen_xid(s->xip[i]));
+  uint64_t xmax = pg::widen_xid(s->xmax);
+  for (uint64_t at = view.ring_position; at > 0; --at) {
+    pg::RingEntry entry;
+    bool ours;
+    if (!pg::ring_read(at - 1, &entry, &ours) || entry.next_xid < xmax) break;
+    if (ours && entry.branch == static_cast<uint32_t>(view.branch) && entry.xid >= xmax)
+      view.unresolved.push_back(entry.xid);
+  }
+}
+
+std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
+  uint64_t position = pg::ring_head();
+  bool cacheable = !s->takenDuringRecovery && pg::widen_xid(s->xmin) > pg::ring_floor();
+  uint64_t folds = pg::worker_folds();
+  pg::call([] { pg::lock_log_relations(); });
+  std::optional<pg::Head> head = pg::read_head(branch, s);
+  if (!head)
+    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch did not exist when the snapshot was taken",
+                       "End the transaction and start another.");
+  std::vector<pg::LogRow> rows = pg::read_log(branch, head->contained, s);
+  auto view = std::make_unique<CachedView>(
+      CachedView{branch, SnapshotKey(s), nullptr, 0, std::move(*head)});
+  view->overlay = overlay_of_head(view->head);
+  view->limit = view->overlay->size();
+  apply_rows(*view, rows);
+  view->can_advance = cacheable && pg::widen_xid(s->xmin) > pg::ring_floor();
+  view->ring_position = position;
+  view->folds = folds;
+  if (view->can_advance) collect_unresolved(*view, s);
+  return view;
+}
+
+// Brings a cached view up to `s`, which is not older. False: the ring has moved on too far.
+bool advance(CachedView& view, Snapshot s) {
+  uint64_t head = pg::ring_head();
+  if (head == view.ring_position && view.unresolved.empty()) {
+    view.key = SnapshotKey(s);
+    return true;
+  }
+  std::vector<uint64_t> candidates = std::move(view.unresolved);
+  view.unresolved.clear();
+  for (uint64_t at = view.ring_position; at < head; ++at) {
+    pg::RingEntry entry;
+    bool ours;
+    if (!pg::ring_read(at, &entry, &ours)) return false;
+    if (ours && entry.branch == static_cast<uint32_t>(view.branch)) candidates.push_back(entry.xid);
+  }
+  std::sort(candidates.begin(), candidates.end());
+  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
+  std::vector<pg::LogRow> rows;
+  for (uint64_t wide : candidates) {
+    auto xid = static_cast<TransactionId>(wide);
+    if (TransactionIdIsCurrentTransactionId(xid) || pg::call([&] { return XidInMVCCSnapshot(xid, s); })) {
+      view.unresolved.push_back(wide);
+    } else if (pg::call([&] { return TransactionIdDidCommit(xid); })) {
+      std::vector<pg::LogRow> more = pg::read_log_of(view.branch, wide, s);
+      std::move(more.begin(), more.end(), std::back_inserter(rows));
+    }
+  }
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const pg::LogRow& a, const pg::LogRow& b) { return a.lsn < b.lsn; });
+  apply_rows(view, rows);
+  view.ring_position = head;
+  view.key = SnapshotKey(s);
+  return true;
+}
+
+bool wants_rebase(const CachedView& view) {
+  return (view.overlay->size() > kRebaseSize || view.overlay->bytes() > kRebaseBytes) &&
+         pg::worker_folds() != view.folds;
+}
+
+CachedView& cached_view(int32_t branch, Snapshot s) {
+  for (size_t i = 0; i < cache.size(); ++i)
+    if (cache[i]->branch == branch && cache[i]->key.matches(s)) return use(i);
+  for (size_t i = 0; i < cache.size(); ++i) {
+    CachedView& c = *cache[i];
+    if (c.branch != branch || !c.can_advance || !c.key.not_newer_than(s)) continue;
+    if (wants_rebase(c)) {
+      drop(i);
+      break;
+    }
+    if (IsolationUsesXactSnapshot()) {  // the old state is still asked for
+      auto old = std::make_unique<CachedView>(CachedView{c.branch, c.key, c.overlay, c.limit, c.head});
+      cache.push_back(std::move(old));
+    }
+    bool done = false;
+    try {
+      done = advance(c, s);
+    } catch (...) {
+      drop(i);  // half advanced
+      throw;
+    }
+    if (done) return use(i);
+    drop(i);
+    break;
+  }
+  std::unique_ptr<CachedView> built = build(branch, s);
+  while (cache.size() >= kCachedViews) drop(cache.size() - 1);
+  cache.insert(cache.begin(), std::move(built));
+  return *cache.front();
+}
+
+// The commit whose state is exactly what the snapshot sees: walks back from the newest head over the
+// commits folded since the head that the snapshot sees itself.
+std::optional<store::Uuid> commit_of_snapshot(int32_t branch, Snapshot s, const store::Uuid& newest,
+                                              const store::Uuid& seen_head) {
+  store::Environment& env = pg::open_store();
+  std::optional<store::Uuid> found;
+  store::Uuid at = newest;
+  while (at != seen_head) {
+    std::optional<store::Commit> commit = store::load_commit(env, at);
+    if (!commit || commit->parents.empty()) return found;
+    auto xid = static_cast<TransactionId>(commit->xid);
+    bool visible = !pg::call([&] { return XidInMVCCSnapshot(xid, s); });
+    if (visible && !found) found = at;
+    if (!visible && found) return std::nullopt;
+    at = commit->parents.front();
+  }
+  return found ? found : seen_head;
+}
+
+}  // namespace
+
+View branch_view(int32_t branch, Snapshot s) { return to_view(cached_view(branch, s)); }
+
+View view_for(Snapshot s) {
+  SessionView session = session_view();
+  if (session.pinned) return pinned_view(session);
+  return branch_view(session.branch, s);
+}
+
+View latest_view(int32_t branch) {
+  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  // Toast can be read under a registered or active snapshot only; every statement has one.
+  return to_view(cached_view(branch, s));
+}
+
+store::Uuid current_commit(Snapshot s) {
+  SessionView session = session_view();
+  if (session.pinned) return pinned_commit(session);
+  CachedView& before = cached_view(session.branch, s);
+  if (before.limit == 0) return before.head.commit;
+  store::Uuid seen = before.head.commit;
+  wait_for_fold();
+  Snapshot latest = pg::call([] { return GetLatestSnapshot(); });
+  std::optional<pg::Head> head = pg::read_head(session.branch, latest);
+  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
+  std::optional<store::Uuid> commit = commit_of_snapshot(session.branch, s, head->commit, seen);
+  if (commit) return *commit;
+  if (!IsolationUsesXactSnapshot()) return head->commit;
+  throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
+                     "no commit holds exactly what this transaction's snapshot sees",
+                     "Transactions committed in another order than the snapshot saw them; retry.");
+}
+
+void wait_for_fold() {
+  pg::request_fold_and_wait();
+  if (store::Environment* env = pg::try_store()) env->refresh();
+}
+
+std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
+                                 uint64_t rowid) {
+  auto run = Overlay::find_added(table, rowid);
+  if (run != table.added.end() && run->second.transaction) {
+    store::SegmentReader segment = load_run(view, run->first, run->second, table_id);
+    return FoundRow{segment, static_cast<uint32_t>(rowid - segment.first_rowid()), false};
+  }
+  store::Environment* env = pg::try_store();
+  if (!env) return std::nullopt;
+  std::optional<store::SegmentReader> segment = env->segment(table_id, rowid);
+  if (!segment) return std::nullopt;
+  return FoundRow{*segment, static_cast<uint32_t>(rowid - segment->first_rowid()), true};
+}
+
+store::SegmentReader load_run(const View& view, uint64_t first_rowid, const AddedRun& run,
+                              uint64_t table_id) {
+  if (!run.transaction) {
+    std::optional<store::SegmentReader> s = pg::open_store().segment(table_id, first_rowid);
+    if (!s) throw CorruptError("row " + std::to_string(first_rowid) + " of table " +
+                               std::to_string(table_id) + " is missing in the store");
+    return *s;
+  }
+  LogTransaction& t = *run.transaction;
+  auto part = t.parts.find(run.place->part);
+  if (part == t.parts.end()) {
+    std::optional<Bytes> rows = pg::read_log_part(t.branch, t.xid, run.place->part);
+    if (!rows) {  // purged, hence folded
+      std::optional<store::SegmentReader> s = pg::open_store().segment(table_id, first_rowid);
+      if (!s) throw CorruptError("rows of transaction " + std::to_string(t.xid) + " are missing");
+      return *s;
+    }
+    part = t.parts.emplace(run.place->part, std::move(*rows)).first;
+  }
+  const Bytes& bytes = part->second;
+  if (run.place->offset + run.place->length > bytes.size())
+    throw CorruptError("datahike.tx_log: rows of transaction " + std::to_string(t.xid) + " are truncated");
+  return store::SegmentReader(ByteView(bytes).subspan(run.place->offset, run.place->length));
+}
+
+std::optional<Bytes> recorded_schema(const View& view, uint64_t table_id) {
+  const TableOverlay& table = view.overlay->table(table_id);
+  if (!table.schema.empty()) return table.schema;
+  if (view.overlay->root().empty()) return std::nullopt;
+  return store::find_schema(pg::open_store(), view.overlay->root(), table_id);
+}
+
+std::optional<store::Lineage> find_lineage(const View& view, uint64_t table_id, uint64_t rowid) {
+  TableOverlay& table = view.overlay->table(table_id);
+  if (const RemovedRow* removed = Overlay::find_removed(table, rowid))
+    return store::Lineage{removed->successor, removed->xid};
+  store::Environment* env = pg::try_store();
+  if (!env) return std::nullopt;
+  return env->lineage(table_id, rowid, static_cast<uint32_t>(view.branch));
+}
+
+void retain_overlay(std::shared_ptr<Overlay> overlay) { retained.push_back(std::move(overlay)); }
+
+void begin_using_views() { ++views_in_use; }
+void end_using_views() {
+  if (views_in_use > 0) --views_in_use;
+}
+
+void release_views(bool transaction_ends) {
+  if (transaction_ends) views_in_use = 0;
+  if (views_in_use == 0) retained.clear();
+}
+
+}  // namespace datahike::versioning

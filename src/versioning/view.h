@@ -1,0 +1,71 @@
+// What a statement reads: which branch or commit the session's settings name, and what of it a
+// snapshot sees.
+#pragma once
+
+#include "pg/log.h"
+#include "pg/pg.h"
+#include "versioning/overlay.h"
+
+namespace datahike::versioning {
+
+// What the settings say. A pinned session reads one commit and writes nothing.
+struct SessionView {
+  int32_t branch = 0;        // of datahike.branch
+  bool pinned = false;
+  const char* pinned_by = nullptr;  // the setting's name
+};
+// Errors: 42704 unknown branch.
+SessionView session_view();
+// ereport-style refusal of a write under a pinned view: throws SqlError 25006.
+void require_writable(const SessionView& session, const char* what);
+
+// The first `limit` deltas of an overlay. The overlay lives at least to the end of the statement.
+struct View {
+  Overlay* overlay = nullptr;
+  uint32_t limit = 0;
+  int32_t branch = 0;
+  bool pinned = false;       // own pending writes are not part of it
+};
+
+// The session's view under an MVCC snapshot.
+View view_for(Snapshot snapshot);
+// The newest committed state of a branch; a new look at each call.
+View latest_view(int32_t branch);
+// A commit's state, whatever the session's settings.
+View view_of_commit(const store::Uuid& commit);
+// The state of a branch under a snapshot, whatever the settings.
+View branch_view(int32_t branch, Snapshot snapshot);
+
+// A row version, found by rowid alone.
+struct FoundRow {
+  store::SegmentReader segment;
+  uint32_t row = 0;
+  bool in_store = false;     // the segment points into the store's map
+};
+// Looks in the view's log transactions, then in the store. nullopt if there is no such row version.
+std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
+                                 uint64_t rowid);
+// The segment of an added run.
+store::SegmentReader load_run(const View& view, uint64_t first_rowid, const AddedRun& run,
+                              uint64_t table_id);
+
+// The table's schema as last recorded in the view; nullopt if it never was.
+std::optional<Bytes> recorded_schema(const View& view, uint64_t table_id);
+
+// How a row was superseded on a branch, for a row that the view does not see live.
+std::optional<store::Lineage> find_lineage(const View& view, uint64_t table_id, uint64_t rowid);
+
+// Waits until everything that a snapshot taken before the call sees is folded. Interruptible.
+// Raises the worker's error when it fails.
+void wait_for_fold();
+// The newest head of the session's branch or the pinned commit; folds first. In REPEATABLE READ the
+// commit must be exactly what the snapshot sees: 40001 where the snapshot is no prefix of the chain.
+store::Uuid current_commit(Snapshot snapshot);
+
+// Keeps an overlay that a scan may still point to.
+void retain_overlay(std::shared_ptr<Overlay> overlay);
+void begin_using_views();    // a scan starts
+void end_using_views();
+void release_views(bool transaction_ends);  // forgets overlays that no scan uses
+
+}  // namespace datahike::versioning

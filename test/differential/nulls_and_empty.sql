@@ -1,0 +1,52 @@
+-- NULLs everywhere, empty tables, one row, all rows the same
+CREATE TABLE t (a int, b text, c float8, d int[]);
+SELECT * FROM t;
+SELECT count(*), count(a), sum(a), min(b), max(c), avg(a), array_agg(a) FROM t;
+UPDATE t SET a = 1;
+DELETE FROM t;
+SELECT a, count(*) FROM t GROUP BY a;
+CREATE INDEX ON t (a);
+REINDEX TABLE t;
+VACUUM t;
+ANALYZE t;
+SELECT * FROM t WHERE a = 1;
+SELECT * FROM t ORDER BY a LIMIT 1;
+SELECT t1.* FROM t t1 LEFT JOIN t t2 ON true;
+COPY t TO STDOUT;
+COPY t FROM STDIN;
+\.
+TRUNCATE t;
+INSERT INTO t SELECT FROM generate_series(1, 100);
+SELECT count(*), count(a), count(b), count(c), count(d) FROM t;
+SELECT count(*) FROM t WHERE a IS NULL AND b IS NULL AND c IS NULL AND d IS NULL;
+UPDATE t SET a = 1 WHERE ctid IN (SELECT ctid FROM t LIMIT 1);
+SELECT count(*), count(a), sum(a) FROM t;
+UPDATE t SET a = NULL, b = '';
+SELECT count(a), count(b), count(*) FILTER (WHERE b = '') FROM t;
+INSERT INTO t SELECT 7, 'same', 'nan', '{}' FROM generate_series(1, 5000);
+SELECT count(*), count(DISTINCT a), count(DISTINCT b), count(DISTINCT c), count(DISTINCT d) FROM t;
+SELECT a, b, c, d, count(*) FROM t GROUP BY 1, 2, 3, 4 ORDER BY 5;
+INSERT INTO t SELECT CASE WHEN g % 2 = 0 THEN g END, CASE WHEN g % 3 = 0 THEN g::text END, CASE WHEN g % 5 = 0 THEN g END, CASE WHEN g % 7 = 0 THEN ARRAY[g, NULL] END
+  FROM generate_series(1, 3000) g;
+SELECT count(a), sum(a), count(b), count(c), count(d) FROM t WHERE b IS DISTINCT FROM 'same' AND b IS DISTINCT FROM '';
+SELECT count(*) FROM t WHERE a IS NULL;
+SELECT count(*) FROM t WHERE d[2] IS NULL AND d[1] > 2000;
+SELECT count(*) FROM t WHERE (a, b) IS NULL;
+SELECT count(*) FROM t WHERE t IS NOT NULL;
+DELETE FROM t WHERE a IS NULL;
+SELECT count(*) FROM t;
+DELETE FROM t;
+SELECT count(*) FROM t;
+INSERT INTO t VALUES (1, 'last', 0, NULL);
+SELECT * FROM t;
+-- extremes of integers and dates in one column
+CREATE TABLE x (i2 smallint, i4 int, i8 bigint, d date);
+INSERT INTO x VALUES (-32768, -2147483648, -9223372036854775808, '4713-01-01 BC'), (32767, 2147483647, 9223372036854775807, '5874897-12-31'), (0, 0, 0, '2000-01-01');
+SELECT * FROM x ORDER BY i8;
+SELECT min(i8), max(i8), min(d), max(d) FROM x;
+SELECT sum(i8) FROM x;
+SELECT sum(i4) FROM x;
+SELECT i8 - 1 FROM x WHERE i8 < 0;
+INSERT INTO x SELECT g % 3, g, g::bigint * 1000000007, '2000-01-01'::date + g FROM generate_series(-1000, 1000) g;
+SELECT count(*), sum(i2), sum(i4), sum(i8) FROM x;
+SELECT count(*) FROM x WHERE i8 BETWEEN -5000000035 AND 5000000035;

@@ -1,0 +1,41 @@
+-- the executor above the tables: windows, grouping sets, recursion, laterals, set operations, subqueries of every kind
+CREATE TABLE emp (id int PRIMARY KEY, boss int REFERENCES emp, dept text, pay numeric, hired date);
+INSERT INTO emp SELECT g, CASE WHEN g > 1 THEN g / 2 END, 'd' || g % 4, 1000 + g * 37 % 500, '2010-01-01'::date + g * 11 FROM generate_series(1, 60) g;
+CREATE TABLE dept (name text PRIMARY KEY, budget numeric);
+INSERT INTO dept VALUES ('d0', 9000), ('d1', 8000), ('d2', 7000), ('d9', 1);
+SELECT dept, id, pay, rank() OVER w, lag(pay) OVER w, sum(pay) OVER (w ROWS 2 PRECEDING) FROM emp WINDOW w AS (PARTITION BY dept ORDER BY pay DESC, id) ORDER BY dept, pay DESC, id LIMIT 12;
+SELECT dept, extract(year FROM hired) AS y, count(*), sum(pay) FROM emp GROUP BY CUBE (1, 2) ORDER BY 1 NULLS LAST, 2 NULLS LAST;
+WITH RECURSIVE down AS (SELECT id, 0 AS depth FROM emp WHERE id = 2 UNION ALL SELECT e.id, depth + 1 FROM emp e JOIN down ON e.boss = down.id)
+SELECT depth, count(*), min(id), max(id) FROM down GROUP BY depth ORDER BY depth;
+SELECT d.name, top.id, top.pay FROM dept d LEFT JOIN LATERAL (SELECT id, pay FROM emp WHERE dept = d.name ORDER BY pay DESC, id LIMIT 2) top ON true ORDER BY 1, 3 DESC, 2;
+SELECT name FROM dept WHERE NOT EXISTS (SELECT FROM emp WHERE dept = name) ORDER BY 1;
+SELECT dept FROM emp EXCEPT SELECT name FROM dept;
+SELECT dept FROM emp INTERSECT SELECT name FROM dept ORDER BY 1;
+SELECT count(*) FROM emp e FULL JOIN dept d ON d.name = e.dept;
+SELECT id FROM emp WHERE pay > ALL (SELECT pay FROM emp x WHERE x.boss = 1) ORDER BY id;
+SELECT id, (SELECT count(*) FROM emp u WHERE u.boss = e.id) AS reports FROM emp e ORDER BY reports DESC, id LIMIT 5;
+SELECT DISTINCT ON (dept) dept, id, pay FROM emp ORDER BY dept, pay, id;
+SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY pay), mode() WITHIN GROUP (ORDER BY dept), string_agg(DISTINCT dept, ',' ORDER BY dept) FROM emp;
+SELECT json_agg(e ORDER BY id) FROM (SELECT id, dept FROM emp WHERE id < 4) e;
+SELECT dept, count(*) FILTER (WHERE pay > 1250), bool_and(pay > 1000) FROM emp GROUP BY dept HAVING count(*) > 14 ORDER BY 1;
+SELECT * FROM emp ORDER BY pay DESC, id OFFSET 5 FETCH FIRST 3 ROWS WITH TIES;
+SELECT a.id FROM emp a, emp b, emp c WHERE a.boss = b.id AND b.boss = c.id AND c.boss IS NULL ORDER BY 1;
+-- the same under every join method, with parallel plans allowed
+SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0; SET min_parallel_index_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+CREATE TABLE big AS SELECT g AS id, g % 97 AS k FROM generate_series(1, 30000) g;
+ANALYZE big;
+SELECT count(*), sum(id), max(k) FROM big;
+SELECT k, count(*) FROM big GROUP BY k ORDER BY k LIMIT 3;
+SELECT count(*) FROM big a JOIN big b ON a.id = b.id;
+CREATE INDEX ON big (k);
+SELECT count(*) FROM big WHERE k = 5;
+BEGIN;
+UPDATE big SET k = -1 WHERE id <= 100;
+INSERT INTO big VALUES (-1, -1);
+SELECT count(*), sum(id) FROM big WHERE k = -1;
+SELECT count(*) FROM big;
+ROLLBACK;
+SELECT count(*) FROM big WHERE k = -1;
+CREATE TABLE big2 AS SELECT k, count(*) AS c FROM big GROUP BY k;
+SELECT count(*), sum(c) FROM big2;

@@ -1,0 +1,35 @@
+-- The functions and settings that a user sees exist, with the results that the manual names.
+SELECT plan(22);
+
+SELECT has_schema('datahike');
+SELECT has_extension('datahike');
+SELECT function_returns('datahike', 'branches', 'setof text');
+SELECT function_returns('datahike', 'current_branch', 'text');
+SELECT function_returns('datahike', 'commit_id', 'uuid');
+SELECT function_returns('datahike', 'parent_commits', 'setof uuid');
+SELECT function_returns('datahike', 'create_branch', 'text');
+SELECT function_returns('datahike', 'delete_branch', 'text');
+SELECT is(
+  (SELECT string_agg(format('%s %s', n, format_type(t, NULL)), ', ' ORDER BY ord)
+   FROM pg_proc, unnest(proargnames, proallargtypes, proargmodes) WITH ORDINALITY a(n, t, mode, ord)
+   WHERE oid::regproc = 'datahike.log'::regproc AND mode = 'o'),
+  'commit_id uuid, parents uuid[], tx bigint, committed_at timestamp with time zone, author text, message text, changes jsonb',
+  'log() has the promised columns');
+
+SELECT is(current_setting('datahike.branch'), 'db', 'the default branch is db');
+SELECT is(current_setting('datahike.commit_id'), '', 'no commit is pinned');
+SELECT is(current_setting('datahike.as_of'), '', 'no time is pinned');
+SELECT throws_ok('SET datahike.no_such_setting = 1', '42602', NULL, 'an unknown setting of ours is refused');
+
+SELECT results_eq('SELECT * FROM datahike.branches()', ARRAY['db'], 'a new store has one branch');
+SELECT is(datahike.current_branch(), 'db', 'and it is the current one');
+SELECT isnt(datahike.commit_id(), NULL, 'a new store has a commit');
+SELECT is_empty('SELECT * FROM datahike.parent_commits()', 'which has no parent');
+SELECT is((SELECT count(*) FROM datahike.log()), 1::bigint, 'and is all of the log');
+
+SELECT is((SELECT branches FROM datahike.stats()), 1::bigint, 'stats counts branches');
+SELECT cmp_ok((SELECT commits FROM datahike.stats()), '>=', 1::bigint, 'stats counts commits');
+SELECT cmp_ok((SELECT map_bytes FROM datahike.stats()), '>', 0::bigint, 'stats knows the size of the map');
+SELECT cmp_ok((SELECT used_bytes FROM datahike.stats()), '<=', (SELECT map_bytes FROM datahike.stats()), 'and that it holds what is used');
+
+SELECT * FROM finish();
