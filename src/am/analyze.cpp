@@ -9,15 +9,12 @@ namespace datahike::am {
 
 namespace {
 
-uint64_t count_rows(const RelationInfo& info) {
-  TableView view = ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot())
-                       ? table_view(info, GetActiveSnapshot())
-                       : latest_table_view(info, versioning::session_view().branch);
-  TablePending* own = view.pending();
-  uint64_t rows = own && own->cleared ? 0 : view.view.overlay->count_rows(*view.table, view.view.limit);
-  if (!own) return rows;
-  for (const auto& [first, run] : own->runs) rows += run.count;
-  return rows - std::min<uint64_t>(rows, own->removed.size());
+constexpr uint64_t kAnalyzedRows = 300;  // of a slice, which stands for a block
+
+uint64_t rows_of(const RelationInfo& info) {
+  return count_rows(ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot())
+                        ? table_view(info, GetActiveSnapshot())
+                        : latest_table_view(info, versioning::session_view().branch));
 }
 
 }  // namespace
@@ -30,8 +27,9 @@ bool scan_analyze_next_block(TableScanDesc scan, BlockNumber block, BufferAccess
     s.slice.clear();
     s.next = 0;
     if (block >= s.blocks) return false;
-    uint64_t total;
-    s.slice = slice_rows(s, block, &total);
+    uint64_t step;
+    s.slice = slice_rows(s, block, kAnalyzedRows, &step);
+    s.weight = static_cast<double>(step);
     return true;
   });
 }
@@ -45,9 +43,7 @@ bool scan_analyze_next_tuple(TableScanDesc scan, TransactionId, double* liverows
     if (!fetch_row(s.view, scan->rs_rd, info, s.slice[s.next++], slot))
       throw CorruptError(std::string("a live row of table ") + RelationGetRelationName(scan->rs_rd) +
                          " is missing in the store");
-    // A slice of a very large table shows some of the rows it stands for.
-    double stands_for = static_cast<double>(s.rows) / static_cast<double>(s.blocks);
-    *liverows += std::max(1.0, stands_for / std::max<double>(1.0, static_cast<double>(s.slice.size())));
+    *liverows += s.weight;
     return true;
   });
   if (!found) ExecClearTuple(slot);
@@ -56,13 +52,14 @@ bool scan_analyze_next_tuple(TableScanDesc scan, TransactionId, double* liverows
 
 uint64 relation_size(Relation relation, ForkNumber fork) {
   if (fork != MAIN_FORKNUM && fork != InvalidForkNumber) return 0;
-  return pg::guard([=] { return blocks_for(count_rows(relation_info(relation))) * BLCKSZ; });
+  if (is_rewrite_target(relation)) return 0;
+  return pg::guard([=] { return blocks_for(rows_of(relation_info(relation))) * BLCKSZ; });
 }
 
 void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages, double* tuples,
                             double* all_visible) {
   pg::guard([=] {
-    uint64_t rows = count_rows(relation_info(relation));
+    uint64_t rows = rows_of(relation_info(relation));
     *tuples = static_cast<double>(rows);
     int32 width = pg::call([=] { return get_rel_data_width(relation, widths); });
     // What a sequential scan costs: bytes of the rows, in blocks.
@@ -75,7 +72,7 @@ void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages
 // Nothing here is removed by VACUUM in this version: history is kept. It brings the log into the store
 // and PostgreSQL's statistics up to date.
 void relation_vacuum(Relation relation, VacuumParams*, BufferAccessStrategy) {
-  uint64_t rows = pg::guard([=] { return count_rows(relation_info(relation)); });
+  uint64_t rows = pg::guard([=] { return rows_of(relation_info(relation)); });
   pg::wake_worker();
   auto pages = static_cast<BlockNumber>(blocks_for(rows));
   vac_update_relstats(relation, pages, static_cast<double>(rows), 0, relation->rd_rel->relhasindex,

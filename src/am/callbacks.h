@@ -25,6 +25,8 @@ void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32 
 void multi_insert(Relation relation, TupleTableSlot** slots, int count, CommandId cid, int options,
                   BulkInsertStateData* bistate);
 
+void finish_bulk_insert(Relation relation, int options);
+
 // modify.cpp
 TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapshot snapshot,
                        Snapshot crosscheck, bool wait, TM_FailureData* failure, bool changing_part);

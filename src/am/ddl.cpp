@@ -18,7 +18,7 @@ void truncate(Relation relation) {
     versioning::require_writable(session, "TRUNCATE");
     pg::call([] { GetCurrentTransactionId(); });
     const RelationInfo& info = relation_info(relation);
-    clear_table(pending_for(relation, info, session.branch));
+    clear_table(pending_for(relation, info, session.branch), pg::call([] { return GetCurrentCommandId(true); }));
   });
 }
 
@@ -29,8 +29,8 @@ void relation_set_new_filenode(Relation relation, const RelFileNode* node, char 
   pg::require_preloaded();
   if (persistence == RELPERSISTENCE_UNLOGGED)
     not_supported("UNLOGGED", "Every change of a versioned table is logged; or create the table USING heap.");
-  if (persistence == RELPERSISTENCE_TEMP)
-    not_supported("temporary tables", "Create the table USING heap.");
+  // Temporary tables have been sent to heap; REFRESH MATERIALIZED VIEW CONCURRENTLY makes one of the
+  // view's access method, fills it, reads it, and drops it.
   *freeze_xid = RecentXmin;
   *min_multi = GetOldestMultiXactId();
   // An empty main fork: PostgreSQL stats, prefetches and copies it without asking the access method.

@@ -29,7 +29,7 @@ bool TableView::sees(uint64_t rowid) const {
   if (TablePending* own = pending()) {
     if (PendingRow row = find_pending_row(*own, rowid))
       return own_row_visible(*own, *row.run, rowid, command);
-    if (own->cleared || own_removed(*own, rowid, command)) return false;
+    if (own_cleared(*own, command) || own_removed(*own, rowid, command)) return false;
   }
   return view.overlay->is_live(*table, rowid, view.limit);
 }

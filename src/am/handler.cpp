@@ -20,7 +20,6 @@ void parallelscan_reinitialize(Relation, ParallelTableScanDesc) {
   not_supported("parallel scans", "SET max_parallel_workers_per_gather = 0.");
 }
 bool needs_toast_table(Relation) { return false; }
-void finish_bulk_insert(Relation, int) {}
 
 const TableAmRoutine routine = {
     .type = T_TableAmRoutine,

@@ -6,6 +6,11 @@
 #include "am/pending.h"
 #include "am/rowids.h"
 #include "pg/bridge.h"
+#include "pg/log.h"
+
+extern "C" {
+#include "parser/parse_coerce.h"
+}
 
 namespace datahike::am {
 
@@ -18,7 +23,7 @@ MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
     if (info.attribute[i].length != -1 || slot->tts_isnull[i] || info.attribute[i].dropped) continue;
     auto* value = reinterpret_cast<varlena*>(DatumGetPointer(slot->tts_values[i]));
     // Values from heap may be TOAST pointers, compressed, or expanded objects in memory.
-    if (!VARATT_IS_EXTENDED(value) || VARATT_IS_SHORT(value)) continue;
+    if (!VARATT_IS_EXTERNAL(value) && !VARATT_IS_COMPRESSED(value)) continue;
     if (!copies) {
       copies = static_cast<Datum*>(palloc(sizeof(Datum) * desc->natts));
       std::memcpy(copies, values, sizeof(Datum) * desc->natts);
@@ -37,11 +42,54 @@ MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
 
 namespace {
 
+// Whether a column has another type than the branch has recorded for it, in more than name.
+bool changes_types(const TablePending& pending, Relation relation) {
+  std::optional<Bytes> recorded = versioning::recorded_schema(versioning::latest_view(pending.branch), pending.table);
+  if (!recorded) return false;
+  TupleDesc desc = RelationGetDescr(relation);
+  for (const RecordedColumn& column : schema_columns(*recorded)) {
+    if (column.number > desc->natts || TupleDescAttr(desc, column.number - 1)->attisdropped) continue;
+    Oid type = TupleDescAttr(desc, column.number - 1)->atttypid;
+    if (!pg::call([&] { return IsBinaryCoercible(column.type, type); })) return true;
+  }
+  return false;
+}
+
+// Whether another branch has rows of the table, which would keep their old form.
+bool lives_elsewhere(const RelationInfo& info, int32_t branch) {
+  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  for (int32_t other : pg::branches_with_heads(s)) {
+    if (other == branch) continue;
+    TableView view = latest_table_view(info, other);
+    if (view.view.overlay->count_rows(*view.table, view.view.limit) > 0) return true;
+  }
+  return false;
+}
+
+// The first row that a rewriting command writes: what was there goes, for the commands that follow.
+void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo& info) {
+  Oid owner = relation->rd_rel->relrewrite;
+  bool refresh = pg::call([=] { return get_rel_relkind(owner) == RELKIND_MATVIEW; });
+  if (!refresh && changes_types(pending, relation))
+    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                       "datahike tables do not support changing a column's type by rewriting the table in this version",
+                       "Add a new column, fill it with UPDATE, and drop the old one.");
+  if (!refresh && lives_elsewhere(info, pending.branch))
+    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                       "datahike tables do not support rewriting a table that has rows on other branches in this version",
+                       "Delete the other branches, or change the rows with UPDATE.");
+  clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
+  pending.rewritten_by = RelationGetRelid(relation);
+}
+
 TablePending& writable(Relation relation, const RelationInfo& info, const char* what) {
   refuse_serializable();
   versioning::SessionView session = versioning::session_view();
   versioning::require_writable(session, what);
-  return pending_for(relation, info, session.branch);
+  TablePending& pending = pending_for(relation, info, session.branch);
+  if (is_rewrite_target(relation) && pending.rewritten_by != RelationGetRelid(relation))
+    begin_rewrite(pending, relation, info);
+  return pending;
 }
 
 uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo& info,
@@ -98,6 +146,12 @@ void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32,
     }
     pg::call([=] { clear_speculative(rowid); });
   });
+}
+
+// A rewrite that wrote no row has emptied the table all the same.
+void finish_bulk_insert(Relation relation, int) {
+  if (!is_rewrite_target(relation)) return;
+  pg::guard([=] { writable(relation, relation_info(relation), "INSERT"); });
 }
 
 }  // namespace datahike::am

@@ -46,7 +46,7 @@ void lock_branch(int32_t branch) {
 std::map<std::pair<int32_t, uint64_t>, uint64_t> recorded;
 
 void describe(TablePending& table, Relation relation, const RelationInfo& info) {
-  table.relation = RelationGetRelid(relation);
+  table.relation = is_rewrite_target(relation) ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
   table.stamp = info.stamp;
   auto at = recorded.find({table.branch, table.table});
   bool known = at != recorded.end() && at->second == info.stamp;
@@ -194,7 +194,11 @@ void drop_pending_row(TablePending& table, uint64_t rowid) {
   if (row) remove_row(table, rowid, {FirstCommandId, 0, false});
 }
 
-void clear_table(TablePending& table) {
+bool own_cleared(const TablePending& table, CommandId command) {
+  return table.cleared && (command == InvalidCommandId || table.cleared_cid < command);
+}
+
+void clear_table(TablePending& table, CommandId cid) {
   auto before = std::make_unique<TablePending>();
   uint64_t id = table.table;
   int32_t branch = table.branch;
@@ -205,6 +209,7 @@ void clear_table(TablePending& table) {
   table.branch = branch;
   table.relation = relation;
   table.cleared = true;
+  table.cleared_cid = cid;
   table.stamp = before->stamp;
   table.schema = before->schema;
   transaction.operations.push_back(

@@ -42,7 +42,9 @@ struct TablePending {
   uint64_t table = 0;
   int32_t branch = 0;
   Oid relation = InvalidOid;
-  bool cleared = false;
+  bool cleared = false;               // the committed rows are gone,
+  CommandId cleared_cid = 0;          // for commands after this one
+  Oid rewritten_by = InvalidOid;      // transient relation whose rewrite cleared it
   uint64_t stamp = 0;                 // of the definition that `schema` describes
   Bytes schema;                       // to be recorded; empty = recorded already
   std::vector<std::unique_ptr<Shape>> shapes;
@@ -78,12 +80,14 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
                      CommandId cid, const RelationInfo& info, TupleDesc desc);
 void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal);
 void drop_pending_row(TablePending& table, uint64_t rowid);  // a failed speculative insertion
-void clear_table(TablePending& table);                       // TRUNCATE
+void clear_table(TablePending& table, CommandId cid);        // TRUNCATE, or a rewrite
 void remember_row_lock(int32_t branch, uint64_t rowid, TransactionId xid);
 MemoryContext pending_memory();
 
 // Visibility of own rows: `command` = InvalidCommandId sees everything done so far.
 bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t rowid, CommandId command);
+// Whether this transaction has emptied the table of committed rows before `command`.
+bool own_cleared(const TablePending& table, CommandId command);
 // Whether this transaction removed the row before `command`.
 bool own_removed(const TablePending& table, uint64_t rowid, CommandId command);
 

@@ -302,7 +302,12 @@ store::SegmentReader read_spilled(const TablePending& table, const PendingRun& r
 
 void write_pending_to_log() {
   std::map<int32_t, std::vector<TablePending*>> branches;
-  for (TablePending* table : pending_tables()) branches[table->branch].push_back(table);
+  for (TablePending* table : pending_tables()) {
+    // A table that this transaction has dropped leaves nothing behind.
+    Oid relation = table->relation;
+    bool exists = pg::call([=] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); });
+    if (exists) branches[table->branch].push_back(table);
+  }
   if (branches.empty()) return;
   pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
   for (auto& [branch, tables] : branches) write_branch(branch, tables);

@@ -20,7 +20,15 @@ Kind kind_of(const FormData_pg_attribute& att, Oid base) {
   }
 }
 
-Attribute describe(const FormData_pg_attribute& att) {
+}  // namespace
+
+void not_supported(const char* feature, const char* hint) {
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("datahike tables do not support %s", feature), errhint("%s", hint)));
+  pg_unreachable();
+}
+
+Attribute describe_attribute(const FormData_pg_attribute& att) {
   Attribute a{};
   a.number = att.attnum;
   a.dropped = att.attisdropped;
@@ -35,20 +43,12 @@ Attribute describe(const FormData_pg_attribute& att) {
   return a;
 }
 
-}  // namespace
-
-void not_supported(const char* feature, const char* hint) {
-  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                  errmsg("datahike tables do not support %s", feature), errhint("%s", hint)));
-  pg_unreachable();
-}
-
 const RelationInfo& relation_info(Relation relation) {
   if (relation->rd_amcache) return *static_cast<RelationInfo*>(relation->rd_amcache);
-  if (OidIsValid(relation->rd_rel->relrewrite))
-    not_supported("ALTER TABLE commands that rewrite the table",
-                  "Add a new column, fill it with UPDATE, and drop the old one.");
-  uint64_t table = pg::find_table_id(RelationGetRelid(relation));
+  bool rewrite = is_rewrite_target(relation);
+  Oid owner = rewrite ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
+  uint64_t table = pg::find_table_id(owner);
+  if (table == 0 && rewrite) table = pg::make_table_id(owner);  // SET ACCESS METHOD datahike
   if (table == 0)
     ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                     errmsg("relation \"%s\" has no table id in datahike.relation",
@@ -61,7 +61,7 @@ const RelationInfo& relation_info(Relation relation) {
   info->stamp = ++stamps;
   info->attributes = desc->natts;
   for (int i = 0; i < desc->natts; ++i) {
-    info->attribute[i] = describe(*TupleDescAttr(desc, i));
+    info->attribute[i] = describe_attribute(*TupleDescAttr(desc, i));
     if (!info->attribute[i].dropped) ++info->columns;
   }
   // The look-ups above may have rebuilt the entry and set it already.

@@ -26,13 +26,26 @@ struct RelationInfo {
   Attribute attribute[FLEXIBLE_ARRAY_MEMBER];
 };
 
-// May raise a PostgreSQL error. 0A000 where the relation is the target of a rewriting command.
+// May raise a PostgreSQL error.
 const RelationInfo& relation_info(Relation relation);
+// Whether the relation is the transient target of a command that rewrites another one. Its rows become
+// rows of that table at once: PostgreSQL swaps the two when it is done.
+inline bool is_rewrite_target(Relation relation) {
+  return OidIsValid(relation->rd_rel->relrewrite) &&
+         relation->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
+}
+// How values of an attribute are stored. May raise a PostgreSQL error (0A000: cstring).
+Attribute describe_attribute(const FormData_pg_attribute& attribute);
 std::vector<store::ColumnSpec> column_specs(const RelationInfo& info);
 
 // The table's schema as commits record it: names, types, attribute numbers, primary key.
 // Grammar at the head of schema.cpp.
 Bytes describe_schema(Relation relation);
+struct RecordedColumn {
+  int16_t number;
+  Oid type;
+};
+std::vector<RecordedColumn> schema_columns(ByteView schema);
 // Schema-qualified name in a recorded schema.
 std::string schema_name(ByteView schema);
 

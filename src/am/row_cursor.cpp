@@ -61,7 +61,7 @@ bool RowCursor::is_removed(uint64_t rowid) const {
     if (r && r->sequence <= view_.view.limit) return true;
   }
   TablePending* own = view_.pending();
-  return own && (own->cleared || own_removed(*own, rowid, view_.command));
+  return own && (own_cleared(*own, view_.command) || own_removed(*own, rowid, view_.command));
 }
 
 bool RowCursor::step(bool forward) {
@@ -87,7 +87,8 @@ void RowCursor::enter(Phase phase, bool forward) {
   if (phase != Base) return;
   containers_.reset();
   TablePending* own = view_.pending();
-  bool cleared = versioning::Overlay::last_clear(*view_.table, view_.view.limit) > 0 || (own && own->cleared);
+  bool cleared = versioning::Overlay::last_clear(*view_.table, view_.view.limit) > 0 ||
+                 (own && own_cleared(*own, view_.command));
   if (cleared || view_.table->live.empty()) return;
   containers_ = std::make_unique<tree::ContainerCursor>(pg::open_store(), view_.table->live);
   if (!forward) containers_->last();
@@ -127,7 +128,7 @@ bool RowCursor::step_overlay(bool forward) {
   auto& added = view_.table->added;
   uint32_t clear = versioning::Overlay::last_clear(*view_.table, view_.view.limit);
   TablePending* own = view_.pending();
-  if (own && own->cleared) return false;
+  if (own && own_cleared(*own, view_.command)) return false;
   for (;;) {
     if (has_run_) {
       auto run = added.find(run_first_);

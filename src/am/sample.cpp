@@ -7,8 +7,6 @@ namespace datahike::am {
 
 namespace {
 
-constexpr uint64_t kMostSliceRows = 300;
-
 void add(Sample& s, uint64_t first, uint64_t rows, bool container) {
   if (rows == 0) return;
   s.stretches.push_back({first, rows, s.rows, container});
@@ -35,6 +33,14 @@ void append_rows(const Sample& s, const Stretch& stretch, uint64_t from, uint64_
 
 }  // namespace
 
+uint64_t count_rows(const TableView& view) {
+  TablePending* own = view.pending();
+  uint64_t rows = own && own->cleared ? 0 : view.view.overlay->count_rows(*view.table, view.view.limit);
+  if (!own) return rows;
+  for (const auto& [first, run] : own->runs) rows += run.count;
+  return rows - std::min<uint64_t>(rows, own->removed.size());
+}
+
 uint64_t blocks_for(uint64_t rows) {
   return std::min((rows + kRowsPerBlock - 1) / kRowsPerBlock, kMostBlocks);
 }
@@ -54,15 +60,16 @@ std::unique_ptr<Sample> make_sample(const TableView& view) {
       if (run.sequence <= view.view.limit && run.sequence >= clear) add(*s, first, run.rows, false);
   if (own)
     for (const auto& [first, run] : own->runs) add(*s, first, run.count, false);
-  s->blocks = blocks_for(s->rows);
+  // As many as relation_size() reports; rows that deltas removed are numbered, and skipped later.
+  s->blocks = std::max<uint64_t>(1, blocks_for(count_rows(view)));
   return s;
 }
 
-std::vector<uint64_t> slice_rows(const Sample& s, uint64_t block, uint64_t* total) {
+std::vector<uint64_t> slice_rows(const Sample& s, uint64_t block, uint64_t most, uint64_t* every) {
   uint64_t from = block * s.rows / s.blocks, to = (block + 1) * s.rows / s.blocks;
   std::vector<uint64_t> rows;
-  *total = to - from;
-  uint64_t step = std::max<uint64_t>(1, (to - from) / kMostSliceRows);
+  uint64_t step = std::max<uint64_t>(1, (to - from) / most);
+  *every = step;
   auto at = std::upper_bound(s.stretches.begin(), s.stretches.end(), from,
                              [](uint64_t n, const Stretch& x) { return n < x.before; });
   if (at != s.stretches.begin()) --at;

@@ -20,11 +20,13 @@ struct Sample {
   std::vector<Stretch> stretches;
   uint64_t rows = 0, blocks = 0;
   std::vector<uint64_t> slice;   // rowids of the slice at hand
+  double weight = 1;             // live rows that each of them stands for
   size_t next = 0;
 };
 std::unique_ptr<Sample> make_sample(const TableView& view);
+uint64_t count_rows(const TableView& view);  // live rows, own changes included
 uint64_t blocks_for(uint64_t rows);
-// The rowids of slice `block`, at most about 300; `*total` = how many rows it stands for.
-std::vector<uint64_t> slice_rows(const Sample& sample, uint64_t block, uint64_t* total);
+// The visible rowids of slice `block`; of more than `most` only every `*step`-th.
+std::vector<uint64_t> slice_rows(const Sample& sample, uint64_t block, uint64_t most, uint64_t* step);
 
 }  // namespace datahike::am

@@ -13,6 +13,8 @@ namespace {
 // Every open scan; an error skips scan_end, so the transaction's end frees what is left.
 std::unordered_set<ScanState*> open_scans;
 
+constexpr size_t kMostSliceOffsets = 65534;
+
 RowCursor& cursor_of(TableScanDesc scan, const RelationInfo& info) {
   ScanState* state = as_scan(scan)->state;
   if (!state->cursor) state->cursor = std::make_unique<RowCursor>(view_of_scan(scan, info));
@@ -82,6 +84,7 @@ void scan_rescan(TableScanDesc scan, ScanKeyData*, bool, bool, bool, bool) {
     ScanState* state = as_scan(scan)->state;
     state->bitmap_rows.clear();
     state->bitmap_next = 0;
+    state->sample.reset();
     if (!state->cursor) return;
     // The same snapshot sees the same rows, but for own changes of commands since.
     bool fixed = scan->rs_snapshot && scan->rs_snapshot->snapshot_type == SNAPSHOT_MVCC &&
@@ -147,12 +150,41 @@ bool scan_bitmap_next_tuple(TableScanDesc scan, TBMIterateResult*, TupleTableSlo
   return found;
 }
 
-bool scan_sample_next_block(TableScanDesc, SampleScanState*) {
-  not_supported("TABLESAMPLE in this version", "Filter with random() instead.");
+// TABLESAMPLE sees the table as ANALYZE does: slices of live rows stand for blocks.
+bool scan_sample_next_block(TableScanDesc scan, SampleScanState* node) {
+  return pg::guard([=] {
+    ScanState* state = as_scan(scan)->state;
+    if (!state->sample) {
+      state->sample = make_sample(view_of_scan(scan, relation_info(scan->rs_rd)));
+      state->next_block = 0;
+    }
+    Sample& s = *state->sample;
+    auto blocks = static_cast<BlockNumber>(s.blocks);
+    BlockNumber block;
+    if (node->tsmroutine->NextSampleBlock)
+      block = pg::call([=] { return node->tsmroutine->NextSampleBlock(node, blocks); });
+    else block = state->next_block < blocks ? state->next_block++ : InvalidBlockNumber;
+    if (!BlockNumberIsValid(block)) return false;
+    uint64_t step;
+    s.slice = slice_rows(s, block, UINT64_MAX, &step);
+    s.next = block;
+    return true;
+  });
 }
 
-bool scan_sample_next_tuple(TableScanDesc, SampleScanState*, TupleTableSlot*) {
-  not_supported("TABLESAMPLE in this version", "Filter with random() instead.");
+bool scan_sample_next_tuple(TableScanDesc scan, SampleScanState* node, TupleTableSlot* slot) {
+  bool found = pg::guard([=] {
+    Sample& s = *as_scan(scan)->state->sample;
+    auto rows = static_cast<OffsetNumber>(std::min<size_t>(s.slice.size(), kMostSliceOffsets));
+    auto block = static_cast<BlockNumber>(s.next);
+    OffsetNumber offset =
+        pg::call([=] { return node->tsmroutine->NextSampleTuple(node, block, rows); });
+    if (!OffsetNumberIsValid(offset) || offset > rows) return false;
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    return fetch_row(s.view, scan->rs_rd, info, s.slice[offset - 1u], slot);
+  });
+  if (!found) ExecClearTuple(slot);
+  return found;
 }
 
 }  // namespace datahike::am

@@ -11,7 +11,8 @@ struct ScanState {
   std::unique_ptr<RowCursor> cursor;
   std::vector<uint64_t> bitmap_rows;   // of the bitmap page at hand
   size_t bitmap_next = 0;
-  std::unique_ptr<Sample> sample;      // ANALYZE
+  std::unique_ptr<Sample> sample;      // ANALYZE and TABLESAMPLE
+  BlockNumber next_block = 0;          // TABLESAMPLE BERNOULLI takes every block
   ScanState();
   ~ScanState();
 };

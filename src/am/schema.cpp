@@ -19,7 +19,7 @@ struct RawColumn {
   bool not_null;
 };
 struct RawSchema {
-  const char* schema;
+  const char *schema, *name;
   int columns;
   RawColumn* column;
   int keys;
@@ -28,7 +28,9 @@ struct RawSchema {
 
 RawSchema gather(Relation relation) {
   RawSchema raw{};
-  raw.schema = get_namespace_name(RelationGetNamespace(relation));
+  Oid named = is_rewrite_target(relation) ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
+  raw.schema = get_namespace_name(get_rel_namespace(named));
+  raw.name = get_rel_name(named);
   TupleDesc desc = RelationGetDescr(relation);
   raw.column = static_cast<RawColumn*>(palloc(sizeof(RawColumn) * (desc->natts + 1)));
   for (int i = 0; i < desc->natts; ++i) {
@@ -57,7 +59,7 @@ Bytes describe_schema(Relation relation) {
   ByteWriter w(out);
   w.fixed<uint8_t>(1);
   w.sized(std::string_view(raw.schema ? raw.schema : ""));
-  w.sized(std::string_view(RelationGetRelationName(relation)));
+  w.sized(std::string_view(raw.name ? raw.name : RelationGetRelationName(relation)));
   w.varint(static_cast<uint64_t>(raw.columns));
   for (int i = 0; i < raw.columns; ++i) {
     const RawColumn& c = raw.column[i];
@@ -70,6 +72,22 @@ Bytes describe_schema(Relation relation) {
   w.varint(static_cast<uint64_t>(raw.keys));
   for (int i = 0; i < raw.keys; ++i) w.varint(static_cast<uint64_t>(raw.key[i]));
   return out;
+}
+
+std::vector<RecordedColumn> schema_columns(ByteView schema) {
+  ByteReader r(schema, "table schema");
+  r.fixed<uint8_t>();
+  r.sized();
+  r.sized();
+  std::vector<RecordedColumn> columns(std::min<uint64_t>(r.varint(), MaxHeapAttributeNumber));
+  for (RecordedColumn& c : columns) {
+    c.number = static_cast<int16_t>(r.varint());
+    r.sized();
+    r.sized();
+    c.type = static_cast<Oid>(r.varint());
+    r.fixed<uint8_t>();
+  }
+  return columns;
 }
 
 std::string schema_name(ByteView schema) {

@@ -4,6 +4,10 @@
 #include "pg/shared.h"
 #include "pg/store.h"
 
+extern "C" {
+#include "parser/parse_coerce.h"
+}
+
 namespace datahike::am {
 
 namespace {
@@ -87,7 +91,9 @@ void decode_attribute(Slot* slot, int i) {
     return;
   }
   store::ColumnSpec spec = segment.spec(column);
-  if (spec.kind != a.kind || spec.width != a.width)
+  bool same = spec.kind == a.kind && spec.width == a.width &&
+              (spec.type == a.type || IsBinaryCoercible(spec.type, a.type));
+  if (!same)
     not_supported("reading rows from before a column changed its type", "Read the table as it was at that commit with its old definition.");
   if (segment.is_null(column, slot->row)) return;
   base.tts_isnull[i] = false;
@@ -241,6 +247,22 @@ Slot* begin_store(TupleTableSlot* slot, Relation relation, uint64_t rowid) {
   return as_slot(slot);
 }
 
+// The attributes as the slot's descriptor has them: while ALTER TABLE rewrites, that is the old one.
+RelationInfo* describe_slot(TupleTableSlot* slot, const RelationInfo& info) {
+  TupleDesc desc = slot->tts_tupleDescriptor;
+  size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;
+  auto* own = static_cast<RelationInfo*>(MemoryContextAllocZero(slot->tts_mcxt, bytes));
+  own->table = info.table;
+  own->attributes = desc->natts;
+  for (int i = 0; i < desc->natts; ++i) {
+    FormData_pg_attribute* att = TupleDescAttr(desc, i);
+    const Attribute* known = i < info.attributes ? &info.attribute[i] : nullptr;
+    bool same = known && known->type == att->atttypid && known->dropped == att->attisdropped;
+    own->attribute[i] = same ? *known : describe_attribute(*att);
+  }
+  return own;
+}
+
 }  // namespace
 
 const TupleTableSlotOps slot_operations = {
@@ -270,11 +292,7 @@ void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationIn
   s->generation = in_store ? pg::open_store().generation() : 0;
   s->owned = true;
   s->cmin = 0;
-  if (!s->info) {
-    size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * info.attributes;
-    s->info = static_cast<RelationInfo*>(MemoryContextAlloc(slot->tts_mcxt, bytes));
-    std::memcpy(static_cast<void*>(s->info), &info, bytes);
-  }
+  if (!s->info) s->info = describe_slot(slot, info);
 }
 
 void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, MinimalTuple tuple,

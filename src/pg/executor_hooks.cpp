@@ -99,7 +99,6 @@ void end(QueryDesc* query) {
 
 void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel) {
   if (previous_relation_info) previous_relation_info(root, relid, inherited, rel);
-  if (inherited) return;
   Relation relation = RelationIdGetRelation(relid);
   if (!relation) return;
   if (is_datahike(relation)) rel->rel_parallel_workers = 0;

@@ -149,7 +149,7 @@ class Fold {
   store::Commit head_commit(const Head& head) {
     std::optional<Bytes> record = batch_->commit_record(head.commit);
     if (record) return store::decode_commit(*record, head.commit);
-    store::Commit root = store::root_commit(head.time, {});
+    store::Commit root = store::root_commit(head.time);
     if (root.id == head.commit) return root;
     throw CorruptError("commit " + store::format_uuid(head.commit) + ", a branch's head, is missing in the store");
   }
@@ -194,7 +194,7 @@ void ensure_store(Snapshot snapshot) {
   if (!first) return;
   if (env.meta("has_root_commit")) return;
   if (first->tx != 1) return;
-  store::Commit root = store::root_commit(first->time, {});
+  store::Commit root = store::root_commit(first->time);
   std::unique_ptr<store::WriteBatch> batch = env.begin_write();
   batch->put_commit(root.id, root.tx, store::encode_commit(root));
   batch->put_meta("has_root_commit", Bytes{1});

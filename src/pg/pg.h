@@ -33,6 +33,7 @@ extern "C" {
 #include "access/table.h"
 #include "access/tableam.h"
 #include "access/transam.h"
+#include "access/tsmapi.h"
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "catalog/dependency.h"

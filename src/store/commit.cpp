@@ -142,13 +142,10 @@ Commit decode_commit(ByteView record, const Uuid& id) {
   }
 }
 
-Commit root_commit(int64_t created_at, const Identity& identity) {
+Commit root_commit(int64_t created_at) {
   Commit commit;
   commit.tx = 1;
   commit.time = created_at;
-  // The identity is in the message so that two stores never share a root commit.
-  commit.message = "Created for database " + std::to_string(identity.database) + " of system " +
-                   std::to_string(identity.system_id);
   commit.rows_digest = digest({});
   commit.keyframe = true;
   seal(commit);

@@ -38,7 +38,7 @@ Commit decode_commit(ByteView record,
                      const Uuid& id);  // CorruptError naming the id, also if hash differs
 
 // The first commit of every store: empty, no parents.
-Commit root_commit(int64_t created_at, const Identity& identity);
+Commit root_commit(int64_t created_at);
 
 std::string format_uuid(const Uuid& id);
 // 8-4-4-4-12 hex digits in either case, with or without hyphens; nullopt if malformed.

@@ -215,7 +215,7 @@ Datum datahike_check_preloaded(PG_FUNCTION_ARGS) {
 Datum datahike_initialize(PG_FUNCTION_ARGS) {
   pg::guard([] {
     int32_t branch = pg::call([] { return pg::insert_branch(pg::kDefaultBranch); });
-    store::Commit root = store::root_commit(GetCurrentTimestamp(), {});
+    store::Commit root = store::root_commit(GetCurrentTimestamp());
     root.keyframe = true;
     pg::Head head = first_head(branch, root);
     head.next_tx = root.tx + 1;

@@ -15,13 +15,16 @@ namespace datahike::versioning {
 
 namespace {
 
-// What makes two MVCC snapshots see the same transactions.
+// What makes two MVCC snapshots see the same transactions. A transaction's own xid is never in its
+// snapshots' xip, whether it has ended or not, so it belongs to the key.
 struct SnapshotKey {
   TransactionId xmax = InvalidTransactionId;
+  TransactionId own = InvalidTransactionId;
   std::vector<TransactionId> xip;
-  explicit SnapshotKey(Snapshot s) : xmax(s->xmax), xip(s->xip, s->xip + s->xcnt) {}
+  explicit SnapshotKey(Snapshot s)
+      : xmax(s->xmax), own(GetTopTransactionIdIfAny()), xip(s->xip, s->xip + s->xcnt) {}
   bool matches(Snapshot s) const {
-    return s->xmax == xmax && s->xcnt == xip.size() &&
+    return s->xmax == xmax && s->xcnt == xip.size() && own == GetTopTransactionIdIfAny() &&
            std::memcmp(s->xip, xip.data(), xip.size() * sizeof(TransactionId)) == 0;
   }
   // Snapshots are totally ordered in time: a later one has a greater xmax, or fewer in progress.

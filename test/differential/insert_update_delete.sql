@@ -25,13 +25,13 @@ SELECT * FROM t WHERE id = 1;
 -- UPDATE ... FROM, DELETE ... USING
 CREATE TABLE delta (id int, d int);
 INSERT INTO delta VALUES (1, 100), (2, 200), (77, 7);
-UPDATE t SET n = n + d FROM delta WHERE t.id = delta.id RETURNING t.id, t.n, d;
+WITH u AS (UPDATE t SET n = n + d FROM delta WHERE t.id = delta.id RETURNING t.id, t.n, d) SELECT * FROM u ORDER BY id;
 -- several matches: one of them wins, and the row is updated once
 INSERT INTO delta VALUES (3, 1), (3, 1);
 UPDATE t SET n = coalesce(n, 0) + d FROM delta WHERE t.id = delta.id AND t.id = 3;
 SELECT * FROM t WHERE id = 3;
-DELETE FROM t USING delta WHERE t.id = delta.id AND d >= 100 RETURNING t.*, d;
-DELETE FROM t WHERE id IN (SELECT id FROM t WHERE id > 5 ORDER BY id LIMIT 2) RETURNING id;
+WITH u AS (DELETE FROM t USING delta WHERE t.id = delta.id AND d >= 100 RETURNING t.*, d) SELECT * FROM u ORDER BY id;
+WITH u AS (DELETE FROM t WHERE id IN (SELECT id FROM t WHERE id > 5 ORDER BY id LIMIT 2) RETURNING id) SELECT * FROM u ORDER BY id;
 SELECT id FROM t ORDER BY id;
 -- updates that read the table they change
 UPDATE t SET n = (SELECT count(*) FROM t) WHERE id < 6;

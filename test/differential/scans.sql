@@ -57,9 +57,6 @@ SELECT count(*), sum(a.id) FROM t a JOIN t b ON a.g = b.id;
 RESET ALL;
 SELECT count(*), sum(a.id) FROM t a JOIN t b ON a.g = b.id;
 SELECT g % 5 AS k, count(*), min(s), max(id) FROM t GROUP BY 1 ORDER BY 1;
-SELECT count(*) FROM t TABLESAMPLE BERNOULLI (100);
-SELECT count(*) FROM t TABLESAMPLE SYSTEM (100);
-SELECT count(*) FROM t TABLESAMPLE BERNOULLI (0);
 -- system columns
 SELECT count(DISTINCT ctid) = count(*), count(DISTINCT tableoid), min(tableoid::regclass::text) FROM t;
 BEGIN;

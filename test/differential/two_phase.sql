@@ -1,3 +1,4 @@
+-- refused in this version: PREPARE TRANSACTION
 -- PREPARE TRANSACTION and what may follow it
 CREATE TABLE t (id int PRIMARY KEY, v text, n int);
 INSERT INTO t VALUES (6, 'six', 6);

@@ -3,12 +3,12 @@ SELECT plan(22);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
-SELECT function_returns('datahike', 'branches', 'setof text');
-SELECT function_returns('datahike', 'current_branch', 'text');
-SELECT function_returns('datahike', 'commit_id', 'uuid');
-SELECT function_returns('datahike', 'parent_commits', 'setof uuid');
-SELECT function_returns('datahike', 'create_branch', 'text');
-SELECT function_returns('datahike', 'delete_branch', 'text');
+SELECT function_returns('datahike', 'branches', '{}'::name[], 'setof text');
+SELECT function_returns('datahike', 'current_branch', '{}'::name[], 'text');
+SELECT function_returns('datahike', 'commit_id', '{}'::name[], 'uuid');
+SELECT function_returns('datahike', 'parent_commits', '{text}'::name[], 'setof uuid');
+SELECT function_returns('datahike', 'create_branch', '{text,text}'::name[], 'text');
+SELECT function_returns('datahike', 'delete_branch', '{text}'::name[], 'text');
 SELECT is(
   (SELECT string_agg(format('%s %s', n, format_type(t, NULL)), ', ' ORDER BY ord)
    FROM pg_proc, unnest(proargnames, proallargtypes, proargmodes) WITH ORDINALITY a(n, t, mode, ord)

@@ -189,7 +189,7 @@ TEST(Fold, NothingAddedReturnsTheHead) {
 
 TEST(Fold, UnknownHeadIsRefused) {
   TestStore store;
-  Commit head = root_commit(3, {});
+  Commit head = root_commit(3);
   head.parents.push_back(store.root().id);
   head.tx = 2;
   seal(head);

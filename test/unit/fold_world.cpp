@@ -160,7 +160,7 @@ Transaction Generator::next(uint32_t branch) {
   return transaction;
 }
 
-TestStore::TestStore() : root_(root_commit(0, kIdentity)) {
+TestStore::TestStore() : root_(root_commit(0)) {
   std::string path = (std::filesystem::temp_directory_path() / "fold_XXXXXX").string();
   if (!mkdtemp(path.data())) throw std::runtime_error("mkdtemp");
   directory_ = path;
