@@ -84,7 +84,8 @@ cluster_database() {
   if [ "$am" != heap ]; then
     "$PGBIN/psql" -Xq -v ON_ERROR_STOP=1 -d "$1" -c "CREATE EXTENSION datahike" || return
   fi
-  "$PGBIN/psql" -Xq -v ON_ERROR_STOP=1 -d postgres -c "ALTER DATABASE $1 SET default_table_access_method = $am" || return
+  PGOPTIONS="-c client_min_messages=warning" "$PGBIN/psql" -Xq -v ON_ERROR_STOP=1 -d postgres \
+    -c "ALTER DATABASE $1 SET default_table_access_method = $am" || return
   # A test that silently ran on heap would prove nothing.
   local got
   got=$("$PGBIN/psql" -XAtq -v ON_ERROR_STOP=1 -d "$1" -c 'BEGIN' -c 'CREATE TABLE am_probe (a int)' \

@@ -1,5 +1,6 @@
 #include "am/fetch.h"
 
+#include "am/dead_rows.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "am/slot.h"
@@ -102,6 +103,7 @@ bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
   snapshot->xmin = snapshot->xmax = InvalidTransactionId;
   snapshot->speculativeToken = 0;
   int32_t branch = versioning::session_view().branch;
+  if (is_known_dead(branch, rowid)) return false;
   TablePending* own = find_pending(branch, info.table);
   if (own) {
     if (PendingRow row = find_pending_row(*own, rowid))
@@ -117,7 +119,11 @@ bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
   }
   TransactionId remover = pg::call([=] { return find_running_remover(branch, rowid); });
   TableView view = latest_table_view(info, branch);
-  if (!view.sees(rowid)) return false;
+  if (!view.sees(rowid)) {
+    // Committed and removed, or rolled back: never live again here.
+    remember_dead(branch, rowid);
+    return false;
+  }
   snapshot->xmax = remover;
   return true;
 }

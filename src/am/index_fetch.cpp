@@ -1,6 +1,7 @@
 // Index scans' access to rows: liveness by the scan's snapshot, content by rowid.
 #include "am/callbacks.h"
 
+#include "am/dead_rows.h"
 #include "am/fetch.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
@@ -54,7 +55,7 @@ bool fetch_for_dirty(const RelationInfo& info, Relation relation, uint64_t rowid
 IndexFetchTableData* index_fetch_begin(Relation relation) {
   auto* fetch = static_cast<IndexFetch*>(palloc0(sizeof(IndexFetch)));
   fetch->base.rel = relation;
-  pg::guard([] { versioning::begin_using_views(); });
+  versioning::begin_using_views();
   return &fetch->base;
 }
 
@@ -71,8 +72,15 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
   if (all_dead) *all_dead = false;
   return pg::guard([=] {
     IndexFetch* fetch = as_fetch(scan);
-    const RelationInfo& info = relation_info(scan->rel);
     uint64_t rowid = to_rowid(*tid);
+    // Keys that are updated often leave long tails of dead entries: nothing to be done for one.
+    if (snapshot->snapshot_type == SNAPSHOT_DIRTY &&
+        is_known_dead(versioning::session_view().branch, rowid)) {
+      snapshot->xmin = snapshot->xmax = InvalidTransactionId;
+      snapshot->speculativeToken = 0;
+      return false;
+    }
+    const RelationInfo& info = relation_info(scan->rel);
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY)
       return fetch_for_dirty(info, scan->rel, rowid, snapshot, slot);
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return fetch_any(scan->rel, info, rowid, slot);

@@ -143,7 +143,9 @@ bool RowCursor::step_overlay(bool forward) {
     if (next == added.end()) return false;
     run_first_ = next->first;
     has_run_ = true;
-    bool visible = next->second.sequence <= view_.view.limit && next->second.sequence >= clear;
+    const versioning::AddedRun& run = next->second;
+    bool gone = run.removed_rows == run.rows && run.last_removal <= view_.view.limit;
+    bool visible = run.sequence <= view_.view.limit && run.sequence >= clear && !gone;
     auto rows = static_cast<int64_t>(next->second.rows);
     index_ = visible == forward ? -1 : rows;  // an invisible run is stepped over at once
   }

@@ -19,7 +19,10 @@ struct CachedBranch {
 CachedBranch cached_branches[8];
 int next_cached_branch = 0;
 
+uint64_t generation_of_branches = 1;
+
 void forget_branches() {
+  ++generation_of_branches;
   for (CachedBranch& b : cached_branches) b.valid = false;
 }
 
@@ -179,6 +182,8 @@ int64_t find_branch(const char* name) {
   }
   return row.value;
 }
+
+uint64_t branches_generation() { return generation_of_branches; }
 
 int64_t count_branches() {
   int64_t count = 0;

@@ -33,6 +33,7 @@ Oid find_relation(uint64_t table);
 inline constexpr const char* kDefaultBranch = "db";
 // Id of a branch by name, or -1. Cached until some session changes the branches.
 int64_t find_branch(const char* name);
+uint64_t branches_generation();  // changes whenever cached branch names are forgotten
 int64_t count_branches();
 // Inserts and deletes rows of datahike.branch, and tells the other sessions.
 int32_t insert_branch(const char* name);

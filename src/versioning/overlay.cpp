@@ -4,23 +4,35 @@ namespace datahike::versioning {
 
 void Overlay::apply(std::unique_ptr<LogTransaction> transaction) {
   uint32_t sequence = ++size_;
-  for (const store::TableDelta& delta : transaction->delta->tables) {
-    TableOverlay& t = table(delta.table);
-    if (!delta.schema.empty()) t.schema = delta.schema;
-    if (delta.cleared) t.cleared.push_back(sequence);
-    bool in_log = !delta.segments.empty();
-    for (const store::SegmentPlace& place : delta.segments)
-      t.added[place.first_rowid] = {place.rows, sequence, transaction.get(), &place};
-    // A commit's delta names no places: its rows are in the store.
-    if (!in_log)
-      for (const tree::RowidRange& range : delta.added)
-        t.added[range.first] = {range.count, sequence, nullptr, nullptr};
-    for (const store::Removal& r : delta.removed)
-      t.removed[r.rowid] = {sequence, r.successor, transaction->xid};
-    bytes_ += 64 * (delta.segments.size() + delta.removed.size());
-  }
+  for (const store::TableDelta& delta : transaction->delta->tables)
+    apply_table(delta, sequence, transaction.get());
   for (const auto& [part, rows] : transaction->parts) bytes_ += rows.size();
   transactions_.push_back(std::move(transaction));
+}
+
+void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
+                          LogTransaction* transaction) {
+  TableOverlay& t = table(delta.table);
+  uint64_t rows = delta.cleared ? 0 : count_rows(t, sequence);
+  if (!delta.schema.empty()) t.schema = delta.schema;
+  if (delta.cleared) t.cleared.push_back(sequence);
+  for (const store::SegmentPlace& place : delta.segments)
+    t.added[place.first_rowid] = {place.rows, sequence, 0, 0, transaction, &place};
+  // A commit's delta names no places: its rows are in the store.
+  if (delta.segments.empty())
+    for (const tree::RowidRange& range : delta.added)
+      t.added[range.first] = {range.count, sequence, 0, 0, nullptr, nullptr};
+  for (const tree::RowidRange& range : delta.added) rows += range.count;
+  for (const store::Removal& r : delta.removed) {
+    t.removed[r.rowid] = {sequence, r.successor, transaction->xid};
+    auto run = find_added(t, r.rowid);
+    if (run == t.added.end()) continue;
+    ++run->second.removed_rows;
+    run->second.last_removal = sequence;
+  }
+  rows -= std::min<uint64_t>(rows, delta.removed.size());
+  t.counts.push_back({sequence, rows});
+  bytes_ += 64 * (delta.segments.size() + delta.removed.size());
 }
 
 TableOverlay& Overlay::table(uint64_t id) {
@@ -58,8 +70,7 @@ const tree::Container* Overlay::container(TableOverlay& table, uint64_t high) {
   return table.last_container;
 }
 
-std::map<uint64_t, AddedRun>::const_iterator Overlay::find_added(const TableOverlay& table,
-                                                                 uint64_t rowid) {
+std::map<uint64_t, AddedRun>::iterator Overlay::find_added(TableOverlay& table, uint64_t rowid) {
   auto at = table.added.upper_bound(rowid);
   if (at == table.added.begin()) return table.added.end();
   --at;
@@ -89,14 +100,10 @@ bool Overlay::is_live(TableOverlay& table, uint64_t rowid, uint32_t limit) {
   return c && c->contains(static_cast<uint16_t>(rowid));
 }
 
-uint64_t Overlay::count_rows(TableOverlay& table, uint32_t limit) {
-  uint32_t clear = last_clear(table, limit);
-  int64_t rows = clear ? 0 : static_cast<int64_t>(table.live_rows);
-  for (const auto& [first, run] : table.added)
-    if (run.sequence <= limit && run.sequence >= clear) rows += static_cast<int64_t>(run.rows);
-  for (const auto& [rowid, removed] : table.removed)
-    if (removed.sequence <= limit && removed.sequence >= clear) --rows;
-  return rows > 0 ? static_cast<uint64_t>(rows) : 0;
+uint64_t Overlay::count_rows(const TableOverlay& table, uint32_t limit) {
+  for (auto at = table.counts.rbegin(); at != table.counts.rend(); ++at)
+    if (at->sequence <= limit) return at->rows;
+  return table.live_rows;
 }
 
 }  // namespace datahike::versioning

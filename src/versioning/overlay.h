@@ -29,8 +29,16 @@ struct LogTransaction {
 struct AddedRun {
   uint64_t rows = 0;
   uint32_t sequence = 0;
+  uint32_t removed_rows = 0;               // by later deltas,
+  uint32_t last_removal = 0;               // the last of them at this sequence
   LogTransaction* transaction = nullptr;   // nullptr: the rows are in the store
   const store::SegmentPlace* place = nullptr;
+};
+
+// How many rows are live once the deltas up to `sequence` are applied.
+struct RowCount {
+  uint32_t sequence = 0;
+  uint64_t rows = 0;
 };
 
 struct RemovedRow {
@@ -45,6 +53,7 @@ struct TableOverlay {
   uint64_t live_rows = 0;
   std::map<uint64_t, AddedRun> added;              // by first rowid
   std::unordered_map<uint64_t, RemovedRow> removed;
+  std::vector<RowCount> counts;                    // after each delta that touches the table
   Bytes schema;                                    // the newest that a delta records
   std::vector<uint32_t> cleared;                   // sequences of TRUNCATEs, ascending
   // Decoded containers of the live set; nullptr = empty.
@@ -74,14 +83,15 @@ class Overlay {
   // Sequence of the last TRUNCATE among the first `limit` deltas, 0 if none.
   static uint32_t last_clear(const TableOverlay& table, uint32_t limit);
   // The added run that holds the rowid, whatever its sequence; end() if none.
-  static std::map<uint64_t, AddedRun>::const_iterator find_added(const TableOverlay& table,
-                                                                 uint64_t rowid);
+  static std::map<uint64_t, AddedRun>::iterator find_added(TableOverlay& table, uint64_t rowid);
   // How the row was removed, if a delta removed it.
   static const RemovedRow* find_removed(const TableOverlay& table, uint64_t rowid);
-  // Live rows after `limit` deltas, exact unless rows were removed after a TRUNCATE.
-  uint64_t count_rows(TableOverlay& table, uint32_t limit);
+  // Live rows after `limit` deltas.
+  static uint64_t count_rows(const TableOverlay& table, uint32_t limit);
 
  private:
+  void apply_table(const store::TableDelta& delta, uint32_t sequence, LogTransaction* transaction);
+
   store::Environment* env_;
   tree::NodeRef root_;
   uint32_t size_ = 0;

@@ -135,6 +135,12 @@ View pinned_view(const SessionView& session) {
 }
 
 SessionView session_view() {
+  static struct {
+    uint64_t settings = 0, branches = 0;
+    SessionView session;
+  } last;
+  if (last.settings == pg::settings_generation() && last.branches == pg::branches_generation())
+    return last.session;
   SessionView session;
   const char* name = pg::setting_branch;
   int64_t branch = pg::call([name] { return pg::find_branch(name); });
@@ -145,6 +151,8 @@ SessionView session_view() {
   if (pg::setting_commit_id && *pg::setting_commit_id) session.pinned_by = "datahike.commit_id";
   else if (pg::setting_as_of && *pg::setting_as_of) session.pinned_by = "datahike.as_of";
   session.pinned = session.pinned_by != nullptr;
+  // A name looked up in a transaction that made the branch and aborts is forgotten with its invalidation.
+  last = {pg::settings_generation(), pg::branches_generation(), session};
   return session;
 }
 

@@ -1,4 +1,3 @@
--- refused in this version: rewriting a table
 -- VACUUM FULL, CLUSTER, and other commands that write a table anew
 CREATE TABLE t (id int PRIMARY KEY, g int, s text);
 INSERT INTO t SELECT i, i % 10, 'x' || i % 3 FROM generate_series(1, 10000) i;
@@ -9,8 +8,6 @@ SELECT s, count(*), sum(id) FROM t GROUP BY s ORDER BY s;
 CREATE INDEX t_s ON t (s, id);
 CLUSTER t USING t_s;
 SELECT s, count(*), sum(id) FROM t GROUP BY s ORDER BY s;
-ALTER TABLE t ALTER g TYPE bigint USING g * 1000000000000;
-SELECT min(g), max(g), count(*) FROM t;
 CREATE DOMAIN small AS int CHECK (VALUE < 10);
 ALTER TABLE t ADD COLUMN i small DEFAULT 3;
 SELECT sum(i) FROM t;
@@ -18,12 +15,6 @@ ALTER TABLE t ADD COLUMN stamp int DEFAULT (random() * 0)::int;
 SELECT sum(stamp), count(*) FROM t;
 ALTER TABLE t ADD COLUMN doubled bigint GENERATED ALWAYS AS (g * 2) STORED;
 SELECT sum(doubled) FROM t;
-ALTER TABLE t ALTER s TYPE varchar(20);
-BEGIN;
-ALTER TABLE t ALTER id TYPE text USING 'n' || id;
-SELECT min(id) FROM t;
-ROLLBACK;
-SELECT min(id), pg_typeof(min(id)) FROM t;
 ALTER TABLE t SET ACCESS METHOD heap;
 SELECT count(*), sum(id) FROM t;
 SHOW default_table_access_method \gset

@@ -1,4 +1,4 @@
--- refused in this version: TABLESAMPLE
+-- TABLESAMPLE of all rows, of none and of some
 CREATE TABLE t (id int PRIMARY KEY);
 INSERT INTO t SELECT generate_series(1, 1000);
 SELECT count(*) FROM t TABLESAMPLE BERNOULLI (100);

@@ -1,0 +1,13 @@
+// Rows that a unique check has found dead for good on a branch: a rowid never becomes live again on a
+// branch that removed it. Keys that are updated again and again leave many such index entries, and
+// every check walks over them.
+#pragma once
+
+#include <cstdint>
+
+namespace datahike::am {
+
+bool is_known_dead(int32_t branch, uint64_t rowid);
+void remember_dead(int32_t branch, uint64_t rowid);
+
+}  // namespace datahike::am
