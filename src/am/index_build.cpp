@@ -122,8 +122,8 @@ class AllVersions {
       if (!run.transaction || run.sequence > view.view.limit) continue;
       for (uint64_t rowid = first; rowid < first + run.rows; ++rowid) {
         if (met_in_store_.count(rowid)) continue;
-        store::SegmentReader segment = versioning::load_run(view.view, first, run, info_.table);
-        store_row(slot, rowid, segment, static_cast<uint32_t>(rowid - segment.first_rowid()), false);
+        versioning::FoundRow row = versioning::load_row(run, info_.table, rowid);
+        store_row(slot, rowid, row.segment, row.row, row.in_store);
         visit(rowid);
         ++n;
       }

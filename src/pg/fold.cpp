@@ -233,9 +233,15 @@ void purge() {
   if (call([] { return extension_installed(); })) {
     uint64_t horizon = widen_xid(call([] { return GetOldestNonRemovableTransactionId(nullptr); }));
     Snapshot snapshot = GetActiveSnapshot();
+    uint64_t removed = 0;
     for (int32_t branch : branches_with_heads(snapshot)) {
       std::optional<Head> head = read_head_before(branch, horizon, snapshot);
-      if (head) purge_log(*head);
+      if (head) removed += purge_log(*head);
+    }
+    if (removed > 0) {
+      LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+      ++slot->purges;
+      LWLockRelease(shared->lock);
     }
     open_store_for_writing().check_readers();
   }

@@ -45,12 +45,7 @@ struct IndexWalk {
     table_close(rel, NoLock);
   }
 
-  // SnapshotAny asks for every tuple of a transaction that did not abort.
   static bool is_visible(BufferHeapTupleTableSlot* slot, Snapshot snapshot) {
-    if (snapshot == SnapshotAny) {
-      TransactionId xmin = HeapTupleHeaderGetXmin(slot->base.tuple->t_data);
-      return TransactionIdIsCurrentTransactionId(xmin) || TransactionIdDidCommit(xmin);
-    }
     LockBuffer(slot->buffer, BUFFER_LOCK_SHARE);
     bool visible = HeapTupleSatisfiesVisibility(slot->base.tuple, snapshot, slot->buffer);
     LockBuffer(slot->buffer, BUFFER_LOCK_UNLOCK);
@@ -330,7 +325,8 @@ std::optional<Bytes> read_log_part(int32_t branch, uint64_t xid, uint32_t part) 
     walk.compare_int8(kXid, BTEqualStrategyNumber, F_INT8EQ, xid);
     ScanKeyInit(&walk.keys[walk.key_count++], kPart, BTEqualStrategyNumber, F_INT4EQ,
                 Int32GetDatum(static_cast<int32_t>(part)));
-    walk.run(SnapshotAny, [&](TupleDesc desc, HeapTuple tuple) {
+    // Committed or own, and not purged: a purged part's out-of-line pieces may be gone already.
+    walk.run(SnapshotSelf, [&](TupleDesc desc, HeapTuple tuple) {
       bool isnull;
       Datum rows = heap_getattr(tuple, kRows, desc, &isnull);
       if (!isnull) found = copy_bytea(rows, CurrentMemoryContext);

@@ -37,6 +37,7 @@ struct WorkerSlot {
   uint64_t completed;        // every ticket <= this has been served
   uint64_t failed;           // the last ticket that ended in `error`
   uint64_t folds;            // folds that wrote something, since start
+  uint64_t purges;           // of the log, each counted before it commits
   int sqlstate;              // of the last failure, 0 = none
   char error[512];
   ConditionVariable done;

@@ -135,6 +135,11 @@ uint64_t worker_folds() {
   return slot ? slot->folds : 0;
 }
 
+uint64_t worker_purges() {
+  WorkerSlot* slot = this_slot();
+  return slot ? *const_cast<volatile uint64_t*>(&slot->purges) : 0;
+}
+
 void request_fold_and_wait() {
   call([] {
     if (RecoveryInProgress())

@@ -41,7 +41,8 @@ struct CachedView {
   pg::Head head;
   bool can_advance = false;          // the rest is for this only
   uint64_t ring_position = 0;
-  uint64_t folds = 0;                // the worker's counter when the overlay was begun
+  uint64_t folds = 0;                // the worker's counters when the overlay was begun
+  uint64_t purges = 0;
   std::vector<uint64_t> unresolved;  // xids that may still become visible
 };
 
@@ -99,7 +100,7 @@ void collect_unresolved(CachedView& view, Snapshot s) {
 std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   uint64_t position = pg::ring_head();
   bool cacheable = !s->takenDuringRecovery && pg::widen_xid(s->xmin) > pg::ring_floor();
-  uint64_t folds = pg::worker_folds();
+  uint64_t folds = pg::worker_folds(), purges = pg::worker_purges();
   pg::call([] { pg::lock_log_relations(); });
   std::optional<pg::Head> head = pg::read_head(branch, s);
   if (!head)
@@ -114,12 +115,15 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   view->can_advance = cacheable && pg::widen_xid(s->xmin) > pg::ring_floor();
   view->ring_position = position;
   view->folds = folds;
+  view->purges = purges;
   if (view->can_advance) collect_unresolved(*view, s);
   return view;
 }
 
-// Brings a cached view up to `s`, which is not older. False: the ring has moved on too far.
+// Brings a cached view up to `s`, which is not older. False: the ring has moved on too far, or log rows
+// that would be needed may have been purged.
 bool advance(CachedView& view, Snapshot s) {
+  if (view.purges != pg::worker_purges()) return false;
   uint64_t head = pg::ring_head();
   if (head == view.ring_position && view.unresolved.empty()) {
     view.key = SnapshotKey(s);
@@ -247,13 +251,9 @@ void wait_for_fold() {
   if (store::Environment* env = pg::try_store()) env->refresh();
 }
 
-std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
-                                 uint64_t rowid) {
-  auto run = Overlay::find_added(table, rowid);
-  if (run != table.added.end() && run->second.transaction) {
-    store::SegmentReader segment = load_run(view, run->first, run->second, table_id);
-    return FoundRow{segment, static_cast<uint32_t>(rowid - segment.first_rowid()), false};
-  }
+namespace {
+
+std::optional<FoundRow> find_in_store(uint64_t table_id, uint64_t rowid) {
   store::Environment* env = pg::try_store();
   if (!env) return std::nullopt;
   std::optional<store::SegmentReader> segment = env->segment(table_id, rowid);
@@ -261,29 +261,39 @@ std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t
   return FoundRow{*segment, static_cast<uint32_t>(rowid - segment->first_rowid()), true};
 }
 
-store::SegmentReader load_run(const View& view, uint64_t first_rowid, const AddedRun& run,
-                              uint64_t table_id) {
-  if (!run.transaction) {
-    std::optional<store::SegmentReader> s = pg::open_store().segment(table_id, first_rowid);
-    if (!s) throw CorruptError("row " + std::to_string(first_rowid) + " of table " +
-                               std::to_string(table_id) + " is missing in the store");
-    return *s;
-  }
-  LogTransaction& t = *run.transaction;
-  auto part = t.parts.find(run.place->part);
-  if (part == t.parts.end()) {
-    std::optional<Bytes> rows = pg::read_log_part(t.branch, t.xid, run.place->part);
-    if (!rows) {  // purged, hence folded
-      std::optional<store::SegmentReader> s = pg::open_store().segment(table_id, first_rowid);
-      if (!s) throw CorruptError("rows of transaction " + std::to_string(t.xid) + " are missing");
-      return *s;
+// The rows of one part, kept with the transaction; nullptr once the log has been purged of it.
+const Bytes* part_of(LogTransaction& t, uint32_t number) {
+  auto part = t.parts.find(number);
+  if (part != t.parts.end()) return &part->second;
+  std::optional<Bytes> rows = pg::read_log_part(t.branch, t.xid, number);
+  if (!rows) return nullptr;
+  return &t.parts.emplace(number, std::move(*rows)).first->second;
+}
+
+}  // namespace
+
+FoundRow load_row(const AddedRun& run, uint64_t table_id, uint64_t rowid) {
+  if (run.transaction) {
+    if (const Bytes* part = part_of(*run.transaction, run.place->part)) {
+      if (run.place->offset + run.place->length > part->size())
+        throw CorruptError("datahike.tx_log: rows of transaction " +
+                           std::to_string(run.transaction->xid) + " are truncated");
+      store::SegmentReader segment(ByteView(*part).subspan(run.place->offset, run.place->length));
+      return {segment, static_cast<uint32_t>(rowid - segment.first_rowid()), false};
     }
-    part = t.parts.emplace(run.place->part, std::move(*rows)).first;
+    // Purged, hence folded, but perhaps after this process began to read the store.
+    pg::open_store().refresh();
   }
-  const Bytes& bytes = part->second;
-  if (run.place->offset + run.place->length > bytes.size())
-    throw CorruptError("datahike.tx_log: rows of transaction " + std::to_string(t.xid) + " are truncated");
-  return store::SegmentReader(ByteView(bytes).subspan(run.place->offset, run.place->length));
+  if (std::optional<FoundRow> found = find_in_store(table_id, rowid)) return *found;
+  throw CorruptError("row " + std::to_string(rowid) + " of table " + std::to_string(table_id) +
+                     " is missing in the store");
+}
+
+std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
+                                 uint64_t rowid) {
+  auto run = Overlay::find_added(table, rowid);
+  if (run != table.added.end() && run->second.transaction) return load_row(run->second, table_id, rowid);
+  return find_in_store(table_id, rowid);
 }
 
 std::optional<Bytes> recorded_schema(const View& view, uint64_t table_id) {

@@ -45,9 +45,8 @@ struct FoundRow {
 // Looks in the view's log transactions, then in the store. nullopt if there is no such row version.
 std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
                                  uint64_t rowid);
-// The segment of an added run.
-store::SegmentReader load_run(const View& view, uint64_t first_rowid, const AddedRun& run,
-                              uint64_t table_id);
+// A row of an added run.
+FoundRow load_row(const AddedRun& run, uint64_t table_id, uint64_t rowid);
 
 // The table's schema as last recorded in the view; nullopt if it never was.
 std::optional<Bytes> recorded_schema(const View& view, uint64_t table_id);
