@@ -41,8 +41,8 @@ bool scan_analyze_next_tuple(TableScanDesc scan, TransactionId, double* liverows
     if (s.next == s.slice.size()) return false;
     const RelationInfo& info = relation_info(scan->rs_rd);
     if (!fetch_row(s.view, scan->rs_rd, info, s.slice[s.next++], slot))
-      throw CorruptError(std::string("a live row of table ") + RelationGetRelationName(scan->rs_rd) +
-                         " is missing in the store");
+      throw CorruptError(std::string("a live row of table ") +
+                         RelationGetRelationName(scan->rs_rd) + " is missing in the store");
     *liverows += s.weight;
     return true;
   });
@@ -69,8 +69,8 @@ void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages
   });
 }
 
-// Nothing here is removed by VACUUM in this version: history is kept. It brings the log into the store
-// and PostgreSQL's statistics up to date.
+// Nothing here is removed by VACUUM in this version: history is kept. It brings the log into the
+// store and PostgreSQL's statistics up to date.
 void relation_vacuum(Relation relation, VacuumParams*, BufferAccessStrategy) {
   uint64_t rows = pg::guard([=] { return rows_of(relation_info(relation)); });
   pg::wake_worker();

@@ -21,7 +21,8 @@ void tuple_insert(Relation relation, TupleTableSlot* slot, CommandId cid, int op
                   BulkInsertStateData* bistate);
 void tuple_insert_speculative(Relation relation, TupleTableSlot* slot, CommandId cid, int options,
                               BulkInsertStateData* bistate, uint32 token);
-void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32 token, bool succeeded);
+void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32 token,
+                                bool succeeded);
 void multi_insert(Relation relation, TupleTableSlot** slots, int count, CommandId cid, int options,
                   BulkInsertStateData* bistate);
 

@@ -14,11 +14,12 @@ namespace {
 void truncate(Relation relation) {
   pg::guard([=] {
     refuse_serializable();
-    versioning::SessionView session = versioning::session_view();
+    const versioning::SessionView& session = versioning::session_view();
     versioning::require_writable(session, "TRUNCATE");
     pg::call([] { GetCurrentTransactionId(); });
     const RelationInfo& info = relation_info(relation);
-    clear_table(pending_for(relation, info, session.branch), pg::call([] { return GetCurrentCommandId(true); }));
+    clear_table(pending_for(relation, info, session.branch),
+                pg::call([] { return GetCurrentCommandId(true); }));
   });
 }
 
@@ -28,12 +29,14 @@ void relation_set_new_filenode(Relation relation, const RelFileNode* node, char 
                                TransactionId* freeze_xid, MultiXactId* min_multi) {
   pg::require_preloaded();
   if (persistence == RELPERSISTENCE_UNLOGGED)
-    not_supported("UNLOGGED", "Every change of a versioned table is logged; or create the table USING heap.");
-  // Temporary tables have been sent to heap; REFRESH MATERIALIZED VIEW CONCURRENTLY makes one of the
-  // view's access method, fills it, reads it, and drops it.
+    not_supported("UNLOGGED",
+                  "Every change of a versioned table is logged; or create the table USING heap.");
+  // Temporary tables have been sent to heap; REFRESH MATERIALIZED VIEW CONCURRENTLY makes one of
+  // the view's access method, fills it, reads it, and drops it.
   *freeze_xid = RecentXmin;
   *min_multi = GetOldestMultiXactId();
-  // An empty main fork: PostgreSQL stats, prefetches and copies it without asking the access method.
+  // An empty main fork: PostgreSQL stats, prefetches and copies it without asking the access
+  // method.
   SMgrRelation smgr = RelationCreateStorage(*node, persistence, true);
   smgrclose(smgr);
   Oid relid = RelationGetRelid(relation);
@@ -52,10 +55,11 @@ void relation_copy_data(Relation relation, const RelFileNode* node) {
   smgrclose(smgr);
 }
 
-// VACUUM FULL and CLUSTER: rows keep their rowids and their place in the store; PostgreSQL swaps the
-// files, which are empty, and rebuilds the indexes.
-void relation_copy_for_cluster(Relation from, Relation, Relation, bool, TransactionId, TransactionId*,
-                               MultiXactId*, double* tuples, double* vacuumed, double* recently_dead) {
+// VACUUM FULL and CLUSTER: rows keep their rowids and their place in the store; PostgreSQL swaps
+// the files, which are empty, and rebuilds the indexes.
+void relation_copy_for_cluster(Relation from, Relation, Relation, bool, TransactionId,
+                               TransactionId*, MultiXactId*, double* tuples, double* vacuumed,
+                               double* recently_dead) {
   pg::guard([=] {
     const RelationInfo& info = relation_info(from);
     TableView view = latest_table_view(info, versioning::session_view().branch);

@@ -1,6 +1,6 @@
-// Rows that a unique check has found dead for good on a branch: a rowid never becomes live again on a
-// branch that removed it. Keys that are updated again and again leave many such index entries, and
-// every check walks over them.
+// Rows that a unique check has found dead for good on a branch: a rowid never becomes live again on
+// a branch that removed it. Keys that are updated again and again leave many such index entries,
+// and every check walks over them.
 #pragma once
 
 #include <cstdint>

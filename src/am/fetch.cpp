@@ -48,7 +48,7 @@ TableView table_view(const RelationInfo& info, Snapshot snapshot) {
     case SNAPSHOT_ANY:
     case SNAPSHOT_DIRTY:
     case SNAPSHOT_NON_VACUUMABLE: {
-      versioning::SessionView session = versioning::session_view();
+      const versioning::SessionView& session = versioning::session_view();
       if (session.pinned && ActiveSnapshotSet())
         return make_view(versioning::view_for(GetActiveSnapshot()), info.table, InvalidCommandId);
       return latest_table_view(info, session.branch);
@@ -95,9 +95,9 @@ bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, Tupl
   return fetch_row(latest, relation, info, rowid, slot);
 }
 
-// The order is what makes one pass exact: first the shared tables, then the snapshot, then the view. A
-// transaction found there is still running; one that is not found any more has ended before the
-// snapshot is taken, and the view contains it.
+// The order is what makes one pass exact: first the shared tables, then the snapshot, then the
+// view. A transaction found there is still running; one that is not found any more has ended before
+// the snapshot is taken, and the view contains it.
 bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
   refuse_serializable();
   snapshot->xmin = snapshot->xmax = InvalidTransactionId;

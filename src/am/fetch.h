@@ -13,7 +13,7 @@ struct TableView {
   versioning::View view;
   versioning::TableOverlay* table = nullptr;
   uint64_t table_id = 0;
-  CommandId command = InvalidCommandId;   // own changes before it are seen; invalid: all
+  CommandId command = InvalidCommandId;  // own changes before it are seen; invalid: all
 
   // Own changes; looked up anew, for they may go with a subtransaction.
   TablePending* pending() const {
@@ -22,7 +22,8 @@ struct TableView {
   bool sees(uint64_t rowid) const;
 };
 
-// For MVCC and SELF snapshots (and ANY: the newest state). Errors: 0A000 for others and for SERIALIZABLE.
+// For MVCC and SELF snapshots (and ANY: the newest state). Errors: 0A000 for others and for
+// SERIALIZABLE.
 TableView table_view(const RelationInfo& info, Snapshot snapshot);
 TableView latest_table_view(const RelationInfo& info, int32_t branch);
 

@@ -72,7 +72,6 @@ const TableAmRoutine routine = {
 
 }  // namespace
 
-
 }  // namespace datahike::am
 
 extern "C" {
@@ -80,6 +79,4 @@ PG_FUNCTION_INFO_V1(datahike_table_am_handler);
 PGDLLEXPORT Datum datahike_table_am_handler(PG_FUNCTION_ARGS);
 }
 
-Datum datahike_table_am_handler(PG_FUNCTION_ARGS) {
-  PG_RETURN_POINTER(&datahike::am::routine);
-}
+Datum datahike_table_am_handler(PG_FUNCTION_ARGS) { PG_RETURN_POINTER(&datahike::am::routine); }

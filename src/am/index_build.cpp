@@ -1,5 +1,5 @@
-// Building indexes. One index serves every branch and every commit, so it gets an entry for every row
-// version there is: in the store, in the log, and of this transaction.
+// Building indexes. One index serves every branch and every commit, so it gets an entry for every
+// row version there is: in the store, in the log, and of this transaction.
 #include "am/callbacks.h"
 
 #include "am/fetch.h"
@@ -56,8 +56,8 @@ std::vector<int32_t> all_branches() {
   return pg::branches_with_heads(s);
 }
 
-// Every row version of a table, each once. A fold may move rows from the log to the store meanwhile:
-// rows of the log that are met in the store are remembered and not visited again.
+// Every row version of a table, each once. A fold may move rows from the log to the store
+// meanwhile: rows of the log that are met in the store are remembered and not visited again.
 class AllVersions {
  public:
   AllVersions(Relation table, const RelationInfo& info) : table_(table), info_(info) {
@@ -78,7 +78,8 @@ class AllVersions {
  private:
   bool in_some_log(uint64_t rowid) const {
     for (const TableView& view : views_)
-      if (versioning::Overlay::find_added(*view.table, rowid) != view.table->added.end()) return true;
+      if (versioning::Overlay::find_added(*view.table, rowid) != view.table->added.end())
+        return true;
     return false;
   }
 
@@ -105,10 +106,12 @@ class AllVersions {
   }
 
   versioning::FoundRow row_in_store(store::Environment& env, uint64_t rowid) {
-    bool stale = generation_ != env.generation() || rowid < segment_.first_rowid() || rowid > segment_.last_rowid();
+    bool stale = generation_ != env.generation() || rowid < segment_.first_rowid() ||
+                 rowid > segment_.last_rowid();
     if (stale) {
       auto segment = env.segment(info_.table, rowid);
-      if (!segment) throw CorruptError("row " + std::to_string(rowid) + " has vanished from the store");
+      if (!segment)
+        throw CorruptError("row " + std::to_string(rowid) + " has vanished from the store");
       segment_ = *segment;
       generation_ = env.generation();
     }
@@ -145,8 +148,8 @@ class AllVersions {
     return n;
   }
 
-  void store_row(TupleTableSlot* slot, uint64_t rowid, const store::SegmentReader& segment, uint32_t row,
-                 bool in_store) {
+  void store_row(TupleTableSlot* slot, uint64_t rowid, const store::SegmentReader& segment,
+                 uint32_t row, bool in_store) {
     store_segment_row(slot, table_, info_, rowid, segment, row, in_store);
   }
 
@@ -158,11 +161,11 @@ class AllVersions {
   uint64_t generation_ = UINT64_MAX;
 };
 
-// The session's branch is checked by the index's own build; the others by a sort of their live rows,
-// which raises the same error.
+// The session's branch is checked by the index's own build; the others by a sort of their live
+// rows, which raises the same error.
 Tuplesortstate* begin_unique_check(Relation table, Relation index, IndexInfo* info) {
-  return tuplesort_begin_index_btree(table, index, true, info->ii_NullsNotDistinct, maintenance_work_mem,
-                                     nullptr, TUPLESORT_NONE);
+  return tuplesort_begin_index_btree(table, index, true, info->ii_NullsNotDistinct,
+                                     maintenance_work_mem, nullptr, TUPLESORT_NONE);
 }
 
 struct OtherBranch {
@@ -189,7 +192,8 @@ void finish_unique_check(const OtherBranch& other) {
   });
 }
 
-double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback, void* state) {
+double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback,
+             void* state) {
   const RelationInfo& relation = relation_info(table);
   int32_t session_branch = versioning::session_view().branch;
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
@@ -206,7 +210,8 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
     pg::call([&] { callback(index, &tid, c->values, c->isnull, alive, state); });
     for (const OtherBranch& other : others)
       if (other.view->sees(rowid))
-        pg::call([&] { tuplesort_putindextuplevalues(other.sort, index, &tid, c->values, c->isnull); });
+        pg::call(
+            [&] { tuplesort_putindextuplevalues(other.sort, index, &tid, c->values, c->isnull); });
   });
   for (const OtherBranch& other : others) finish_unique_check(other);
   pg::call([=] { end_columns(*c); });
@@ -241,8 +246,8 @@ void validate(Relation table, Relation index, IndexInfo* info, ValidateIndexStat
     ItemPointerData tid = to_tid(rowid);
     bool check = info->ii_Unique && session.sees(rowid);
     pg::call([&] {
-      index_insert(index, c->values, c->isnull, &tid, table, check ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO,
-                   false, info);
+      index_insert(index, c->values, c->isnull, &tid, table,
+                   check ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
     });
     state->tups_inserted += 1;
   }));
@@ -254,7 +259,7 @@ void validate(Relation table, Relation index, IndexInfo* info, ValidateIndexStat
 double index_build_range_scan(Relation table, Relation index, IndexInfo* info, bool, bool, bool,
                               BlockNumber start, BlockNumber blocks, IndexBuildCallback callback,
                               void* state, TableScanDesc scan) {
-  if (start != 0 || blocks != InvalidBlockNumber)
+  if (index->rd_rel->relam == BRIN_AM_OID || start != 0 || blocks != InvalidBlockNumber)
     not_supported("BRIN indexes", "Zone maps of the column segments take their place.");
   if (scan) not_supported("parallel index builds", "SET max_parallel_maintenance_workers = 0.");
   return pg::guard([=] { return build(table, index, info, callback, state); });

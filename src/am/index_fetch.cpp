@@ -89,7 +89,8 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
   });
 }
 
-bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot, TupleTableSlot* slot) {
+bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot,
+                       TupleTableSlot* slot) {
   return pg::guard([=] {
     if (!is_rowid(*tid)) return false;
     const RelationInfo& info = relation_info(relation);
@@ -112,7 +113,9 @@ bool tuple_satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot 
   });
 }
 
-bool tuple_tid_valid(TableScanDesc, ItemPointer tid) { return ItemPointerIsValid(tid) && is_rowid(*tid); }
+bool tuple_tid_valid(TableScanDesc, ItemPointer tid) {
+  return ItemPointerIsValid(tid) && is_rowid(*tid);
+}
 
 // Follows a row to its newest version that the scan's snapshot sees.
 void get_latest_tid(TableScanDesc scan, ItemPointer tid) {

@@ -20,7 +20,8 @@ MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
   Datum* values = slot->tts_values;
   Datum* copies = nullptr;
   for (int i = 0; i < info.attributes; ++i) {
-    if (info.attribute[i].length != -1 || slot->tts_isnull[i] || info.attribute[i].dropped) continue;
+    if (info.attribute[i].length != -1 || slot->tts_isnull[i] || info.attribute[i].dropped)
+      continue;
     auto* value = reinterpret_cast<varlena*>(DatumGetPointer(slot->tts_values[i]));
     // Values from heap may be TOAST pointers, compressed, or expanded objects in memory.
     if (!VARATT_IS_EXTERNAL(value) && !VARATT_IS_COMPRESSED(value)) continue;
@@ -44,11 +45,13 @@ namespace {
 
 // Whether a column has another type than the branch has recorded for it, in more than name.
 bool changes_types(const TablePending& pending, Relation relation) {
-  std::optional<Bytes> recorded = versioning::recorded_schema(versioning::latest_view(pending.branch), pending.table);
+  std::optional<Bytes> recorded =
+      versioning::recorded_schema(versioning::latest_view(pending.branch), pending.table);
   if (!recorded) return false;
   TupleDesc desc = RelationGetDescr(relation);
   for (const RecordedColumn& column : schema_columns(*recorded)) {
-    if (column.number > desc->natts || TupleDescAttr(desc, column.number - 1)->attisdropped) continue;
+    if (column.number > desc->natts || TupleDescAttr(desc, column.number - 1)->attisdropped)
+      continue;
     Oid type = TupleDescAttr(desc, column.number - 1)->atttypid;
     if (!pg::call([&] { return IsBinaryCoercible(column.type, type); })) return true;
   }
@@ -72,11 +75,13 @@ void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo&
   bool refresh = pg::call([=] { return get_rel_relkind(owner) == RELKIND_MATVIEW; });
   if (!refresh && changes_types(pending, relation))
     throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                       "datahike tables do not support changing a column's type by rewriting the table in this version",
+                       "datahike tables do not support changing a column's type by rewriting the "
+                       "table in this version",
                        "Add a new column, fill it with UPDATE, and drop the old one.");
   if (!refresh && lives_elsewhere(info, pending.branch))
     throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                       "datahike tables do not support rewriting a table that has rows on other branches in this version",
+                       "datahike tables do not support rewriting a table that has rows on other "
+                       "branches in this version",
                        "Delete the other branches, or change the rows with UPDATE.");
   clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
   pending.rewritten_by = RelationGetRelid(relation);
@@ -84,7 +89,7 @@ void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo&
 
 TablePending& writable(Relation relation, const RelationInfo& info, const char* what) {
   refuse_serializable();
-  versioning::SessionView session = versioning::session_view();
+  const versioning::SessionView& session = versioning::session_view();
   versioning::require_writable(session, what);
   TablePending& pending = pending_for(relation, info, session.branch);
   if (is_rewrite_target(relation) && pending.rewritten_by != RelationGetRelid(relation))

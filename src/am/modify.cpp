@@ -16,10 +16,14 @@ namespace {
 // The heavyweight lock that queues waiters fairly for each row lock mode, as in heapam.
 LOCKMODE queue_mode(LockTupleMode mode) {
   switch (mode) {
-    case LockTupleKeyShare: return AccessShareLock;
-    case LockTupleShare: return RowShareLock;
-    case LockTupleNoKeyExclusive: return ExclusiveLock;
-    default: return AccessExclusiveLock;
+    case LockTupleKeyShare:
+      return AccessShareLock;
+    case LockTupleShare:
+      return RowShareLock;
+    case LockTupleNoKeyExclusive:
+      return ExclusiveLock;
+    default:
+      return AccessExclusiveLock;
   }
 }
 
@@ -28,25 +32,38 @@ struct Target {
   const RelationInfo* info;
   int32_t branch;
   uint64_t rowid;
+  uint64_t entity;
   ItemPointerData tid;
   CommandId cid;
 };
 
-// Waits for a conflicting holder, or says that it would have to. True: try again.
-bool wait_for(const Target& t, TransactionId xid, LockTupleMode mode, LockWaitPolicy policy,
-              XLTW_Oper why, bool* queued) {
+// How a lock is to be taken.
+struct Request {
+  LockTupleMode mode;
+  LockWaitPolicy policy;
+  XLTW_Oper why;
+};
+
+// Waits for a conflicting holder, or says that it would have to. True: try again. Waiters queue at
+// the entity; not so who has a weaker lock already, for those in the queue may wait for that one.
+bool wait_for(const Target& t, const RowLockConflict& conflict, const Request& request,
+              bool* queued) {
   const Target* target = &t;
+  ItemPointerData queue = to_tid(t.entity);
   return pg::call([=] {
-    ItemPointerData tid = target->tid;
-    switch (policy) {
+    ItemPointerData at = queue, tid = target->tid;
+    switch (request.policy) {
       case LockWaitBlock:
-        if (!*queued) LockTuple(target->relation, &tid, queue_mode(mode));
-        *queued = true;
-        XactLockTableWait(xid, target->relation, &tid, why);
+        if (!*queued && !conflict.holds_some) {
+          LockTuple(target->relation, &at, queue_mode(request.mode));
+          *queued = true;
+        }
+        XactLockTableWait(conflict.xid, target->relation, &tid, request.why);
         return true;
-      case LockWaitSkip: return ConditionalXactLockTableWait(xid);
+      case LockWaitSkip:
+        return ConditionalXactLockTableWait(conflict.xid);
       case LockWaitError:
-        if (!ConditionalXactLockTableWait(xid))
+        if (!ConditionalXactLockTableWait(conflict.xid))
           ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE),
                           errmsg("could not obtain lock on row in relation \"%s\"",
                                  RelationGetRelationName(target->relation))));
@@ -56,28 +73,27 @@ bool wait_for(const Target& t, TransactionId xid, LockTupleMode mode, LockWaitPo
   });
 }
 
-// Takes the row lock. False: LockWaitSkip, and it is taken.
-bool acquire(const Target& t, LockTupleMode mode, Change change, LockWaitPolicy policy, XLTW_Oper why,
-             bool* is_new) {
+// Takes the entity's lock. False: LockWaitSkip, and it is taken.
+bool acquire(const Target& t, const Request& request, bool* is_new) {
   bool queued = false;
   *is_new = false;
+  const Target* target = &t;
   for (;;) {
     RowLockConflict conflict{};
-    const Target* target = &t;
     RowLockResult result = pg::call(
-        [&] { return try_lock_row(target->branch, target->rowid, mode, change, &conflict); });
+        [&] { return try_lock_row(target->branch, target->entity, request.mode, &conflict); });
     if (result != RowLockResult::Conflict) {
       *is_new = result == RowLockResult::Acquired;
-      if (*is_new) remember_row_lock(t.branch, t.rowid, GetCurrentTransactionId());
+      if (*is_new) remember_row_lock(t.branch, t.entity, GetCurrentTransactionId());
       break;
     }
-    if (!wait_for(t, conflict.xid, mode, policy, why, &queued)) return false;
+    if (!wait_for(t, conflict, request, &queued)) return false;
   }
   if (queued) {
-    const Target* target = &t;
+    ItemPointerData queue = to_tid(t.entity);
     pg::call([=] {
-      ItemPointerData tid = target->tid;
-      UnlockTuple(target->relation, &tid, queue_mode(mode));
+      ItemPointerData at = queue;
+      UnlockTuple(target->relation, &at, queue_mode(request.mode));
     });
   }
   return true;
@@ -98,8 +114,8 @@ TM_Result superseded(const Target& t, const TableView& latest, TM_FailureData* f
   return TM_Updated;
 }
 
-// How this transaction's own doings bear on the row. TM_Ok: they do not, `*own_row` says whether the
-// row is its own.
+// How this transaction's own doings bear on the row. TM_Ok: they do not, `*own_row` says whether
+// the row is its own.
 TM_Result check_own(const Target& t, TM_FailureData* failure, bool* own_row) {
   *own_row = false;
   TablePending* own = find_pending(t.branch, t.info->table);
@@ -115,32 +131,71 @@ TM_Result check_own(const Target& t, TM_FailureData* failure, bool* own_row) {
   return removal->second.cid >= t.cid ? TM_SelfModified : TM_Invisible;
 }
 
-// Locks the row and decides whether it may be changed. On anything but TM_Ok nothing is held that was
-// not held before.
-TM_Result lock_live_row(const Target& t, LockTupleMode mode, Change change, LockWaitPolicy policy,
-                        XLTW_Oper why, TM_FailureData* failure) {
+bool key_changes(Relation relation, TupleTableSlot* before, TupleTableSlot* after);
+
+// Whether the row version that took the place of a committed one has the same key.
+bool same_key(const Target& t, uint64_t before, uint64_t after) {
+  Relation relation = t.relation;
+  TupleTableSlot* slots[2];
+  TupleTableSlot** made = slots;
+  pg::call([=] {
+    made[0] = table_slot_create(relation, nullptr);
+    made[1] = table_slot_create(relation, nullptr);
+  });
+  TableView view = latest_table_view(*t.info, t.branch);
+  bool found = fetch_row(view, relation, *t.info, before, slots[0]) &&
+               fetch_row(view, relation, *t.info, after, slots[1]);
+  return pg::call([=] {
+    bool same = found && !key_changes(relation, made[0], made[1]);
+    ExecDropSingleTupleTableSlot(made[0]);
+    ExecDropSingleTupleTableSlot(made[1]);
+    return same;
+  });
+}
+
+// A key share lock is content with a version that has been updated since, as long as its key stands
+// in the live version: foreign keys refer to the key alone.
+bool key_still_stands(const Target& t, const TableView& latest) {
+  uint64_t at = t.rowid;
+  for (;;) {
+    auto lineage = versioning::find_lineage(latest.view, t.info->table, at);
+    if (!lineage || lineage->successor <= store::kMovedPartition) return false;
+    if (!same_key(t, at, lineage->successor)) return false;
+    at = lineage->successor;
+    if (latest.view.overlay->is_live(*latest.table, at, latest.view.limit)) return true;
+  }
+}
+
+// Locks the row and decides whether it may be changed. On anything but TM_Ok nothing is held that
+// was not held before.
+TM_Result lock_live_row(const Target& t, const Request& request, TM_FailureData* failure) {
   bool own_row;
   TM_Result own = check_own(t, failure, &own_row);
-  if (own != TM_Ok || own_row) return own;
+  // Nobody else knows an entity that this transaction has made.
+  if (own != TM_Ok || (own_row && t.entity == t.rowid)) return own;
   bool is_new;
-  if (!acquire(t, mode, change, policy, why, &is_new)) return TM_WouldBlock;
-  // Liveness comes from a snapshot taken after the lock, also after one got at once: the statement's
-  // own may be older than the last holder's commit.
+  if (!acquire(t, request, &is_new)) return TM_WouldBlock;
+  if (own_row) return TM_Ok;
+  // Liveness comes from a snapshot taken after the lock, also after one got at once: the
+  // statement's own may be older than the last holder's commit.
   TableView latest = latest_table_view(*t.info, t.branch);
   if (latest.view.overlay->is_live(*latest.table, t.rowid, latest.view.limit)) return TM_Ok;
+  if (request.mode == LockTupleKeyShare && key_still_stands(t, latest)) return TM_Ok;
   TM_Result result = superseded(t, latest, failure);
-  if (is_new) unlock_row(t.branch, t.rowid, GetCurrentTransactionId());
+  if (is_new) unlock_row(t.branch, t.entity, GetCurrentTransactionId());
   return result;
 }
 
 Target target_of(Relation relation, ItemPointer tid, CommandId cid, const char* what,
                  Purpose purpose = Purpose::Change) {
   refuse_serializable();
-  versioning::SessionView session = versioning::session_view();
+  const versioning::SessionView& session = versioning::session_view();
   versioning::require_writable(session, what);
   const RelationInfo& info = relation_info(relation);
   pending_for(relation, info, session.branch, purpose);  // takes the branch's and the log's locks
-  return {relation, &info, session.branch, to_rowid(*tid), *tid, cid};
+  uint64_t rowid = to_rowid(*tid);
+  uint64_t entity = entity_of(latest_table_view(info, session.branch), rowid);
+  return {relation, &info, session.branch, rowid, entity, *tid, cid};
 }
 
 bool hidden_from(const Target& t, Snapshot crosscheck, TM_FailureData* failure) {
@@ -186,12 +241,13 @@ LockTupleMode mode_for_update(const Target& t, TupleTableSlot* after) {
 
 }  // namespace
 
-TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapshot, Snapshot crosscheck,
-                       bool wait, TM_FailureData* failure, bool changing_part) {
+TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapshot,
+                       Snapshot crosscheck, bool wait, TM_FailureData* failure,
+                       bool changing_part) {
   TM_Result result = pg::guard([=] {
     Target t = target_of(relation, tid, cid, "DELETE");
     LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
-    TM_Result locked = lock_live_row(t, LockTupleExclusive, Change::Delete, policy, XLTW_Delete, failure);
+    TM_Result locked = lock_live_row(t, {LockTupleExclusive, policy, XLTW_Delete}, failure);
     if (locked == TM_WouldBlock) return TM_BeingModified;
     if (locked != TM_Ok) return locked;
     if (hidden_from(t, crosscheck, failure)) return TM_Updated;
@@ -210,16 +266,15 @@ TM_Result tuple_update(Relation relation, ItemPointer tid, TupleTableSlot* slot,
     Target t = target_of(relation, tid, cid, "UPDATE");
     *lockmode = mode_for_update(t, slot);
     LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
-    TM_Result locked = lock_live_row(t, *lockmode, Change::Update, policy, XLTW_Update, failure);
+    TM_Result locked = lock_live_row(t, {*lockmode, policy, XLTW_Update}, failure);
     if (locked == TM_WouldBlock) return TM_BeingModified;
     if (locked != TM_Ok) return locked;
     if (hidden_from(t, crosscheck, failure)) return TM_Updated;
     TablePending& pending = pending_for(relation, *t.info, t.branch);
-    uint64_t entity = entity_of(latest_table_view(*t.info, t.branch), t.rowid);
     uint64_t rowid = next_rowid(t.info->table, t.branch);
     const RelationInfo* info = t.info;
     MinimalTuple tuple = pg::call([=] { return flatten(slot, *info); });
-    add_pending_row(pending, rowid, tuple, entity, cid, *t.info, RelationGetDescr(relation));
+    add_pending_row(pending, rowid, tuple, t.entity, cid, *t.info, RelationGetDescr(relation));
     remove_row(pending, t.rowid, {cid, rowid, false});
     slot->tts_tableOid = RelationGetRelid(relation);
     slot->tts_tid = to_tid(rowid);
@@ -230,13 +285,14 @@ TM_Result tuple_update(Relation relation, ItemPointer tid, TupleTableSlot* slot,
   return result;
 }
 
-TM_Result tuple_lock(Relation relation, ItemPointer tid, Snapshot, TupleTableSlot* slot, CommandId cid,
-                     LockTupleMode mode, LockWaitPolicy policy, uint8 flags, TM_FailureData* failure) {
+TM_Result tuple_lock(Relation relation, ItemPointer tid, Snapshot, TupleTableSlot* slot,
+                     CommandId cid, LockTupleMode mode, LockWaitPolicy policy, uint8 flags,
+                     TM_FailureData* failure) {
   failure->traversed = false;
   return pg::guard([=] {
     for (;;) {
       Target t = target_of(relation, tid, cid, "lock rows", Purpose::Lock);
-      TM_Result result = lock_live_row(t, mode, Change::None, policy, XLTW_Lock, failure);
+      TM_Result result = lock_live_row(t, {mode, policy, XLTW_Lock}, failure);
       if (result == TM_Updated && (flags & TUPLE_LOCK_FLAG_FIND_LAST_VERSION)) {
         if (ItemPointerIndicatesMovedPartitions(&failure->ctid))
           throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,

@@ -13,7 +13,7 @@ namespace {
 struct Operation {
   enum Kind { AddRun, RemoveRow, LockRow, Clear } kind;
   TablePending* table;
-  uint64_t rowid;          // first of the run, or the row
+  uint64_t rowid;  // first of the run, or the row
   int32_t branch;
   TransactionId xid;
   std::unique_ptr<TablePending> before;  // Clear: what there was
@@ -22,10 +22,10 @@ struct Operation {
 struct Transaction {
   std::map<std::pair<int32_t, uint64_t>, std::unique_ptr<TablePending>> tables;
   std::vector<Operation> operations;
-  std::vector<size_t> marks;             // operations.size() when each open subtransaction began
+  std::vector<size_t> marks;  // operations.size() when each open subtransaction began
   std::vector<int32_t> locked_branches;
   std::map<int32_t, uint32_t> next_part;
-  bool written = false;                  // PRE_COMMIT has run
+  bool written = false;  // PRE_COMMIT has run
 };
 Transaction transaction;
 MemoryContext memory = nullptr;
@@ -46,7 +46,8 @@ void lock_branch(int32_t branch) {
 std::map<std::pair<int32_t, uint64_t>, uint64_t> recorded;
 
 void describe(TablePending& table, Relation relation, const RelationInfo& info) {
-  table.relation = is_rewrite_target(relation) ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
+  table.relation =
+      is_rewrite_target(relation) ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
   table.stamp = info.stamp;
   auto at = recorded.find({table.branch, table.table});
   bool known = at != recorded.end() && at->second == info.stamp;
@@ -60,7 +61,8 @@ bool same_shape(const Shape& shape, const RelationInfo& info) {
 }
 
 const Shape* shape_for(TablePending& table, const RelationInfo& info, TupleDesc desc) {
-  if (!table.shapes.empty() && same_shape(*table.shapes.back(), info)) return table.shapes.back().get();
+  if (!table.shapes.empty() && same_shape(*table.shapes.back(), info))
+    return table.shapes.back().get();
   auto shape = std::make_unique<Shape>();
   shape->desc = pg::call([=] {
     MemoryContext old = MemoryContextSwitchTo(pending_memory());
@@ -76,8 +78,8 @@ const Shape* shape_for(TablePending& table, const RelationInfo& info, TupleDesc 
 
 bool continues(const PendingRun& run, uint64_t rowid, CommandId cid, const Shape* shape) {
   return run.first + run.count == rowid && run.cid == cid && run.shape == shape &&
-         run.sub == GetCurrentSubTransactionId() && run.places.empty() &&
-         run.bytes < kSpillBytes && run.count < store::kMaxSegmentRows;
+         run.sub == GetCurrentSubTransactionId() && run.places.empty() && run.bytes < kSpillBytes &&
+         run.count < store::kMaxSegmentRows;
 }
 
 void undo(Operation& op) {
@@ -90,8 +92,13 @@ void undo(Operation& op) {
       op.table->runs.erase(run);
       break;
     }
-    case Operation::RemoveRow: op.table->removed.erase(op.rowid); break;
-    case Operation::LockRow: unlock_row(op.branch, op.rowid, op.xid); break;
+    case Operation::RemoveRow:
+      op.table->removed.erase(op.rowid);
+      if (TransactionIdIsValid(op.xid)) end_removal(op.branch, op.rowid, op.xid);
+      break;
+    case Operation::LockRow:
+      unlock_row(op.branch, op.rowid, op.xid);
+      break;
     case Operation::Clear: {
       // The map's nodes move with it, so pointers into `before`'s runs stay good.
       *op.table = std::move(*op.before);
@@ -104,7 +111,8 @@ void undo(Operation& op) {
 
 MemoryContext pending_memory() {
   if (!memory)
-    memory = AllocSetContextCreate(TopMemoryContext, "datahike pending rows", ALLOCSET_DEFAULT_SIZES);
+    memory =
+        AllocSetContextCreate(TopMemoryContext, "datahike pending rows", ALLOCSET_DEFAULT_SIZES);
   return memory;
 }
 
@@ -130,8 +138,9 @@ bool has_pending_on(int32_t branch) {
 TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
                           Purpose purpose) {
   if (transaction.written)
-    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                       "datahike tables cannot be written after the transaction's commit has begun");
+    throw pg::SqlError(
+        ERRCODE_FEATURE_NOT_SUPPORTED,
+        "datahike tables cannot be written after the transaction's commit has begun");
   if (TablePending* found = find_pending(branch, info.table)) {
     if (purpose == Purpose::Change && found->stamp != info.stamp) describe(*found, relation, info);
     return *found;
@@ -166,7 +175,8 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
         run->sub == GetCurrentSubTransactionId())
       spill(table, *run);
     TransactionId xid = pg::call([] { return GetCurrentTransactionId(); });
-    transaction.operations.push_back({Operation::AddRun, &table, rowid, table.branch, xid, nullptr});
+    transaction.operations.push_back(
+        {Operation::AddRun, &table, rowid, table.branch, xid, nullptr});
     run = &table.runs[rowid];
     run->first = rowid;
     run->cid = cid;
@@ -184,8 +194,14 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
 }
 
 void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal) {
+  TransactionId xid = InvalidTransactionId;
+  if (!find_pending_row(table, rowid)) {  // other sessions can see a committed row
+    xid = pg::call([] { return GetCurrentTransactionId(); });
+    int32_t branch = table.branch;
+    pg::call([=] { begin_removal(branch, rowid); });
+  }
   transaction.operations.push_back(
-      {Operation::RemoveRow, &table, rowid, table.branch, InvalidTransactionId, nullptr});
+      {Operation::RemoveRow, &table, rowid, table.branch, xid, nullptr});
   table.removed[rowid] = removal;
 }
 
@@ -216,8 +232,8 @@ void clear_table(TablePending& table, CommandId cid) {
       {Operation::Clear, &table, 0, branch, InvalidTransactionId, std::move(before)});
 }
 
-void remember_row_lock(int32_t branch, uint64_t rowid, TransactionId xid) {
-  transaction.operations.push_back({Operation::LockRow, nullptr, rowid, branch, xid, nullptr});
+void remember_row_lock(int32_t branch, uint64_t entity, TransactionId xid) {
+  transaction.operations.push_back({Operation::LockRow, nullptr, entity, branch, xid, nullptr});
 }
 
 bool own_removed(const TablePending& table, uint64_t rowid, CommandId command) {
@@ -258,8 +274,12 @@ void abort_subtransaction() {
 }
 
 void end_pending() {
-  for (const Operation& op : transaction.operations)
-    if (op.kind == Operation::LockRow) unlock_row(op.branch, op.rowid, op.xid);
+  for (const Operation& op : transaction.operations) {
+    if (op.kind == Operation::LockRow)
+      unlock_row(op.branch, op.rowid, op.xid);
+    else if (op.kind == Operation::RemoveRow && TransactionIdIsValid(op.xid))
+      end_removal(op.branch, op.rowid, op.xid);
+  }
   transaction = Transaction();
   last_table = nullptr;
   end_inserts();

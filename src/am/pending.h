@@ -1,5 +1,5 @@
-// What this transaction has written and not committed: new row versions, removed rowids, locks; with
-// command and subtransaction so that visibility inside the transaction and ROLLBACK TO work.
+// What this transaction has written and not committed: new row versions, removed rowids, locks;
+// with command and subtransaction so that visibility inside the transaction and ROLLBACK TO work.
 #pragma once
 
 #include "am/relation.h"
@@ -11,7 +11,7 @@ namespace datahike::am {
 
 // How rows were formed: survives changes of the table's definition within the transaction.
 struct Shape {
-  TupleDesc desc;                    // in the pending memory context
+  TupleDesc desc;  // in the pending memory context
   std::vector<Attribute> attributes;
   std::vector<store::ColumnSpec> specs;
 };
@@ -21,20 +21,20 @@ struct PendingRun {
   uint64_t first = 0;
   uint64_t count = 0;
   CommandId cid = 0;
-  TransactionId xid = InvalidTransactionId;   // of the subtransaction
+  TransactionId xid = InvalidTransactionId;  // of the subtransaction
   SubTransactionId sub = InvalidSubTransactionId;
   const Shape* shape = nullptr;
-  std::vector<MinimalTuple> tuples;           // empty once spilled
-  std::vector<uint64_t> entities;             // empty: every row is its own entity
+  std::vector<MinimalTuple> tuples;  // empty once spilled
+  std::vector<uint64_t> entities;    // empty: every row is its own entity
   size_t bytes = 0;
-  std::vector<store::SegmentPlace> places;    // spilled: where in the log
+  std::vector<store::SegmentPlace> places;  // spilled: where in the log
   uint64_t entity(uint64_t i) const { return entities.empty() ? first + i : entities[i]; }
 };
 
 // A row version that this transaction removed; its own or a committed one.
 struct PendingRemoval {
   CommandId cid = 0;
-  uint64_t successor = 0;             // 0 = deleted
+  uint64_t successor = 0;  // 0 = deleted
   bool moved_partition = false;
 };
 
@@ -42,15 +42,15 @@ struct TablePending {
   uint64_t table = 0;
   int32_t branch = 0;
   Oid relation = InvalidOid;
-  bool cleared = false;               // the committed rows are gone,
-  CommandId cleared_cid = 0;          // for commands after this one
-  Oid rewritten_by = InvalidOid;      // transient relation whose rewrite cleared it
-  uint64_t stamp = 0;                 // of the definition that `schema` describes
-  Bytes schema;                       // to be recorded; empty = recorded already
+  bool cleared = false;           // the committed rows are gone,
+  CommandId cleared_cid = 0;      // for commands after this one
+  Oid rewritten_by = InvalidOid;  // transient relation whose rewrite cleared it
+  uint64_t stamp = 0;             // of the definition that `schema` describes
+  Bytes schema;                   // to be recorded; empty = recorded already
   std::vector<std::unique_ptr<Shape>> shapes;
   std::map<uint64_t, PendingRun> runs;
   std::unordered_map<uint64_t, PendingRemoval> removed;
-  PendingRun* last_run = nullptr;     // where the last row went
+  PendingRun* last_run = nullptr;  // where the last row went
   bool empty() const { return runs.empty() && removed.empty() && !cleared; }
 };
 
@@ -81,11 +81,12 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
 void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal);
 void drop_pending_row(TablePending& table, uint64_t rowid);  // a failed speculative insertion
 void clear_table(TablePending& table, CommandId cid);        // TRUNCATE, or a rewrite
-void remember_row_lock(int32_t branch, uint64_t rowid, TransactionId xid);
+void remember_row_lock(int32_t branch, uint64_t entity, TransactionId xid);
 MemoryContext pending_memory();
 
 // Visibility of own rows: `command` = InvalidCommandId sees everything done so far.
-bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t rowid, CommandId command);
+bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t rowid,
+                     CommandId command);
 // Whether this transaction has emptied the table of committed rows before `command`.
 bool own_cleared(const TablePending& table, CommandId command);
 // Whether this transaction removed the row before `command`.
@@ -99,8 +100,8 @@ store::SegmentReader read_spilled(const TablePending& table, const PendingRun& r
 void begin_subtransaction();
 void commit_subtransaction();
 void abort_subtransaction();
-void write_pending_to_log();   // PRE_COMMIT
-void end_pending();            // after commit or abort: forgets everything, releases locks
+void write_pending_to_log();  // PRE_COMMIT
+void end_pending();           // after commit or abort: forgets everything, releases locks
 
 std::vector<TablePending*> pending_tables();  // those with changes, by branch and table
 void mark_written();

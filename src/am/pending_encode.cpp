@@ -14,17 +14,19 @@ namespace {
 
 constexpr size_t kPartBytes = 1 << 20;
 
-// Encodes rows with ascending rowids; a gap, another shape, a large value or a full segment begins a
-// new segment. `places` receive offsets into `out`.
+// Encodes rows with ascending rowids; a gap, another shape, a large value or a full segment begins
+// a new segment. `places` receive offsets into `out`.
 class SegmentWriter {
  public:
-  SegmentWriter(Bytes& out, std::vector<store::SegmentPlace>& places) : out_(out), places_(places) {}
+  SegmentWriter(Bytes& out, std::vector<store::SegmentPlace>& places)
+      : out_(out), places_(places) {}
 
   void add(const Shape& shape, uint64_t rowid, uint64_t entity, uint64_t xid, MinimalTuple tuple) {
     prepare(shape, rowid);
     HeapTupleData heap{};
     heap.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET;
-    heap.t_data = reinterpret_cast<HeapTupleHeader>(reinterpret_cast<char*>(tuple) - MINIMAL_TUPLE_OFFSET);
+    heap.t_data =
+        reinterpret_cast<HeapTupleHeader>(reinterpret_cast<char*>(tuple) - MINIMAL_TUPLE_OFFSET);
     heap_deform_tuple(&heap, shape.desc, values_.data(), nulls_.get());
     builder_->begin_row(entity == rowid ? 0 : entity, xid);
     bool large = false;
@@ -153,8 +155,10 @@ bool any_removed(const TablePending& table, const PendingRun& run) {
 }
 
 void add_range(std::vector<tree::RowidRange>& ranges, uint64_t rowid, uint64_t count) {
-  if (!ranges.empty() && ranges.back().first + ranges.back().count == rowid) ranges.back().count += count;
-  else ranges.push_back({rowid, count});
+  if (!ranges.empty() && ranges.back().first + ranges.back().count == rowid)
+    ranges.back().count += count;
+  else
+    ranges.push_back({rowid, count});
 }
 
 void encode_rows(const TablePending& table, Part& part, store::TableDelta& delta) {
@@ -290,7 +294,8 @@ store::SegmentReader read_spilled(const TablePending& table, const PendingRun& r
       if (c.xid == xid && c.branch == table.branch && c.part == place.part) hit = &c;
     if (!hit) {
       std::optional<Bytes> rows = pg::read_log_part(table.branch, xid, place.part);
-      if (!rows) throw CorruptError("rows written earlier in this transaction are missing in the log");
+      if (!rows)
+        throw CorruptError("rows written earlier in this transaction are missing in the log");
       hit = &cache[next++ % cache.size()];
       *hit = {xid, table.branch, place.part, std::move(*rows)};
     }
@@ -305,7 +310,8 @@ void write_pending_to_log() {
   for (TablePending* table : pending_tables()) {
     // A table that this transaction has dropped leaves nothing behind.
     Oid relation = table->relation;
-    bool exists = pg::call([=] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); });
+    bool exists =
+        pg::call([=] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); });
     if (exists) branches[table->branch].push_back(table);
   }
   if (branches.empty()) return;

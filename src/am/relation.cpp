@@ -13,10 +13,14 @@ Kind kind_of(const FormData_pg_attribute& att, Oid base) {
   if (att.attlen == -1) return Kind::Bytes;
   if (!att.attbyval) return Kind::Fixed;
   switch (att.attlen) {
-    case 1: return Kind::Int8;
-    case 2: return Kind::Int16;
-    case 4: return base == FLOAT4OID ? Kind::Float32 : Kind::Int32;
-    default: return base == FLOAT8OID ? Kind::Float64 : Kind::Int64;
+    case 1:
+      return Kind::Int8;
+    case 2:
+      return Kind::Int16;
+    case 4:
+      return base == FLOAT4OID ? Kind::Float32 : Kind::Int32;
+    default:
+      return base == FLOAT8OID ? Kind::Float64 : Kind::Int64;
   }
 }
 

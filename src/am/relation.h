@@ -7,29 +7,29 @@
 namespace datahike::am {
 
 struct Attribute {
-  int16_t number;        // from 1
+  int16_t number;  // from 1
   store::Kind kind;
   bool dropped;
-  bool plain_storage;    // varlena of a type that must keep its 4-byte header
-  int16_t length;        // attlen: > 0 fixed, -1 varlena
-  uint16_t width;        // bytes of a Fixed value
+  bool plain_storage;  // varlena of a type that must keep its 4-byte header
+  int16_t length;      // attlen: > 0 fixed, -1 varlena
+  uint16_t width;      // bytes of a Fixed value
   Oid type;
   int32_t typmod;
 };
 
 // One palloc'd chunk in the relation's rd_amcache.
 struct RelationInfo {
-  uint64_t table;        // stable table id
-  uint64_t stamp;        // another one whenever the definition may have changed
-  int columns;           // attributes that are not dropped
+  uint64_t table;  // stable table id
+  uint64_t stamp;  // another one whenever the definition may have changed
+  int columns;     // attributes that are not dropped
   int attributes;
   Attribute attribute[FLEXIBLE_ARRAY_MEMBER];
 };
 
 // May raise a PostgreSQL error.
 const RelationInfo& relation_info(Relation relation);
-// Whether the relation is the transient target of a command that rewrites another one. Its rows become
-// rows of that table at once: PostgreSQL swaps the two when it is done.
+// Whether the relation is the transient target of a command that rewrites another one. Its rows
+// become rows of that table at once: PostgreSQL swaps the two when it is done.
 inline bool is_rewrite_target(Relation relation) {
   return OidIsValid(relation->rd_rel->relrewrite) &&
          relation->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;

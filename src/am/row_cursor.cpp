@@ -34,7 +34,8 @@ int previous_bit(const tree::Container& c, int bit) {
   }
 }
 
-// The entry of an ordered map that follows (or precedes) key `first`; without one, the first (last).
+// The entry of an ordered map that follows (or precedes) key `first`; without one, the first
+// (last).
 template <class Map>
 auto neighbour(Map& map, bool has, uint64_t first, bool forward) {
   if (forward) return has ? map.upper_bound(first) : map.begin();
@@ -74,10 +75,14 @@ bool RowCursor::step(bool forward) {
 
 bool RowCursor::step_in_phase(bool forward) {
   switch (phase_) {
-    case Base: return step_base(forward);
-    case Overlay: return step_overlay(forward);
-    case Own: return step_own(forward);
-    default: return false;
+    case Base:
+      return step_base(forward);
+    case Overlay:
+      return step_overlay(forward);
+    case Own:
+      return step_own(forward);
+    default:
+      return false;
   }
 }
 
@@ -91,9 +96,12 @@ void RowCursor::enter(Phase phase, bool forward) {
                  (own && own_cleared(*own, view_.command));
   if (cleared || view_.table->live.empty()) return;
   containers_ = std::make_unique<tree::ContainerCursor>(pg::open_store(), view_.table->live);
-  if (!forward) containers_->last();
-  else if (first_ > 0) containers_->seek(first_ >> 16);
-  else containers_->first();
+  if (!forward)
+    containers_->last();
+  else if (first_ > 0)
+    containers_->seek(first_ >> 16);
+  else
+    containers_->first();
   load_container();
   bit_ = forward ? -1 : 65536;
 }
@@ -110,8 +118,10 @@ bool RowCursor::step_base(bool forward) {
   while (containers_->valid()) {
     bit_ = forward ? next_bit(container_, bit_) : previous_bit(container_, bit_);
     if (bit_ == 65536 || bit_ == -1) {
-      if (forward) containers_->next();
-      else containers_->prev();
+      if (forward)
+        containers_->next();
+      else
+        containers_->prev();
       if (!load_container()) break;
       if (forward && high_ > last_ >> 16) break;
       bit_ = forward ? -1 : 65536;
@@ -151,7 +161,8 @@ bool RowCursor::step_overlay(bool forward) {
   }
 }
 
-// Runs may be added while the scan is under way, and go with a subtransaction: found by key each time.
+// Runs may be added while the scan is under way, and go with a subtransaction: found by key each
+// time.
 bool RowCursor::step_own(bool forward) {
   for (;;) {
     TablePending* own = view_.pending();
@@ -159,9 +170,11 @@ bool RowCursor::step_own(bool forward) {
     if (has_run_) {
       auto run = own->runs.find(run_first_);
       index_ += forward ? 1 : -1;
-      if (run != own->runs.end() && index_ >= 0 && index_ < static_cast<int64_t>(run->second.count)) {
+      if (run != own->runs.end() && index_ >= 0 &&
+          index_ < static_cast<int64_t>(run->second.count)) {
         rowid_ = run_first_ + static_cast<uint64_t>(index_);
-        if (in_range(rowid_) && own_row_visible(*own, run->second, rowid_, view_.command)) return true;
+        if (in_range(rowid_) && own_row_visible(*own, run->second, rowid_, view_.command))
+          return true;
         continue;
       }
     }

@@ -15,19 +15,31 @@ struct Key {
 struct Holder {
   TransactionId xid;
   uint8_t mode;
-  Change change;
 };
 constexpr int kInline = 3;
 struct Entry {
   Key key;
   Holder holder[kInline];
-  uint16_t count;            // holders in use, inline first
-  uint16_t capacity;         // of `more`
-  dsa_pointer more;          // array of further holders
+  uint16_t count;     // holders in use, inline first
+  uint16_t capacity;  // of `more`
+  dsa_pointer more;   // array of further holders
 };
 static_assert(sizeof(Key) == pg::kRowLockKeySize && sizeof(Entry) == pg::kRowLockEntrySize);
 
-Key key_of(int32_t branch, uint64_t rowid) { return {MyDatabaseId, branch, rowid}; }
+// Entries of removals lie beside those of locks. Rowids are below 2^63.
+constexpr uint64_t kRemoval = uint64_t{1} << 63;
+
+Key key_of(int32_t branch, uint64_t id) { return {MyDatabaseId, branch, id}; }
+
+Entry* find_or_make(const Key& key) {
+  bool found;
+  auto* e = static_cast<Entry*>(dshash_find_or_insert(pg::shared_tables().row_locks, &key, &found));
+  if (!found) {
+    e->count = e->capacity = 0;
+    e->more = InvalidDsaPointer;
+  }
+  return e;
+}
 
 Holder& holder_at(Entry* e, int i) {
   if (i < kInline) return e->holder[i];
@@ -78,49 +90,45 @@ void release_entry(Entry* e) {
 
 }  // namespace
 
-RowLockResult try_lock_row(int32_t branch, uint64_t rowid, LockTupleMode mode, Change change,
+RowLockResult try_lock_row(int32_t branch, uint64_t entity, LockTupleMode mode,
                            RowLockConflict* conflict) {
   TransactionId self = GetCurrentTransactionId();
-  Key key = key_of(branch, rowid);
-  bool found;
-  auto* e = static_cast<Entry*>(dshash_find_or_insert(pg::shared_tables().row_locks, &key, &found));
-  if (!found) {
-    e->count = e->capacity = 0;
-    e->more = InvalidDsaPointer;
-  }
+  Entry* e = find_or_make(key_of(branch, entity));
+  *conflict = {};
   int mine = -1;
   bool strong_enough = false;
   for (int i = 0; i < e->count; ++i) {
     Holder h = holder_at(e, i);
     if (h.xid == self) mine = i;
     if (h.xid == self || TransactionIdIsCurrentTransactionId(h.xid)) {
-      if (h.mode >= mode && h.change >= change) strong_enough = true;
+      conflict->holds_some = true;
+      if (h.mode >= mode) strong_enough = true;
       continue;
     }
     if (!modes_conflict(h.mode, static_cast<uint8_t>(mode))) continue;
     if (TransactionIdIsInProgress(h.xid)) {
       conflict->xid = h.xid;
-      release_entry(e);
-      return RowLockResult::Conflict;
+      continue;
     }
     remove_holder(e, i--);  // ended without taking its lock away yet
     if (mine == e->count) mine = i + 1;
   }
   RowLockResult result = RowLockResult::AlreadyHeld;
-  if (mine >= 0) {
+  if (TransactionIdIsValid(conflict->xid) && !strong_enough) {
+    result = RowLockResult::Conflict;
+  } else if (mine >= 0) {
     Holder& h = holder_at(e, mine);
     h.mode = std::max(h.mode, static_cast<uint8_t>(mode));
-    h.change = std::max(h.change, change);
   } else if (!strong_enough) {
-    add_holder(e, {self, static_cast<uint8_t>(mode), change});
+    add_holder(e, {self, static_cast<uint8_t>(mode)});
     result = RowLockResult::Acquired;
   }
-  dshash_release_lock(pg::shared_tables().row_locks, e);
+  release_entry(e);
   return result;
 }
 
-void unlock_row(int32_t branch, uint64_t rowid, TransactionId xid) {
-  Key key = key_of(branch, rowid);
+void unlock_row(int32_t branch, uint64_t entity, TransactionId xid) {
+  Key key = key_of(branch, entity);
   auto* e = static_cast<Entry*>(dshash_find(pg::shared_tables().row_locks, &key, true));
   if (!e) return;
   for (int i = 0; i < e->count; ++i)
@@ -128,18 +136,26 @@ void unlock_row(int32_t branch, uint64_t rowid, TransactionId xid) {
   release_entry(e);
 }
 
+void begin_removal(int32_t branch, uint64_t rowid) {
+  Entry* e = find_or_make(key_of(branch, rowid | kRemoval));
+  e->count = 0;  // whoever else is there has ended: this transaction has the entity's lock
+  add_holder(e, {GetCurrentTransactionId(), LockTupleExclusive});
+  release_entry(e);
+}
+
+void end_removal(int32_t branch, uint64_t rowid, TransactionId xid) {
+  unlock_row(branch, rowid | kRemoval, xid);
+}
+
 TransactionId find_running_remover(int32_t branch, uint64_t rowid) {
-  Key key = key_of(branch, rowid);
-  TransactionId result = InvalidTransactionId;
+  Key key = key_of(branch, rowid | kRemoval);
   auto* e = static_cast<Entry*>(dshash_find(pg::shared_tables().row_locks, &key, false));
-  if (!e) return result;
-  for (int i = 0; i < e->count; ++i) {
-    Holder h = holder_at(e, i);
-    if (h.change == Change::None || TransactionIdIsCurrentTransactionId(h.xid)) continue;
-    if (TransactionIdIsInProgress(h.xid)) result = h.xid;
-  }
+  if (!e) return InvalidTransactionId;
+  TransactionId xid = e->count > 0 ? holder_at(e, 0).xid : InvalidTransactionId;
   dshash_release_lock(pg::shared_tables().row_locks, e);
-  return result;
+  bool running = TransactionIdIsValid(xid) && !TransactionIdIsCurrentTransactionId(xid) &&
+                 TransactionIdIsInProgress(xid);
+  return running ? xid : InvalidTransactionId;
 }
 
 }  // namespace datahike::am

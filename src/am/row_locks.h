@@ -1,24 +1,30 @@
-// Row locks: who has locked, updated or deleted a row version on a branch and has not ended yet. A
-// holder counts only while its transaction is in progress; waiting is XactLockTableWait by the caller.
+// Row locks: who has locked, updated or deleted a row on a branch and has not ended yet. A lock
+// belongs to the row's entity, so it holds for every version of the row: a foreign key's lock on a
+// version that has been updated since still keeps the newest one from being deleted. Which version
+// is being removed is noted besides. A holder counts only while its transaction is in progress;
+// waiting is XactLockTableWait by the caller.
 #pragma once
 
 #include "pg/pg.h"
 
 namespace datahike::am {
 
-enum class Change : uint8_t { None, Update, Delete };
-
 struct RowLockConflict {
-  TransactionId xid;   // the holder to wait for
+  TransactionId xid;  // the holder to wait for
+  bool holds_some;    // this transaction has a weaker lock already: it must not queue behind others
 };
 enum class RowLockResult { AlreadyHeld, Acquired, Conflict };
 
-// Takes the lock for the current (sub)transaction unless someone else's conflicts.
+// Takes the entity's lock for the current (sub)transaction unless someone else's conflicts.
 // May raise a PostgreSQL error (out of memory).
-RowLockResult try_lock_row(int32_t branch, uint64_t rowid, LockTupleMode mode, Change change,
+RowLockResult try_lock_row(int32_t branch, uint64_t entity, LockTupleMode mode,
                            RowLockConflict* conflict);
-void unlock_row(int32_t branch, uint64_t rowid, TransactionId xid);
-// A transaction other than this one, in progress, that has updated or deleted the row; or invalid.
+void unlock_row(int32_t branch, uint64_t entity, TransactionId xid);
+
+// Notes that the current (sub)transaction removes the row version. REQUIRES: the entity's lock.
+void begin_removal(int32_t branch, uint64_t rowid);
+void end_removal(int32_t branch, uint64_t rowid, TransactionId xid);
+// A transaction other than this one, in progress, that removes the row version; or invalid.
 TransactionId find_running_remover(int32_t branch, uint64_t rowid);
 
 }  // namespace datahike::am

@@ -1,7 +1,7 @@
 // A table takes blocks of 65536 rowids from a sequence (WAL-logged, so ahead of every index entry),
-// keeps the current one in shared memory, and sessions take aligned chunks of 64, 4096 or 65536 from
-// it, larger ones as a transaction inserts more. A session keeps a chunk over transactions; its entry
-// says which part of it belongs to the transaction that is running.
+// keeps the current one in shared memory, and sessions take aligned chunks of 64, 4096 or 65536
+// from it, larger ones as a transaction inserts more. A session keeps a chunk over transactions;
+// its entry says which part of it belongs to the transaction that is running.
 #include "am/rowids.h"
 
 #include "pg/bridge.h"
@@ -29,32 +29,33 @@ struct BlockEntry {
 };
 struct InsertKey {
   Oid database;
-  uint32_t size;            // index into kShift
-  uint64_t chunk;           // rowid >> kShift[size]
+  uint32_t size;   // index into kShift
+  uint64_t chunk;  // rowid >> kShift[size]
 };
 struct InsertEntry {
   InsertKey key;
-  uint64_t first;           // rowids below belong to finished transactions
-  uint64_t holes;           // of a chunk of 64: rolled back rowids
-  uint64_t speculative;     // rowid, 0 = none
+  uint64_t first;        // rowids below belong to finished transactions
+  uint64_t holes;        // of a chunk of 64: rolled back rowids
+  uint64_t speculative;  // rowid, 0 = none
   uint32_t token;
-  TransactionId xid;        // invalid: nothing running
+  TransactionId xid;  // invalid: nothing running
   int32_t branch;
 };
 static_assert(sizeof(BlockKey) == pg::kBlockKeySize && sizeof(BlockEntry) == pg::kBlockEntrySize);
-static_assert(sizeof(InsertKey) == pg::kInsertKeySize && sizeof(InsertEntry) == pg::kInsertEntrySize);
+static_assert(sizeof(InsertKey) == pg::kInsertKeySize &&
+              sizeof(InsertEntry) == pg::kInsertEntrySize);
 
 // This session's chunk of one table.
 struct Chunk {
   uint64_t next = 0, end = 0;
   int size = 0;
   int32_t branch = -1;
-  bool registered = false;      // for the running transaction
-  uint64_t taken = 0;           // rowids used by the running transaction
+  TransactionId registered = InvalidTransactionId;  // the subtransaction that its entry names
+  uint64_t taken = 0;                               // rowids used by the running transaction
   std::vector<InsertKey> used;  // chunks registered by the running transaction and used up
 };
 std::unordered_map<uint64_t, Chunk> chunks;
-std::vector<InsertKey> holes;    // entries of this transaction
+std::vector<InsertKey> holes;  // entries of this transaction
 
 InsertKey key_of(uint64_t rowid, int size) {
   return {MyDatabaseId, static_cast<uint32_t>(size), rowid >> kShift[size]};
@@ -109,16 +110,17 @@ void register_chunk(Chunk& chunk, int32_t branch) {
   entry->holes = 0;
   entry->speculative = 0;
   entry->token = 0;
-  entry->xid = GetTopTransactionId();
+  entry->xid = GetCurrentTransactionId();
   entry->branch = branch;
   dshash_release_lock(inserts, entry);
-  chunk.registered = true;
+  chunk.registered = GetCurrentTransactionId();
   chunk.branch = branch;
 }
 
 // Plain PostgreSQL code but for the vector, which is only appended to.
 void renew(Chunk& chunk, uint64_t table) {
-  if (chunk.registered && chunk.end != 0) chunk.used.push_back(key_of(chunk.end - 1, chunk.size));
+  if (TransactionIdIsValid(chunk.registered))
+    chunk.used.push_back(key_of(chunk.end - 1, chunk.size));
   int size = size_for(chunk.taken);
   uint64_t start = pg::call([=] { return take_chunk(table, size); });
   chunk.size = size;
@@ -151,10 +153,14 @@ void erase(const InsertKey& key) { dshash_delete_key(pg::shared_tables().inserts
 
 uint64_t next_rowid(uint64_t table, int32_t branch) {
   Chunk& chunk = chunks[table];
-  // One transaction writing to two branches takes separate chunks, for an entry names one branch.
-  bool other_branch = chunk.registered && chunk.branch != branch;
-  if (chunk.next == chunk.end || other_branch) renew(chunk, table);
-  if (!chunk.registered) register_chunk(chunk, branch);
+  TransactionId self = pg::call([] { return GetCurrentTransactionId(); });
+  // An entry names one subtransaction and one branch, so that who waits for a row is released when
+  // just that subtransaction is rolled back. Another that is alive needs a chunk of its own.
+  bool taken = chunk.registered != self && TransactionIdIsValid(chunk.registered) &&
+               TransactionIdIsCurrentTransactionId(chunk.registered);
+  bool other_branch = chunk.registered == self && chunk.branch != branch;
+  if (chunk.next == chunk.end || taken || other_branch) renew(chunk, table);
+  if (chunk.registered != self) pg::call([&] { register_chunk(chunk, branch); });
   ++chunk.taken;
   return chunk.next++;
 }
@@ -211,8 +217,9 @@ void end_inserts() {
   for (auto& [table, chunk] : chunks) {
     for (const InsertKey& key : chunk.used) erase(key);
     chunk.used.clear();
-    if (chunk.registered && chunk.next == chunk.end) erase(key_of(chunk.end - 1, chunk.size));
-    chunk.registered = false;
+    if (TransactionIdIsValid(chunk.registered) && chunk.next == chunk.end)
+      erase(key_of(chunk.end - 1, chunk.size));
+    chunk.registered = InvalidTransactionId;
     chunk.taken = 0;
   }
   if (chunks.size() > 256) forget_insert_chunks();

@@ -11,7 +11,7 @@ namespace datahike::am {
 uint64_t next_rowid(uint64_t table, int32_t branch);
 
 struct RunningInsert {
-  TransactionId xid;        // top-level transaction
+  TransactionId xid;  // subtransaction
   int32_t branch;
   bool speculative;
   uint32_t token;
@@ -24,7 +24,7 @@ void mark_hole(uint64_t first, uint64_t count);
 void set_speculative(uint64_t rowid, uint32_t token);
 void clear_speculative(uint64_t rowid);
 
-void end_inserts();         // at the end of the transaction
+void end_inserts();           // at the end of the transaction
 void forget_insert_chunks();  // at the end of the session
 
 }  // namespace datahike::am

@@ -14,8 +14,8 @@ void add(Sample& s, uint64_t first, uint64_t rows, bool container) {
 }
 
 // The rowid of the n-th row of a stretch.
-void append_rows(const Sample& s, const Stretch& stretch, uint64_t from, uint64_t count, uint64_t step,
-                 std::vector<uint64_t>& out) {
+void append_rows(const Sample& s, const Stretch& stretch, uint64_t from, uint64_t count,
+                 uint64_t step, std::vector<uint64_t>& out) {
   if (!stretch.container) {
     for (uint64_t i = 0; i < count; i += step) out.push_back(stretch.first + from + i);
     return;
@@ -35,7 +35,8 @@ void append_rows(const Sample& s, const Stretch& stretch, uint64_t from, uint64_
 
 uint64_t count_rows(const TableView& view) {
   TablePending* own = view.pending();
-  uint64_t rows = own && own->cleared ? 0 : view.view.overlay->count_rows(*view.table, view.view.limit);
+  uint64_t rows =
+      own && own->cleared ? 0 : view.view.overlay->count_rows(*view.table, view.view.limit);
   if (!own) return rows;
   for (const auto& [first, run] : own->runs) rows += run.count;
   return rows - std::min<uint64_t>(rows, own->removed.size());
@@ -53,7 +54,8 @@ std::unique_ptr<Sample> make_sample(const TableView& view) {
   uint32_t clear = versioning::Overlay::last_clear(*view.table, view.view.limit);
   if (!own_clear && clear == 0 && !view.table->live.empty()) {
     tree::ContainerCursor cursor(pg::open_store(), view.table->live);
-    for (cursor.first(); cursor.valid(); cursor.next()) add(*s, cursor.high() << 16, cursor.count(), true);
+    for (cursor.first(); cursor.valid(); cursor.next())
+      add(*s, cursor.high() << 16, cursor.count(), true);
   }
   if (!own_clear)
     for (const auto& [first, run] : view.table->added)

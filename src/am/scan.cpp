@@ -29,8 +29,10 @@ bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot)
     cursor.fetch(scan->rs_rd, info, slot);
     return true;
   });
-  if (!found) ExecClearTuple(slot);
-  else pgstat_count_heap_getnext(scan->rs_rd);
+  if (!found)
+    ExecClearTuple(slot);
+  else
+    pgstat_count_heap_getnext(scan->rs_rd);
   return found;
 }
 
@@ -89,8 +91,10 @@ void scan_rescan(TableScanDesc scan, ScanKeyData*, bool, bool, bool, bool) {
     // The same snapshot sees the same rows, but for own changes of commands since.
     bool fixed = scan->rs_snapshot && scan->rs_snapshot->snapshot_type == SNAPSHOT_MVCC &&
                  scan->rs_snapshot->curcid == state->cursor->view().command;
-    if (fixed) state->cursor->limit_to(0, UINT64_MAX);
-    else state->cursor.reset();
+    if (fixed)
+      state->cursor->limit_to(0, UINT64_MAX);
+    else
+      state->cursor.reset();
   });
 }
 
@@ -111,8 +115,10 @@ void scan_set_tidrange(TableScanDesc scan, ItemPointer min, ItemPointer max) {
     const RelationInfo& info = relation_info(scan->rs_rd);
     int64_t first = bound(*min, true), last = bound(*max, false);
     RowCursor& cursor = cursor_of(scan, info);
-    if (last < first) cursor.limit_to(1, 0);
-    else cursor.limit_to(static_cast<uint64_t>(first), static_cast<uint64_t>(last));
+    if (last < first)
+      cursor.limit_to(1, 0);
+    else
+      cursor.limit_to(static_cast<uint64_t>(first), static_cast<uint64_t>(last));
   });
 }
 
@@ -163,7 +169,8 @@ bool scan_sample_next_block(TableScanDesc scan, SampleScanState* node) {
     BlockNumber block;
     if (node->tsmroutine->NextSampleBlock)
       block = pg::call([=] { return node->tsmroutine->NextSampleBlock(node, blocks); });
-    else block = state->next_block < blocks ? state->next_block++ : InvalidBlockNumber;
+    else
+      block = state->next_block < blocks ? state->next_block++ : InvalidBlockNumber;
     if (!BlockNumberIsValid(block)) return false;
     uint64_t step;
     s.slice = slice_rows(s, block, UINT64_MAX, &step);

@@ -9,10 +9,10 @@ struct Sample;
 
 struct ScanState {
   std::unique_ptr<RowCursor> cursor;
-  std::vector<uint64_t> bitmap_rows;   // of the bitmap page at hand
+  std::vector<uint64_t> bitmap_rows;  // of the bitmap page at hand
   size_t bitmap_next = 0;
-  std::unique_ptr<Sample> sample;      // ANALYZE and TABLESAMPLE
-  BlockNumber next_block = 0;          // TABLESAMPLE BERNOULLI takes every block
+  std::unique_ptr<Sample> sample;  // ANALYZE and TABLESAMPLE
+  BlockNumber next_block = 0;      // TABLESAMPLE BERNOULLI takes every block
   ScanState();
   ~ScanState();
 };
@@ -22,7 +22,8 @@ struct Scan {
   ScanState* state;
 };
 inline Scan* as_scan(TableScanDesc scan) { return reinterpret_cast<Scan*>(scan); }
-// The scan's view: of its snapshot, or the newest the statement can see where it has none (ANALYZE).
+// The scan's view: of its snapshot, or the newest the statement can see where it has none
+// (ANALYZE).
 TableView view_of_scan(TableScanDesc scan, const RelationInfo& info);
 
 }  // namespace datahike::am

@@ -1,9 +1,8 @@
 // A table's schema as commits record it:
 //
-//   schema := version:u8 = 1, namespace:sized, name:sized, columns:varint, column*, keys:varint, key*
-//   column := number:varint, name:sized, type name:sized, type oid:varint, not null:u8
-//   key    := attribute number of the primary key, in its order: varint
-//   sized  := length:varint, bytes
+//   schema := version:u8 = 1, namespace:sized, name:sized, columns:varint, column*, keys:varint,
+//   key* column := number:varint, name:sized, type name:sized, type oid:varint, not null:u8 key :=
+//   attribute number of the primary key, in its order: varint sized  := length:varint, bytes
 #include "am/relation.h"
 #include "pg/bridge.h"
 
@@ -28,7 +27,8 @@ struct RawSchema {
 
 RawSchema gather(Relation relation) {
   RawSchema raw{};
-  Oid named = is_rewrite_target(relation) ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
+  Oid named =
+      is_rewrite_target(relation) ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
   raw.schema = get_namespace_name(get_rel_namespace(named));
   raw.name = get_rel_name(named);
   TupleDesc desc = RelationGetDescr(relation);

@@ -85,7 +85,8 @@ void decode_attribute(Slot* slot, int i) {
   if (a.dropped) return;
   const SegmentReader& segment = slot->segment;
   // Columns are in attribute order: without dropped ones the index is the attribute's.
-  int column = i < segment.columns() && segment.spec(i).number == a.number ? i : segment.find(a.number);
+  int column =
+      i < segment.columns() && segment.spec(i).number == a.number ? i : segment.find(a.number);
   if (column < 0) {  // written before the column was added
     base.tts_values[i] = getmissingattr(base.tts_tupleDescriptor, a.number, &base.tts_isnull[i]);
     return;
@@ -94,12 +95,16 @@ void decode_attribute(Slot* slot, int i) {
   bool same = spec.kind == a.kind && spec.width == a.width &&
               (spec.type == a.type || IsBinaryCoercible(spec.type, a.type));
   if (!same)
-    not_supported("reading rows from before a column changed its type", "Read the table as it was at that commit with its old definition.");
+    not_supported("reading rows from before a column changed its type",
+                  "Read the table as it was at that commit with its old definition.");
   if (segment.is_null(column, slot->row)) return;
   base.tts_isnull[i] = false;
-  if (a.kind <= Kind::Float64) base.tts_values[i] = static_cast<Datum>(segment.bits(column, slot->row));
-  else if (a.kind == Kind::Fixed) base.tts_values[i] = make_fixed(slot, segment.bytes(column, slot->row));
-  else base.tts_values[i] = make_varlena(slot, segment.bytes(column, slot->row), a.plain_storage);
+  if (a.kind <= Kind::Float64)
+    base.tts_values[i] = static_cast<Datum>(segment.bits(column, slot->row));
+  else if (a.kind == Kind::Fixed)
+    base.tts_values[i] = make_fixed(slot, segment.bytes(column, slot->row));
+  else
+    base.tts_values[i] = make_varlena(slot, segment.bytes(column, slot->row), a.plain_storage);
 }
 
 // A view into the map that has been let go of since is found again: row versions are immutable.
@@ -108,7 +113,8 @@ void ensure_segment(Slot* slot) {
   store::Environment& env = pg::open_store();
   if (env.generation() == slot->generation) return;
   auto segment = env.segment(slot->table, slot->rowid);
-  if (!segment) throw CorruptError("row " + std::to_string(slot->rowid) + " has vanished from the store");
+  if (!segment)
+    throw CorruptError("row " + std::to_string(slot->rowid) + " has vanished from the store");
   slot->segment = *segment;
   slot->row = static_cast<uint32_t>(slot->rowid - segment->first_rowid());
   slot->generation = env.generation();
@@ -170,9 +176,12 @@ Datum get_system_attribute(TupleTableSlot* slot, int attnum, bool* isnull) {
   switch (attnum) {
     case MinTransactionIdAttributeNumber:
       return TransactionIdGetDatum(pg::guard([=] { return shown_xmin(s); }));
-    case MaxTransactionIdAttributeNumber: return TransactionIdGetDatum(InvalidTransactionId);
-    case MinCommandIdAttributeNumber: return CommandIdGetDatum(s->cmin);
-    case MaxCommandIdAttributeNumber: return CommandIdGetDatum(0);
+    case MaxTransactionIdAttributeNumber:
+      return TransactionIdGetDatum(InvalidTransactionId);
+    case MinCommandIdAttributeNumber:
+      return CommandIdGetDatum(s->cmin);
+    case MaxCommandIdAttributeNumber:
+      return CommandIdGetDatum(0);
     default:
       ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                       errmsg("system column %d cannot be read in this context", attnum)));
@@ -247,7 +256,8 @@ Slot* begin_store(TupleTableSlot* slot, Relation relation, uint64_t rowid) {
   return as_slot(slot);
 }
 
-// The attributes as the slot's descriptor has them: while ALTER TABLE rewrites, that is the old one.
+// The attributes as the slot's descriptor has them: while ALTER TABLE rewrites, that is the old
+// one.
 RelationInfo* describe_slot(TupleTableSlot* slot, const RelationInfo& info) {
   TupleDesc desc = slot->tts_tupleDescriptor;
   size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;

@@ -1,5 +1,5 @@
-// The slot of datahike tables: a row in a segment, whose columns are decoded when they are asked for,
-// or values of one's own (as in a virtual slot).
+// The slot of datahike tables: a row in a segment, whose columns are decoded when they are asked
+// for, or values of one's own (as in a virtual slot).
 #pragma once
 
 #include "am/relation.h"
@@ -22,17 +22,19 @@ struct Slot {
   uint64_t rowid;
   store::SegmentReader segment;
   uint32_t row;
-  bool in_store;         // the segment points into the map: valid for `generation` only
+  bool in_store;  // the segment points into the map: valid for `generation` only
   uint64_t generation;
-  bool owned;            // by-reference values are the slot's own memory
-  RelationInfo* info;    // the slot's own copy: the relation cache may drop its entry
+  bool owned;          // by-reference values are the slot's own memory
+  RelationInfo* info;  // the slot's own copy: the relation cache may drop its entry
   SlotArena arena;
-  TransactionId xmin;    // invalid: not asked for yet
+  TransactionId xmin;  // invalid: not asked for yet
   CommandId cmin;
 };
 
 extern const TupleTableSlotOps slot_operations;
-inline bool is_datahike_slot(const TupleTableSlot* slot) { return slot->tts_ops == &slot_operations; }
+inline bool is_datahike_slot(const TupleTableSlot* slot) {
+  return slot->tts_ops == &slot_operations;
+}
 
 // Puts a row version into the slot. `xid` is the transaction that wrote it.
 void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,

@@ -1,7 +1,9 @@
 // The boundary between C++ and PostgreSQL. Two rules keep the server alive:
-//   - no C++ exception reaches PostgreSQL's C code: every callback, hook and SQL function runs its body
+//   - no C++ exception reaches PostgreSQL's C code: every callback, hook and SQL function runs its
+//   body
 //     inside guard();
-//   - no PostgreSQL error longjmps over a C++ object with a destructor: a frame that owns such objects
+//   - no PostgreSQL error longjmps over a C++ object with a destructor: a frame that owns such
+//   objects
 //     calls what may raise through call(). Frames that own none may call directly.
 #pragma once
 

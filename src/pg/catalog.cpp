@@ -61,7 +61,8 @@ struct FoundRow {
   ItemPointerData tid;
 };
 
-// The row of a small table whose indexed first column equals `key`; `value_column` is an int4 or int8.
+// The row of a small table whose indexed first column equals `key`; `value_column` is an int4 or
+// int8.
 FoundRow find_row(Oid relation, Oid index, RegProcedure equals, Datum key, int key_column,
                   int value_column, bool value_is_int4) {
   FoundRow result{};
@@ -127,7 +128,8 @@ void lock_log_relations() {
     }
     table_close(rel, NoLock);
   }
-  for (Oid index : {e.tx_log_key, e.heads_key}) index_close(index_open(index, AccessShareLock), NoLock);
+  for (Oid index : {e.tx_log_key, e.heads_key})
+    index_close(index_open(index, AccessShareLock), NoLock);
 }
 
 uint64_t find_table_id(Oid relation) {

@@ -1,4 +1,5 @@
-// The extension's own heap tables: where they are, which table id a relation has, which id a branch.
+// The extension's own heap tables: where they are, which table id a relation has, which id a
+// branch.
 #pragma once
 
 #include "pg/pg.h"
@@ -12,11 +13,11 @@ struct ExtensionOids {
   Oid heads, heads_key;
   Oid branch, branch_name_key, branch_id_key;
   Oid relation, relation_key;
-  Oid rowid_block;   // sequence
-  Oid table_id;      // sequence
-  Oid branch_id;     // sequence
+  Oid rowid_block;  // sequence
+  Oid table_id;     // sequence
+  Oid branch_id;    // sequence
 };
-const ExtensionOids& extension();    // cached; ereport(ERROR, 55000) where not installed
+const ExtensionOids& extension();  // cached; ereport(ERROR, 55000) where not installed
 bool extension_installed();
 
 // Takes the locks that make later opens of the log's relations free of first-time locking: once per

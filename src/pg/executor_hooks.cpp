@@ -22,6 +22,9 @@ ExecutorEnd_hook_type previous_end = nullptr;
 get_relation_info_hook_type previous_relation_info = nullptr;
 int depth = 0;
 
+// The view that each open query was started with: a cursor keeps it whatever is SET meanwhile.
+std::unordered_map<QueryDesc*, versioning::SessionView> views;
+
 bool is_datahike(Relation relation) {
   return relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
          relation->rd_tableam->slot_callbacks(relation) == &am::slot_operations;
@@ -59,15 +62,18 @@ bool locks_or_writes_datahike(QueryDesc* query) {
 }
 
 void start(QueryDesc* query, int flags) {
-  if (depth == 0) versioning::release_views(false);
-  if (previous_start) previous_start(query, flags);
-  else standard_ExecutorStart(query, flags);
+  if (depth == 0 && views.empty()) versioning::release_views(false);
+  guard([=] { views[query] = versioning::current_settings(); });
+  if (previous_start)
+    previous_start(query, flags);
+  else
+    standard_ExecutorStart(query, flags);
   if (query->planstate) stop_prefetching(query->planstate, nullptr);
   bool explain_only = flags & EXEC_FLAG_EXPLAIN_ONLY;
   bool writes = query->plannedstmt->resultRelations != NIL || query->plannedstmt->rowMarks != NIL;
   if (!explain_only && writes && locks_or_writes_datahike(query))
     guard([=] {
-      versioning::require_writable(versioning::session_view(),
+      versioning::require_writable(views[query],
                                    query->operation == CMD_SELECT ? "lock rows" : "change rows");
     });
 }
@@ -75,16 +81,23 @@ void start(QueryDesc* query, int flags) {
 void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
   // Parallel workers cannot see rows that only this session knows of.
   bool parallel = query->plannedstmt->parallelModeNeeded;
-  if (parallel && guard([] { return am::has_pending(); })) query->plannedstmt->parallelModeNeeded = false;
+  if (parallel && guard([] { return am::has_pending(); }))
+    query->plannedstmt->parallelModeNeeded = false;
   ++depth;
+  auto view = views.find(query);
+  const versioning::SessionView* before =
+      versioning::use_session_view(view == views.end() ? nullptr : &view->second);
   PG_TRY();
   {
-    if (previous_run) previous_run(query, direction, count, execute_once);
-    else standard_ExecutorRun(query, direction, count, execute_once);
+    if (previous_run)
+      previous_run(query, direction, count, execute_once);
+    else
+      standard_ExecutorRun(query, direction, count, execute_once);
   }
   PG_FINALLY();
   {
     --depth;
+    versioning::use_session_view(before);
     query->plannedstmt->parallelModeNeeded = parallel;
     if (depth == 0) release_store();
   }
@@ -92,8 +105,11 @@ void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_o
 }
 
 void end(QueryDesc* query) {
-  if (previous_end) previous_end(query);
-  else standard_ExecutorEnd(query);
+  views.erase(query);
+  if (previous_end)
+    previous_end(query);
+  else
+    standard_ExecutorEnd(query);
   if (depth == 0) release_store();
 }
 
@@ -106,6 +122,12 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
 }
 
 }  // namespace
+
+void forget_queries() {
+  views.clear();
+  depth = 0;
+  versioning::use_session_view(nullptr);
+}
 
 void install_executor_hooks() {
   previous_start = ExecutorStart_hook;

@@ -1,6 +1,7 @@
 // The fold worker's process: turns log rows into commits in the store, publishes heads, purges.
-// Order within a fold, which docs/protocol.md argues for: the fold lock, one snapshot, the xid; then
-// the store's write batch, a WAL flush, the batch's commit, the heads, the transaction's commit.
+// Order within a fold, which docs/protocol.md argues for: the fold lock, one snapshot, the xid;
+// then the store's write batch, a WAL flush, the batch's commit, the heads, the transaction's
+// commit.
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/log.h"
@@ -107,8 +108,10 @@ class Fold {
     begin();
     store::Commit base = head_commit(*head);
     store::CommitState state;
-    if (head->has_root) state.root = head->root;
-    else state = store::load_state(open_store_for_writing(), head->commit);
+    if (head->has_root)
+      state.root = head->root;
+    else
+      state = store::load_state(open_store_for_writing(), head->commit);
     store::Folder folder(*batch_, static_cast<uint32_t>(branch), base, state, next_tx_);
     for (LogRow& row : rows) add(folder, branch, row);
     store::Commit done = folder.finish();
@@ -151,7 +154,8 @@ class Fold {
     if (record) return store::decode_commit(*record, head.commit);
     store::Commit root = store::root_commit(head.time);
     if (root.id == head.commit) return root;
-    throw CorruptError("commit " + store::format_uuid(head.commit) + ", a branch's head, is missing in the store");
+    throw CorruptError("commit " + store::format_uuid(head.commit) +
+                       ", a branch's head, is missing in the store");
   }
 
   void add(store::Folder& folder, int32_t branch, LogRow& row) {
@@ -162,7 +166,9 @@ class Fold {
       auto at = loaded.find(part);
       if (at != loaded.end()) return at->second;
       std::optional<Bytes> rows = read_log_part(branch, xid, part);
-      if (!rows) throw CorruptError("datahike.tx_log: a part of transaction " + std::to_string(xid) + " is missing");
+      if (!rows)
+        throw CorruptError("datahike.tx_log: a part of transaction " + std::to_string(xid) +
+                           " is missing");
       loaded.clear();
       return loaded[part] = std::move(*rows);
     });
@@ -339,8 +345,10 @@ void sleep_when_announced() {
     folds = slot->folds;
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
-    if (idle && slot->requested <= slot->completed) sleep_when_announced();
-    else slot->sleeping = false;
+    if (idle && slot->requested <= slot->completed)
+      sleep_when_announced();
+    else
+      slot->sleeping = false;
   }
 }
 

@@ -4,6 +4,7 @@
 namespace datahike::pg {
 
 void install_executor_hooks();
+void forget_queries();  // at the end of the transaction: an error skips the executor's end
 void install_utility_hook();
 void install_transaction_callbacks();
 

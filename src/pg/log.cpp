@@ -153,8 +153,15 @@ std::vector<LogRow> convert(RawRows& raw) {
   std::vector<LogRow> rows(raw.count);
   for (size_t i = 0; i < raw.count; ++i) {
     const RawRow& r = raw.rows[i];
-    rows[i] = {r.xid,  r.part, r.kind, r.lsn, r.time, to_string(r.author), to_string(r.message),
-               to_bytes(r.delta), to_bytes(r.rows)};
+    rows[i] = {r.xid,
+               r.part,
+               r.kind,
+               r.lsn,
+               r.time,
+               to_string(r.author),
+               to_string(r.message),
+               to_bytes(r.delta),
+               to_bytes(r.rows)};
   }
   if (raw.context) MemoryContextDelete(raw.context);
   std::stable_sort(rows.begin(), rows.end(), [](const LogRow& a, const LogRow& b) {
@@ -250,7 +257,8 @@ uint64_t read_next_tx(Snapshot snapshot) {
     HeapTuple tuple;
     bool isnull;
     while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr)
-      next = std::max(next, DatumGetInt64(heap_getattr(tuple, hNextTx, RelationGetDescr(rel), &isnull)));
+      next = std::max(next,
+                      DatumGetInt64(heap_getattr(tuple, hNextTx, RelationGetDescr(rel), &isnull)));
     table_endscan(scan);
     table_close(rel, AccessShareLock);
   });
@@ -263,7 +271,8 @@ void write_head(const Head& head) {
     Datum* xip = static_cast<Datum*>(palloc(sizeof(Datum) * (h->contained.xip.size() + 1)));
     for (size_t i = 0; i < h->contained.xip.size(); ++i)
       xip[i] = Int64GetDatum(static_cast<int64_t>(h->contained.xip[i]));
-    ArrayType* array = construct_array(xip, h->contained.xip.size(), INT8OID, 8, true, TYPALIGN_DOUBLE);
+    ArrayType* array =
+        construct_array(xip, h->contained.xip.size(), INT8OID, 8, true, TYPALIGN_DOUBLE);
     pg_uuid_t* commit = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
     std::memcpy(commit->data, h->commit.data(), UUID_LEN);
     bytea* hash = static_cast<bytea*>(palloc(VARHDRSZ + 32));
@@ -421,7 +430,8 @@ std::vector<int32_t> branches_with_heads(Snapshot snapshot) {
         size_t bytes = found.capacity * sizeof(int32_t);
         found.ids = static_cast<int32_t*>(found.ids ? repalloc(found.ids, bytes) : palloc(bytes));
       }
-      found.ids[found.count++] = DatumGetInt32(heap_getattr(tuple, hBranch, RelationGetDescr(rel), &isnull));
+      found.ids[found.count++] =
+          DatumGetInt32(heap_getattr(tuple, hBranch, RelationGetDescr(rel), &isnull));
     }
     table_endscan(scan);
     table_close(rel, AccessShareLock);

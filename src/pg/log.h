@@ -1,5 +1,6 @@
 // The heap tables datahike.tx_log and datahike.heads: reading under a snapshot, and writing.
-// Both are read with SnapshotAny and a visibility test of our own, so that no SIREAD locks are taken.
+// Both are read with SnapshotAny and a visibility test of our own, so that no SIREAD locks are
+// taken.
 #pragma once
 
 #include <vector>
@@ -41,16 +42,17 @@ void write_head(const Head& head);
 struct LogRow {
   uint64_t xid = 0;
   uint32_t part = 0;
-  char kind = 'd';            // 'd' carries a delta, 'r' rows alone
+  char kind = 'd';  // 'd' carries a delta, 'r' rows alone
   uint64_t lsn = 0;
   int64_t time = 0;
   std::string author, message;
   Bytes delta;
-  Bytes rows;                 // only where asked for
+  Bytes rows;  // only where asked for
 };
 
 // Delta rows of a branch that are visible in `snapshot` and not in `contained`, in order of lsn.
-// The rows column is read only where it is stored inline. Rows of the current transaction are skipped.
+// The rows column is read only where it is stored inline. Rows of the current transaction are
+// skipped.
 std::vector<LogRow> read_log(int32_t branch, const FoldSnapshot& contained, Snapshot snapshot);
 // The same for one transaction.
 std::vector<LogRow> read_log_of(int32_t branch, uint64_t xid, Snapshot snapshot);

@@ -77,7 +77,7 @@ bool check_commit_id(char** value, void**, GucSource source) {
 
 bool check_as_of(char** value, void**, GucSource) {
   AsOf at;
-  if (**value == 0 || parse_as_of(*value, &at)) return true;
+  if (std::strlen(*value) < kMostAsOf && (**value == 0 || parse_as_of(*value, &at))) return true;
   GUC_check_errcode(ERRCODE_INVALID_TEXT_REPRESENTATION);
   GUC_check_errmsg("invalid value for datahike.as_of: \"%s\"", *value);
   GUC_check_errhint("Give a timestamp, a date or a transaction number.");
@@ -126,30 +126,33 @@ bool parse_as_of(const char* text, AsOf* out) {
 }
 
 void define_settings() {
-  DefineCustomStringVariable("datahike.branch", "Branch that this session reads and writes.", nullptr,
-                             &setting_branch, kDefaultBranch, PGC_USERSET, 0, check_branch, bump,
-                             nullptr);
-  DefineCustomStringVariable("datahike.commit_id", "Commit that this session's reads are pinned to.",
-                             "Empty: not pinned. A pinned session writes nothing.", &setting_commit_id,
-                             "", PGC_USERSET, 0, check_commit_id, bump, nullptr);
+  DefineCustomStringVariable("datahike.branch", "Branch that this session reads and writes.",
+                             nullptr, &setting_branch, kDefaultBranch, PGC_USERSET, 0, check_branch,
+                             bump, nullptr);
+  DefineCustomStringVariable(
+      "datahike.commit_id", "Commit that this session's reads are pinned to.",
+      "Empty: not pinned. A pinned session writes nothing.", &setting_commit_id, "", PGC_USERSET, 0,
+      check_commit_id, bump, nullptr);
   DefineCustomStringVariable("datahike.as_of",
                              "Time or transaction number that this session reads as of.",
                              "The state after the last commit at or before it. Empty: not pinned.",
                              &setting_as_of, "", PGC_USERSET, 0, check_as_of, bump, nullptr);
   DefineCustomStringVariable("datahike.author", "Author recorded in the commits that follow.",
-                             "Empty: the session user.", &setting_author, "", PGC_USERSET, 0, nullptr,
-                             nullptr, nullptr);
+                             "Empty: the session user.", &setting_author, "", PGC_USERSET, 0,
+                             nullptr, nullptr, nullptr);
   DefineCustomStringVariable("datahike.message", "Message recorded in the commits that follow.",
-                             nullptr, &setting_message, "", PGC_USERSET, 0, nullptr, nullptr, nullptr);
+                             nullptr, &setting_message, "", PGC_USERSET, 0, nullptr, nullptr,
+                             nullptr);
   DefineCustomIntVariable("datahike.map_size", "Largest size of a database's store.",
                           "0: 16 TB. The file grows as it fills.", &setting_map_size, 0, 0, INT_MAX,
                           PGC_POSTMASTER, GUC_UNIT_MB, nullptr, nullptr, nullptr);
   DefineCustomIntVariable("datahike.fold_delay",
-                          "Time the fold worker lets commits gather when nobody waits for it.", nullptr,
-                          &setting_fold_delay, 100, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr,
-                          nullptr);
-  DefineCustomStringVariable("datahike.crash_point", "Where the fold worker kills itself, for tests.",
-                             nullptr, &setting_crash_point, "", PGC_SIGHUP,
+                          "Time the fold worker lets commits gather when nobody waits for it.",
+                          nullptr, &setting_fold_delay, 100, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,
+                          nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("datahike.crash_point",
+                             "Where the fold worker kills itself, for tests.", nullptr,
+                             &setting_crash_point, "", PGC_SIGHUP,
                              GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
   MarkGUCPrefixReserved("datahike");
 }

@@ -29,9 +29,7 @@ dshash_parameters parameters(size_t key, size_t entry) {
   p.tranche_id = tranche(0);
   return p;
 }
-dshash_parameters row_lock_parameters() {
-  return parameters(kRowLockKeySize, kRowLockEntrySize);
-}
+dshash_parameters row_lock_parameters() { return parameters(kRowLockKeySize, kRowLockEntrySize); }
 dshash_parameters insert_parameters() { return parameters(kInsertKeySize, kInsertEntrySize); }
 dshash_parameters block_parameters() { return parameters(kBlockKeySize, kBlockEntrySize); }
 

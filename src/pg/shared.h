@@ -1,5 +1,5 @@
-// Shared memory: the ring of committing transactions, the workers' mailboxes, and the area that holds
-// the tables of row locks, running inserts and rowid blocks.
+// Shared memory: the ring of committing transactions, the workers' mailboxes, and the area that
+// holds the tables of row locks, running inserts and rowid blocks.
 #pragma once
 
 #include "pg/pg.h"
@@ -7,11 +7,12 @@
 namespace datahike::pg {
 
 // The ring tells a cached view which transactions may have become visible since it was made. A
-// transaction appends itself before it writes its log rows, hence before its xid leaves the ProcArray:
-// whoever takes a snapshot that sees it finds it in the ring, or finds that the ring has moved past it.
+// transaction appends itself before it writes its log rows, hence before its xid leaves the
+// ProcArray: whoever takes a snapshot that sees it finds it in the ring, or finds that the ring has
+// moved past it.
 struct RingEntry {
   uint64_t xid;
-  uint64_t next_xid;         // the cluster's next xid when the entry was appended
+  uint64_t next_xid;  // the cluster's next xid when the entry was appended
   Oid database;
   uint32_t branch;
 };
@@ -27,18 +28,18 @@ bool ring_read(uint64_t position, RingEntry* entry, bool* ours);
 
 // A database's mailbox to its fold worker.
 struct WorkerSlot {
-  Oid database;              // InvalidOid = free slot
-  pid_t pid;                 // 0 = no worker running
-  int64_t starting_since;    // when it was registered; 0 = it runs or does not
-  int holds;                 // commands on the database that keep the worker out, > 0: leave
-  volatile bool sleeping;    // idle: wants to be woken by the next commit
+  Oid database;            // InvalidOid = free slot
+  pid_t pid;               // 0 = no worker running
+  int64_t starting_since;  // when it was registered; 0 = it runs or does not
+  int holds;               // commands on the database that keep the worker out, > 0: leave
+  volatile bool sleeping;  // idle: wants to be woken by the next commit
   Latch* latch;
-  uint64_t requested;        // tickets handed out
-  uint64_t completed;        // every ticket <= this has been served
-  uint64_t failed;           // the last ticket that ended in `error`
-  uint64_t folds;            // folds that wrote something, since start
-  uint64_t purges;           // of the log, each counted before it commits
-  int sqlstate;              // of the last failure, 0 = none
+  uint64_t requested;  // tickets handed out
+  uint64_t completed;  // every ticket <= this has been served
+  uint64_t failed;     // the last ticket that ended in `error`
+  uint64_t folds;      // folds that wrote something, since start
+  uint64_t purges;     // of the log, each counted before it commits
+  int sqlstate;        // of the last failure, 0 = none
   char error[512];
   ConditionVariable done;
 };
@@ -47,12 +48,12 @@ inline constexpr int kWorkerSlots = 64;
 struct SharedState {
   slock_t ring_lock;
   uint64_t head;
-  uint64_t floor;            // 0 = not set yet
+  uint64_t floor;  // 0 = not set yet
   RingEntry ring[kRingSize];
-  LWLock* lock;              // guards `workers` and the attach handles
+  LWLock* lock;  // guards `workers` and the attach handles
   WorkerSlot workers[kWorkerSlots];
   dshash_table_handle row_locks, inserts, blocks;
-  char area[1];              // the DSA, in place
+  char area[1];  // the DSA, in place
 };
 
 extern SharedState* shared;  // nullptr = the library was not preloaded

@@ -17,6 +17,7 @@ bool wrote = false;
 
 // Must not raise: it runs after the commit, or within an abort.
 void end_transaction() {
+  forget_queries();
   am::free_scans();
   am::end_pending();
   versioning::release_views(true);
@@ -25,9 +26,10 @@ void end_transaction() {
 
 void refuse_prepare() {
   if (!am::has_pending()) return;
-  throw SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                 "PREPARE TRANSACTION is not supported for transactions that have written datahike tables",
-                 "COMMIT instead.");
+  throw SqlError(
+      ERRCODE_FEATURE_NOT_SUPPORTED,
+      "PREPARE TRANSACTION is not supported for transactions that have written datahike tables",
+      "COMMIT instead.");
 }
 
 void on_transaction(XactEvent event, void*) {
@@ -38,7 +40,9 @@ void on_transaction(XactEvent event, void*) {
         if (wrote) am::write_pending_to_log();
       });
       break;
-    case XACT_EVENT_PRE_PREPARE: guard([] { refuse_prepare(); }); break;
+    case XACT_EVENT_PRE_PREPARE:
+      guard([] { refuse_prepare(); });
+      break;
     case XACT_EVENT_COMMIT:
       if (wrote) wake_worker();
       wrote = false;
@@ -51,17 +55,25 @@ void on_transaction(XactEvent event, void*) {
       wrote = false;
       end_transaction();
       break;
-    default: break;
+    default:
+      break;
   }
 }
 
 void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
   guard([=] {
     switch (event) {
-      case SUBXACT_EVENT_START_SUB: am::begin_subtransaction(); break;
-      case SUBXACT_EVENT_COMMIT_SUB: am::commit_subtransaction(); break;
-      case SUBXACT_EVENT_ABORT_SUB: am::abort_subtransaction(); break;
-      default: break;
+      case SUBXACT_EVENT_START_SUB:
+        am::begin_subtransaction();
+        break;
+      case SUBXACT_EVENT_COMMIT_SUB:
+        am::commit_subtransaction();
+        break;
+      case SUBXACT_EVENT_ABORT_SUB:
+        am::abort_subtransaction();
+        break;
+      default:
+        break;
     }
   });
 }

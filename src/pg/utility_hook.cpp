@@ -1,5 +1,5 @@
-// Utility commands: temporary tables go to heap, databases are handled without the fold worker in the
-// way, and a table's going is noticed.
+// Utility commands: temporary tables go to heap, databases are handled without the fold worker in
+// the way, and a table's going is noticed.
 #include <sys/stat.h>
 
 #include "pg/bridge.h"
@@ -7,6 +7,7 @@
 #include "pg/hooks.h"
 #include "pg/store.h"
 #include "pg/worker.h"
+#include "versioning/view.h"
 
 extern "C" {
 #include "catalog/pg_database.h"
@@ -33,7 +34,8 @@ bool means_datahike(const char* access_method) {
 
 // Rows of temporary tables are of no concern to other sessions or commits.
 void use_heap_if_temporary(const RangeVar* name, char** access_method) {
-  if (name && is_temporary(name) && means_datahike(*access_method)) *access_method = pstrdup("heap");
+  if (name && is_temporary(name) && means_datahike(*access_method))
+    *access_method = pstrdup("heap");
 }
 
 void redirect_temporary(Node* statement) {
@@ -47,7 +49,8 @@ void redirect_temporary(Node* statement) {
 }
 
 bool needs_redirecting(Node* statement) {
-  if (IsA(statement, CreateStmt)) return is_temporary(reinterpret_cast<CreateStmt*>(statement)->relation);
+  if (IsA(statement, CreateStmt))
+    return is_temporary(reinterpret_cast<CreateStmt*>(statement)->relation);
   if (IsA(statement, CreateTableAsStmt)) {
     auto* as = reinterpret_cast<CreateTableAsStmt*>(statement);
     return as->into && as->into->rel && is_temporary(as->into->rel);
@@ -59,13 +62,16 @@ bool needs_redirecting(Node* statement) {
 Oid affected_database(Node* statement) {
   const char* name = nullptr;
   switch (nodeTag(statement)) {
-    case T_DropdbStmt: name = reinterpret_cast<DropdbStmt*>(statement)->dbname; break;
+    case T_DropdbStmt:
+      name = reinterpret_cast<DropdbStmt*>(statement)->dbname;
+      break;
     case T_CreatedbStmt: {
       name = "template1";
       ListCell* cell;
       foreach (cell, reinterpret_cast<CreatedbStmt*>(statement)->options) {
         auto* option = static_cast<DefElem*>(lfirst(cell));
-        if (std::strcmp(option->defname, "template") == 0 && option->arg) name = defGetString(option);
+        if (std::strcmp(option->defname, "template") == 0 && option->arg)
+          name = defGetString(option);
       }
       break;
     }
@@ -74,8 +80,11 @@ Oid affected_database(Node* statement) {
       if (rename->renameType == OBJECT_DATABASE) name = rename->subname;
       break;
     }
-    case T_AlterDatabaseStmt: name = reinterpret_cast<AlterDatabaseStmt*>(statement)->dbname; break;
-    default: break;
+    case T_AlterDatabaseStmt:
+      name = reinterpret_cast<AlterDatabaseStmt*>(statement)->dbname;
+      break;
+    default:
+      break;
   }
   return name ? get_database_oid(name, true) : InvalidOid;
 }
@@ -112,9 +121,23 @@ struct Command {
   QueryCompletion* completion;
 };
 
-void run(const Command& c) {
-  auto next = previous_utility ? previous_utility : standard_ProcessUtility;
-  next(c.planned, c.query, c.read_only, c.context, c.params, c.environment, c.destination, c.completion);
+void run(const Command& command) {
+  const Command* const c = &command;
+  // A command inside a running query's function goes by the settings of now.
+  const versioning::SessionView* before = versioning::use_session_view(nullptr);
+  PG_TRY();
+  {
+    auto next = previous_utility ? previous_utility : standard_ProcessUtility;
+    next(c->planned, c->query, c->read_only, c->context, c->params, c->environment, c->destination,
+         c->completion);
+  }
+  PG_CATCH();
+  {
+    versioning::use_session_view(before);
+    PG_RE_THROW();
+  }
+  PG_END_TRY();
+  versioning::use_session_view(before);
 }
 
 void run_without_worker(const Command& command, Oid database) {
@@ -155,7 +178,8 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
 
 void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void* arg) {
   if (previous_access) previous_access(access, class_id, object, sub, arg);
-  if (access != OAT_DROP || class_id != RelationRelationId || sub != 0 || !extension_installed()) return;
+  if (access != OAT_DROP || class_id != RelationRelationId || sub != 0 || !extension_installed())
+    return;
   const ExtensionOids& e = extension();
   if (object == e.relation || object == e.relation_key) return;  // the extension itself goes
   char kind = get_rel_relkind(object);

@@ -1,4 +1,5 @@
-// The mailbox side of the fold worker: starting it, asking it, waiting for it. Its work is fold.cpp.
+// The mailbox side of the fold worker: starting it, asking it, waiting for it. Its work is
+// fold.cpp.
 #include "pg/worker.h"
 
 #include "pg/bridge.h"
@@ -83,9 +84,10 @@ Answer look(WorkerSlot* slot, uint64_t ticket) {
 }
 
 [[noreturn]] void no_worker() {
-  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-                  errmsg("the datahike fold worker of this database could not be started"),
-                  errhint("Raise max_worker_processes, or look in the server's log for the reason.")));
+  ereport(ERROR,
+          (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+           errmsg("the datahike fold worker of this database could not be started"),
+           errhint("Raise max_worker_processes, or look in the server's log for the reason.")));
   pg_unreachable();
 }
 
@@ -126,8 +128,10 @@ void wake_worker() noexcept {
   WorkerSlot* slot = this_slot();
   if (!slot) return;
   pg_memory_barrier();  // the commit is visible before the flag is read
-  if (slot->pid == 0) start_if_absent(slot);
-  else if (slot->sleeping) poke(slot);
+  if (slot->pid == 0)
+    start_if_absent(slot);
+  else if (slot->sleeping)
+    poke(slot);
 }
 
 uint64_t worker_folds() {
@@ -143,9 +147,9 @@ uint64_t worker_purges() {
 void request_fold_and_wait() {
   call([] {
     if (RecoveryInProgress())
-      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                      errmsg("commits cannot be named on a standby server"),
-                      errhint("Ask the primary.")));
+      ereport(ERROR,
+              (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+               errmsg("commits cannot be named on a standby server"), errhint("Ask the primary.")));
     WorkerSlot* slot = this_slot();
     if (!slot)
       ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),

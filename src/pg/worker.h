@@ -10,8 +10,8 @@ namespace datahike::pg {
 void wake_worker() noexcept;
 // Folds that wrote something since the server started: when it moves, newer heads exist.
 uint64_t worker_folds();
-// Purges of the log: when it moves, log rows of transactions that a cached view has not met yet may be
-// gone. Read it before looking for them; every purge that a snapshot sees has been counted.
+// Purges of the log: when it moves, log rows of transactions that a cached view has not met yet may
+// be gone. Read it before looking for them; every purge that a snapshot sees has been counted.
 uint64_t worker_purges();
 // Asks for a fold of everything committed before the call and waits for it. Interruptible.
 // Raises the worker's own error where the fold failed.

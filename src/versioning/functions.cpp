@@ -31,7 +31,8 @@ void check_branch_name(const std::string& name) {
   if (bad)
     throw pg::SqlError(ERRCODE_INVALID_NAME, "invalid branch name \"" + name + "\"",
                        "A name has 1 to 255 bytes, without white space, ~ and @.");
-  bool hex = name.size() >= 8 && name.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
+  bool hex =
+      name.size() >= 8 && name.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
   if (hex)
     throw pg::SqlError(ERRCODE_INVALID_NAME, "branch name \"" + name + "\" looks like a commit id",
                        "Use at least one character that is not a hexadecimal digit.");
@@ -44,8 +45,8 @@ void refuse_uncommitted(const char* what) {
                      "COMMIT first, or name a revision.");
 }
 
-// The head of a new branch. Every transaction that has not ended, this one included, may still write
-// to it; its snapshot must not claim to contain them.
+// The head of a new branch. Every transaction that has not ended, this one included, may still
+// write to it; its snapshot must not claim to contain them.
 pg::Head first_head(int32_t branch, const store::Commit& commit) {
   pg::Head head;
   head.branch = branch;
@@ -81,7 +82,8 @@ store::Commit commit_for_branch(const char* from) {
 void create_branch(const char* name, const char* from) {
   check_branch_name(name);
   if (pg::call([=] { return pg::find_branch(name); }) >= 0)
-    throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT, std::string("branch \"") + name + "\" already exists");
+    throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT,
+                       std::string("branch \"") + name + "\" already exists");
   store::Commit commit = commit_for_branch(from);
   int32_t branch = pg::call([=] { return pg::insert_branch(name); });
   pg::write_head(first_head(branch, commit));
@@ -91,12 +93,15 @@ void create_branch(const char* name, const char* from) {
 void delete_branch(const char* name) {
   int64_t branch = pg::call([=] { return pg::find_branch(name); });
   if (branch < 0)
-    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, std::string("branch \"") + name + "\" does not exist");
+    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
+                       std::string("branch \"") + name + "\" does not exist");
   if (std::strcmp(name, pg::kDefaultBranch) == 0)
-    throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "the default branch cannot be deleted");
+    throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       "the default branch cannot be deleted");
   if (am::has_pending_on(static_cast<int32_t>(branch)) ||
       !pg::call([=] { return pg::try_lock_branch_exclusively(static_cast<int32_t>(branch)); }))
-    throw pg::SqlError(ERRCODE_OBJECT_IN_USE, std::string("branch \"") + name + "\" is being written",
+    throw pg::SqlError(ERRCODE_OBJECT_IN_USE,
+                       std::string("branch \"") + name + "\" is being written",
                        "Try again when its writers have ended.");
   pg::call([=] { pg::delete_branch_row(name); });
 }
@@ -116,12 +121,14 @@ std::string table_name(uint64_t table, const tree::NodeRef& root) {
     Oid relation = pg::find_relation(table);
     if (!OidIsValid(relation) || !get_rel_name(relation)) return nullptr;
     char* space = get_namespace_name(get_rel_namespace(relation));
-    return space && std::strcmp(space, "public") != 0 ? psprintf("%s.%s", space, get_rel_name(relation))
-                                                      : get_rel_name(relation);
+    return space && std::strcmp(space, "public") != 0
+               ? psprintf("%s.%s", space, get_rel_name(relation))
+               : get_rel_name(relation);
   });
   if (name) return name;
   if (!root.empty())
-    if (auto schema = store::find_schema(pg::open_store(), root, table)) return am::schema_name(*schema);
+    if (auto schema = store::find_schema(pg::open_store(), root, table))
+      return am::schema_name(*schema);
   return "table " + std::to_string(table);
 }
 
@@ -134,8 +141,10 @@ std::string changes_json(const store::Commit& commit, std::map<uint64_t, std::st
     store::ChangeCounts n = store::count_changes(table);
     if (json.size() > 1) json += ", ";
     append_json_string(json, name->second);
-    json += ": {\"inserted\": " + std::to_string(n.inserted) + ", \"updated\": " + std::to_string(n.updated) +
-            ", \"deleted\": " + std::to_string(n.deleted) + (table.cleared ? ", \"truncated\": true}" : "}");
+    json += ": {\"inserted\": " + std::to_string(n.inserted) +
+            ", \"updated\": " + std::to_string(n.updated) +
+            ", \"deleted\": " + std::to_string(n.deleted) +
+            (table.cleared ? ", \"truncated\": true}" : "}");
   }
   return json + "}";
 }
@@ -146,16 +155,20 @@ Datum uuid_array(const std::vector<store::Uuid>& ids) {
   return pg::call([=] {
     auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1)));
     for (size_t i = 0; i < count; ++i) elements[i] = uuid_datum(data[i]);
-    return PointerGetDatum(construct_array(elements, static_cast<int>(count), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR));
+    return PointerGetDatum(construct_array(elements, static_cast<int>(count), UUIDOID, UUID_LEN,
+                                           false, TYPALIGN_CHAR));
   });
 }
 
 Datum text_datum(const std::string& text) {
   const std::string* t = &text;
-  return pg::call([t] { return PointerGetDatum(cstring_to_text_with_len(t->data(), static_cast<int>(t->size()))); });
+  return pg::call([t] {
+    return PointerGetDatum(cstring_to_text_with_len(t->data(), static_cast<int>(t->size())));
+  });
 }
 
-void put_log_row(ReturnSetInfo* result, const store::Commit& commit, std::map<uint64_t, std::string>& names) {
+void put_log_row(ReturnSetInfo* result, const store::Commit& commit,
+                 std::map<uint64_t, std::string>& names) {
   std::string json = changes_json(commit, names);
   Datum values[7] = {pg::call([&] { return uuid_datum(commit.id); }),
                      uuid_array(commit.parents),
@@ -164,7 +177,8 @@ void put_log_row(ReturnSetInfo* result, const store::Commit& commit, std::map<ui
                      commit.author.empty() ? 0 : text_datum(commit.author),
                      commit.message.empty() ? 0 : text_datum(commit.message),
                      0};
-  bool nulls[7] = {false, false, false, false, commit.author.empty(), commit.message.empty(), false};
+  bool nulls[7] = {false, false, false, false, commit.author.empty(), commit.message.empty(),
+                   false};
   const char* text = json.c_str();
   Datum* v = values;
   bool* n = nulls;
@@ -243,7 +257,8 @@ Datum datahike_parent_commits(PG_FUNCTION_ARGS) {
   pg::guard([=] {
     store::Uuid id = resolve_revision_or_current(revision);
     std::optional<store::Commit> commit = store::load_commit(store_for_reading(), id);
-    if (!commit) throw CorruptError("commit " + store::format_uuid(id) + " is missing in the store");
+    if (!commit)
+      throw CorruptError("commit " + store::format_uuid(id) + " is missing in the store");
     for (const store::Uuid& parent : commit->parents) {
       const store::Uuid* p = &parent;
       pg::call([=] {

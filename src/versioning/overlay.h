@@ -29,9 +29,9 @@ struct LogTransaction {
 struct AddedRun {
   uint64_t rows = 0;
   uint32_t sequence = 0;
-  uint32_t removed_rows = 0;               // by later deltas,
-  uint32_t last_removal = 0;               // the last of them at this sequence
-  LogTransaction* transaction = nullptr;   // nullptr: the rows are in the store
+  uint32_t removed_rows = 0;              // by later deltas,
+  uint32_t last_removal = 0;              // the last of them at this sequence
+  LogTransaction* transaction = nullptr;  // nullptr: the rows are in the store
   const store::SegmentPlace* place = nullptr;
 };
 
@@ -49,16 +49,16 @@ struct RemovedRow {
 
 // What the deltas change in one table, and the table's live set in the tree.
 struct TableOverlay {
-  tree::NodeRef live;                              // in the tree
+  tree::NodeRef live;  // in the tree
   uint64_t live_rows = 0;
-  std::map<uint64_t, AddedRun> added;              // by first rowid
+  std::map<uint64_t, AddedRun> added;  // by first rowid
   std::unordered_map<uint64_t, RemovedRow> removed;
-  std::vector<RowCount> counts;                    // after each delta that touches the table
-  Bytes schema;                                    // the newest that a delta records
-  std::vector<uint32_t> cleared;                   // sequences of TRUNCATEs, ascending
+  std::vector<RowCount> counts;   // after each delta that touches the table
+  Bytes schema;                   // the newest that a delta records
+  std::vector<uint32_t> cleared;  // sequences of TRUNCATEs, ascending
   // Decoded containers of the live set; nullptr = empty.
   std::unordered_map<uint64_t, std::unique_ptr<tree::Container>> containers;
-  uint64_t last_high = UINT64_MAX;                 // the container looked at last
+  uint64_t last_high = UINT64_MAX;  // the container looked at last
   const tree::Container* last_container = nullptr;
 };
 

@@ -42,11 +42,6 @@ store::Uuid as_of_head(const SessionView& session, const pg::AsOf& at) {
   return newest_head(session.branch).commit;
 }
 
-std::optional<store::Uuid> setting_commit() {
-  if (!pg::setting_commit_id || !*pg::setting_commit_id) return std::nullopt;
-  return store::parse_uuid(pg::setting_commit_id);
-}
-
 store::Environment& store_with_commits() {
   if (store::Environment* env = pg::try_store()) {
     env->refresh();
@@ -69,12 +64,13 @@ std::shared_ptr<Overlay> overlay_of_head(const pg::Head& head) {
 }
 
 store::Uuid pinned_commit(const SessionView& session) {
-  std::optional<store::Uuid> commit = setting_commit();
+  std::optional<store::Uuid> commit;
+  if (*session.commit_id) commit = store::parse_uuid(session.commit_id);
   pg::AsOf at;
-  bool has_as_of = pg::setting_as_of && *pg::setting_as_of;
-  if (has_as_of && !pg::parse_as_of(pg::setting_as_of, &at))
+  bool has_as_of = *session.as_of != 0;
+  if (has_as_of && !pg::parse_as_of(session.as_of, &at))
     throw pg::SqlError(ERRCODE_INVALID_TEXT_REPRESENTATION,
-                       std::string("invalid value for datahike.as_of: ") + pg::setting_as_of);
+                       std::string("invalid value for datahike.as_of: ") + session.as_of);
   store::Environment& env = store_with_commits();
   if (commit && !store::load_commit(env, *commit))
     throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
@@ -86,7 +82,7 @@ store::Uuid pinned_commit(const SessionView& session) {
                                               : store::commit_as_of_time(env, head, at.time);
   if (!found)
     throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
-                       std::string("nothing had been committed as of ") + pg::setting_as_of);
+                       std::string("nothing had been committed as of ") + session.as_of);
   return *found;
 }
 
@@ -111,8 +107,7 @@ View view_of_commit(const store::Uuid& commit) {
 View pinned_view(const SessionView& session) {
   // One answer per snapshot: as_of may name a moving target.
   static struct {
-    uint64_t generation = 0;
-    int32_t branch = -1;
+    SessionView session;
     store::Uuid commit{};
     TransactionId xmax = 0;
     uint32_t running = 0;
@@ -120,40 +115,62 @@ View pinned_view(const SessionView& session) {
     LocalTransactionId transaction = 0;
   } last;
   Snapshot s = ActiveSnapshotSet() ? GetActiveSnapshot() : nullptr;
-  bool same = last.generation == pg::settings_generation() && last.branch == session.branch &&
-              last.transaction == MyProc->lxid && s && last.xmax == s->xmax &&
-              last.running == s->xcnt && last.command == s->curcid;
+  bool same = s && last.transaction == MyProc->lxid && last.xmax == s->xmax &&
+              last.running == s->xcnt && last.command == s->curcid &&
+              last.session.branch == session.branch &&
+              std::strcmp(last.session.commit_id, session.commit_id) == 0 &&
+              std::strcmp(last.session.as_of, session.as_of) == 0;
   if (!same) {
     store::Uuid commit = pinned_commit(session);
-    last = {pg::settings_generation(), session.branch,    commit,
-            s ? s->xmax : 0,           s ? s->xcnt : 0, s ? s->curcid : 0,
-            MyProc->lxid};
+    last = {session, commit, s ? s->xmax : 0, s ? s->xcnt : 0, s ? s->curcid : 0, MyProc->lxid};
   }
   View view = view_of_commit(last.commit);
   view.branch = session.branch;
   return view;
 }
 
-SessionView session_view() {
+namespace {
+
+const SessionView* of_running_query = nullptr;
+
+const SessionView& settings_view() {
   static struct {
     uint64_t settings = 0, branches = 0;
     SessionView session;
   } last;
+  // A branch made in a transaction that aborts is forgotten with its invalidation.
   if (last.settings == pg::settings_generation() && last.branches == pg::branches_generation())
     return last.session;
   SessionView session;
   const char* name = pg::setting_branch;
-  int64_t branch = pg::call([name] { return pg::find_branch(name); });
-  if (branch < 0)
-    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, std::string("branch \"") + name + "\" does not exist",
-                       "datahike.branches() lists the branches; RESET datahike.branch returns to the default.");
-  session.branch = static_cast<int32_t>(branch);
-  if (pg::setting_commit_id && *pg::setting_commit_id) session.pinned_by = "datahike.commit_id";
-  else if (pg::setting_as_of && *pg::setting_as_of) session.pinned_by = "datahike.as_of";
+  session.branch = static_cast<int32_t>(
+      pg::call([name] { return pg::extension_installed() ? pg::find_branch(name) : -1; }));
+  strlcpy(session.commit_id, pg::setting_commit_id ? pg::setting_commit_id : "",
+          sizeof session.commit_id);
+  strlcpy(session.as_of, pg::setting_as_of ? pg::setting_as_of : "", sizeof session.as_of);
+  if (*session.commit_id)
+    session.pinned_by = "datahike.commit_id";
+  else if (*session.as_of)
+    session.pinned_by = "datahike.as_of";
   session.pinned = session.pinned_by != nullptr;
-  // A name looked up in a transaction that made the branch and aborts is forgotten with its invalidation.
   last = {pg::settings_generation(), pg::branches_generation(), session};
-  return session;
+  return last.session;
+}
+
+}  // namespace
+
+SessionView current_settings() { return settings_view(); }
+
+const SessionView* use_session_view(const SessionView* view) {
+  return std::exchange(of_running_query, view);
+}
+
+const SessionView& session_view() {
+  const SessionView& session = of_running_query ? *of_running_query : settings_view();
+  if (session.branch >= 0) return session;
+  throw pg::SqlError(
+      ERRCODE_UNDEFINED_OBJECT, std::string("branch \"") + pg::setting_branch + "\" does not exist",
+      "datahike.branches() lists the branches; RESET datahike.branch returns to the default.");
 }
 
 void require_writable(const SessionView& session, const char* what) {

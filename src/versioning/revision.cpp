@@ -37,7 +37,8 @@ std::optional<store::Uuid> by_prefix(store::Environment& env, const std::string&
   if (digits.size() < 8 || digits.size() > 32) return std::nullopt;
   Bytes prefix;
   for (size_t i = 0; i < digits.size(); i += 2)
-    prefix.push_back(static_cast<uint8_t>(digits[i] << 4 | (i + 1 < digits.size() ? digits[i + 1] : 0)));
+    prefix.push_back(
+        static_cast<uint8_t>(digits[i] << 4 | (i + 1 < digits.size() ? digits[i + 1] : 0)));
   std::vector<store::Uuid> found = env.commits_with_prefix(prefix, digits.size() % 2 != 0, 2);
   if (found.size() > 1)
     throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "commit prefix \"" + text + "\" is ambiguous",
@@ -66,7 +67,8 @@ store::Uuid resolve_name(const std::string& name, const std::string& whole) {
   unknown(whole);
 }
 
-store::Uuid apply_ancestor(const store::Uuid& from, const std::string& count, const std::string& whole) {
+store::Uuid apply_ancestor(const store::Uuid& from, const std::string& count,
+                           const std::string& whole) {
   char* end;
   unsigned long n = count.empty() ? 1 : std::strtoul(count.c_str(), &end, 10);
   if (!count.empty() && (*end || hex_digit(count[0]) < 0))

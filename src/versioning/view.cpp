@@ -1,6 +1,6 @@
-// How a snapshot becomes a view. Slow path: the newest head that the snapshot sees, and the log rows
-// it sees that the head does not contain. Fast path: the ring names the transactions that may have
-// become visible since a cached view was made. docs/protocol.md argues why both are right.
+// How a snapshot becomes a view. Slow path: the newest head that the snapshot sees, and the log
+// rows it sees that the head does not contain. Fast path: the ring names the transactions that may
+// have become visible since a cached view was made. docs/protocol.md argues why both are right.
 #include "versioning/view.h"
 
 #include "pg/bridge.h"
@@ -39,15 +39,15 @@ struct CachedView {
   std::shared_ptr<Overlay> overlay;
   uint32_t limit;
   pg::Head head;
-  bool can_advance = false;          // the rest is for this only
+  bool can_advance = false;  // the rest is for this only
   uint64_t ring_position = 0;
-  uint64_t folds = 0;                // the worker's counters when the overlay was begun
+  uint64_t folds = 0;  // the worker's counters when the overlay was begun
   uint64_t purges = 0;
   std::vector<uint64_t> unresolved;  // xids that may still become visible
 };
 
 constexpr size_t kCachedViews = 6;
-constexpr uint32_t kRebaseSize = 64;            // deltas worth a newer tree
+constexpr uint32_t kRebaseSize = 64;  // deltas worth a newer tree
 constexpr size_t kRebaseBytes = 8 << 20;
 
 std::vector<std::unique_ptr<CachedView>> cache;  // most recently used first
@@ -62,12 +62,14 @@ void drop(size_t at) {
 }
 
 CachedView& use(size_t at) {
-  if (at > 0) std::rotate(cache.begin(), cache.begin() + static_cast<ptrdiff_t>(at),
-                          cache.begin() + static_cast<ptrdiff_t>(at) + 1);
+  if (at > 0)
+    std::rotate(cache.begin(), cache.begin() + static_cast<ptrdiff_t>(at),
+                cache.begin() + static_cast<ptrdiff_t>(at) + 1);
   return *cache.front();
 }
 
-std::unique_ptr<LogTransaction> to_transaction(std::vector<pg::LogRow>::iterator row, int32_t branch) {
+std::unique_ptr<LogTransaction> to_transaction(std::vector<pg::LogRow>::iterator row,
+                                               int32_t branch) {
   auto t = std::make_unique<LogTransaction>();
   t->xid = row->xid;
   t->branch = branch;
@@ -82,9 +84,9 @@ void apply_rows(CachedView& view, std::vector<pg::LogRow>& rows) {
   view.limit = view.overlay->size();
 }
 
-// Transactions that had appended themselves to the ring before `position` and that `s` does not see:
-// those running in it, and those that began after it. An entry records the next xid at its time; one
-// below s->xmax was there before `s` was taken, and so was everything before that entry.
+// Transactions that had appended themselves to the ring before `position` and that `s` does not
+// see: those running in it, and those that began after it. An entry records the next xid at its
+// time; one below s->xmax was there before `s` was taken, and so was everything before that entry.
 void collect_unresolved(CachedView& view, Snapshot s) {
   for (uint32_t i = 0; i < s->xcnt; ++i) view.unresolved.push_back(pg::widen_xid(s->xip[i]));
   uint64_t xmax = pg::widen_xid(s->xmax);
@@ -104,7 +106,8 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   pg::call([] { pg::lock_log_relations(); });
   std::optional<pg::Head> head = pg::read_head(branch, s);
   if (!head)
-    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch did not exist when the snapshot was taken",
+    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
+                       "the branch did not exist when the snapshot was taken",
                        "End the transaction and start another.");
   std::vector<pg::LogRow> rows = pg::read_log(branch, head->contained, s);
   auto view = std::make_unique<CachedView>(
@@ -120,8 +123,8 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   return view;
 }
 
-// Brings a cached view up to `s`, which is not older. False: the ring has moved on too far, or log rows
-// that would be needed may have been purged.
+// Brings a cached view up to `s`, which is not older. False: the ring has moved on too far, or log
+// rows that would be needed may have been purged.
 bool advance(CachedView& view, Snapshot s) {
   if (view.purges != pg::worker_purges()) return false;
   uint64_t head = pg::ring_head();
@@ -142,7 +145,8 @@ bool advance(CachedView& view, Snapshot s) {
   std::vector<pg::LogRow> rows;
   for (uint64_t wide : candidates) {
     auto xid = static_cast<TransactionId>(wide);
-    if (TransactionIdIsCurrentTransactionId(xid) || pg::call([&] { return XidInMVCCSnapshot(xid, s); })) {
+    if (TransactionIdIsCurrentTransactionId(xid) ||
+        pg::call([&] { return XidInMVCCSnapshot(xid, s); })) {
       view.unresolved.push_back(wide);
     } else if (pg::call([&] { return TransactionIdDidCommit(xid); })) {
       std::vector<pg::LogRow> more = pg::read_log_of(view.branch, wide, s);
@@ -173,7 +177,8 @@ CachedView& cached_view(int32_t branch, Snapshot s) {
       break;
     }
     if (IsolationUsesXactSnapshot()) {  // the old state is still asked for
-      auto old = std::make_unique<CachedView>(CachedView{c.branch, c.key, c.overlay, c.limit, c.head});
+      auto old =
+          std::make_unique<CachedView>(CachedView{c.branch, c.key, c.overlay, c.limit, c.head});
       cache.push_back(std::move(old));
     }
     bool done = false;
@@ -193,8 +198,8 @@ CachedView& cached_view(int32_t branch, Snapshot s) {
   return *cache.front();
 }
 
-// The commit whose state is exactly what the snapshot sees: walks back from the newest head over the
-// commits folded since the head that the snapshot sees itself.
+// The commit whose state is exactly what the snapshot sees: walks back from the newest head over
+// the commits folded since the head that the snapshot sees itself.
 std::optional<store::Uuid> commit_of_snapshot(int32_t branch, Snapshot s, const store::Uuid& newest,
                                               const store::Uuid& seen_head) {
   store::Environment& env = pg::open_store();
@@ -217,7 +222,7 @@ std::optional<store::Uuid> commit_of_snapshot(int32_t branch, Snapshot s, const 
 View branch_view(int32_t branch, Snapshot s) { return to_view(cached_view(branch, s)); }
 
 View view_for(Snapshot s) {
-  SessionView session = session_view();
+  const SessionView& session = session_view();
   if (session.pinned) return pinned_view(session);
   return branch_view(session.branch, s);
 }
@@ -229,7 +234,7 @@ View latest_view(int32_t branch) {
 }
 
 store::Uuid current_commit(Snapshot s) {
-  SessionView session = session_view();
+  const SessionView& session = session_view();
   if (session.pinned) return pinned_commit(session);
   CachedView& before = cached_view(session.branch, s);
   if (before.limit == 0) return before.head.commit;
@@ -292,7 +297,8 @@ FoundRow load_row(const AddedRun& run, uint64_t table_id, uint64_t rowid) {
 std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
                                  uint64_t rowid) {
   auto run = Overlay::find_added(table, rowid);
-  if (run != table.added.end() && run->second.transaction) return load_row(run->second, table_id, rowid);
+  if (run != table.added.end() && run->second.transaction)
+    return load_row(run->second, table_id, rowid);
   return find_in_store(table_id, rowid);
 }
 

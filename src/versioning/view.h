@@ -4,18 +4,27 @@
 
 #include "pg/log.h"
 #include "pg/pg.h"
+#include "pg/settings.h"
 #include "versioning/overlay.h"
 
 namespace datahike::versioning {
 
 // What the settings say. A pinned session reads one commit and writes nothing.
 struct SessionView {
-  int32_t branch = 0;        // of datahike.branch
+  int32_t branch = -1;  // of datahike.branch; -1 = there is none of that name
   bool pinned = false;
   const char* pinned_by = nullptr;  // the setting's name
+  char commit_id[40] = "";          // datahike.commit_id
+  char as_of[pg::kMostAsOf] = "";   // datahike.as_of
 };
-// Errors: 42704 unknown branch.
-SessionView session_view();
+// Of the query that is running: it keeps what the settings said when it was started, as a cursor
+// must. Errors: 42704 unknown branch.
+const SessionView& session_view();
+// What the settings say now; never raises the error of an unknown branch.
+SessionView current_settings();
+// The view of the query that runs from now on; nullptr = what the settings say. Returns the one
+// before.
+const SessionView* use_session_view(const SessionView* view);
 // ereport-style refusal of a write under a pinned view: throws SqlError 25006.
 void require_writable(const SessionView& session, const char* what);
 
@@ -24,7 +33,7 @@ struct View {
   Overlay* overlay = nullptr;
   uint32_t limit = 0;
   int32_t branch = 0;
-  bool pinned = false;       // own pending writes are not part of it
+  bool pinned = false;  // own pending writes are not part of it
 };
 
 // The session's view under an MVCC snapshot.
@@ -40,7 +49,7 @@ View branch_view(int32_t branch, Snapshot snapshot);
 struct FoundRow {
   store::SegmentReader segment;
   uint32_t row = 0;
-  bool in_store = false;     // the segment points into the store's map
+  bool in_store = false;  // the segment points into the store's map
 };
 // Looks in the view's log transactions, then in the store. nullopt if there is no such row version.
 std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
@@ -58,12 +67,13 @@ std::optional<store::Lineage> find_lineage(const View& view, uint64_t table_id, 
 // Raises the worker's error when it fails.
 void wait_for_fold();
 // The newest head of the session's branch or the pinned commit; folds first. In REPEATABLE READ the
-// commit must be exactly what the snapshot sees: 40001 where the snapshot is no prefix of the chain.
+// commit must be exactly what the snapshot sees: 40001 where the snapshot is no prefix of the
+// chain.
 store::Uuid current_commit(Snapshot snapshot);
 
 // Keeps an overlay that a scan may still point to.
 void retain_overlay(std::shared_ptr<Overlay> overlay);
-void begin_using_views();    // a scan starts
+void begin_using_views();  // a scan starts
 void end_using_views();
 void release_views(bool transaction_ends);  // forgets overlays that no scan uses
 
