@@ -3,6 +3,7 @@
 
 #include "am/dead_rows.h"
 #include "am/fetch.h"
+#include "am/rowids.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -43,7 +44,14 @@ bool fetch_for_dirty(const RelationInfo& info, Relation relation, uint64_t rowid
   if (!sees_dirty(info, rowid, snapshot)) return false;
   TableView view = latest_table_view(info, versioning::session_view().branch);
   if (fetch_row(view, relation, info, rowid, slot)) return true;
-  // Being inserted elsewhere: its content is not known here, and a unique btree does not need it.
+  // Being inserted elsewhere. Its content is published where a constraint may ask for it; a unique
+  // btree does not.
+  MinimalTuple published = pg::call([=] { return find_published_row(rowid); });
+  if (published) {
+    store_pending_row(slot, relation, rowid, published, snapshot->xmin, FirstCommandId);
+    pfree(published);
+    return true;
+  }
   ExecStoreAllNullTuple(slot);
   slot->tts_tid = to_tid(rowid);
   slot->tts_tableOid = RelationGetRelid(relation);

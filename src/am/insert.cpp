@@ -102,6 +102,7 @@ uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo
   uint64_t rowid = next_rowid(info.table, pending.branch);
   const RelationInfo* i = &info;
   MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
+  if (info.publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
   add_pending_row(pending, rowid, tuple, 0, cid, info, RelationGetDescr(relation));
   slot->tts_tableOid = RelationGetRelid(relation);
   slot->tts_tid = to_tid(rowid);

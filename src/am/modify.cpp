@@ -274,6 +274,7 @@ TM_Result tuple_update(Relation relation, ItemPointer tid, TupleTableSlot* slot,
     uint64_t rowid = next_rowid(t.info->table, t.branch);
     const RelationInfo* info = t.info;
     MinimalTuple tuple = pg::call([=] { return flatten(slot, *info); });
+    if (info->publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
     add_pending_row(pending, rowid, tuple, t.entity, cid, *t.info, RelationGetDescr(relation));
     remove_row(pending, t.rowid, {cid, rowid, false});
     slot->tts_tableOid = RelationGetRelid(relation);

@@ -24,6 +24,25 @@ Kind kind_of(const FormData_pg_attribute& att, Oid base) {
   }
 }
 
+// Exclusion constraints compare rows themselves where an index only narrows the search, and ON
+// CONFLICT evaluates index expressions on the rows it meets.
+bool needs_published_rows(Relation relation) {
+  bool needed = false;
+  List* indexes = RelationGetIndexList(relation);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+    if (!HeapTupleIsValid(tuple)) continue;
+    auto* index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
+    bool computed = !heap_attisnull(tuple, Anum_pg_index_indexprs, nullptr) ||
+                    !heap_attisnull(tuple, Anum_pg_index_indpred, nullptr);
+    needed |= index->indisexclusion || (index->indisunique && computed);
+    ReleaseSysCache(tuple);
+  }
+  list_free(indexes);
+  return needed;
+}
+
 }  // namespace
 
 void not_supported(const char* feature, const char* hint) {
@@ -62,6 +81,7 @@ const RelationInfo& relation_info(Relation relation) {
   auto* info = static_cast<RelationInfo*>(MemoryContextAllocZero(CacheMemoryContext, bytes));
   static uint64_t stamps = 0;
   info->table = table;
+  info->publishes_rows = needs_published_rows(relation);
   info->stamp = ++stamps;
   info->attributes = desc->natts;
   for (int i = 0; i < desc->natts; ++i) {

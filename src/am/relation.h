@@ -19,9 +19,10 @@ struct Attribute {
 
 // One palloc'd chunk in the relation's rd_amcache.
 struct RelationInfo {
-  uint64_t table;  // stable table id
-  uint64_t stamp;  // another one whenever the definition may have changed
-  int columns;     // attributes that are not dropped
+  uint64_t table;       // stable table id
+  uint64_t stamp;       // another one whenever the definition may have changed
+  bool publishes_rows;  // other sessions need the content of uncommitted rows: see rowids.h
+  int columns;          // attributes that are not dropped
   int attributes;
   Attribute attribute[FLEXIBLE_ARRAY_MEMBER];
 };

@@ -14,8 +14,9 @@ namespace {
 
 constexpr uint64_t kBlockRows = 65536;
 constexpr int kSizes = 3;
-constexpr int kShift[kSizes + 1] = {6, 12, 16, 0};
+constexpr int kShift[kSizes + 2] = {6, 12, 16, 0, 0};
 constexpr int kHole = kSizes;          // "size" of an entry that marks one rolled back row
+constexpr int kContent = kSizes + 1;   // and of one that holds a published row
 constexpr uint64_t kMostHoles = 4096;  // marked per rolled back run in large chunks
 
 struct BlockKey {
@@ -34,7 +35,7 @@ struct InsertKey {
 };
 struct InsertEntry {
   InsertKey key;
-  uint64_t first;        // rowids below belong to finished transactions
+  uint64_t first;        // rowids below belong to finished transactions; content: a dsa_pointer
   uint64_t holes;        // of a chunk of 64: rolled back rowids
   uint64_t speculative;  // rowid, 0 = none
   uint32_t token;
@@ -56,6 +57,7 @@ struct Chunk {
 };
 std::unordered_map<uint64_t, Chunk> chunks;
 std::vector<InsertKey> holes;  // entries of this transaction
+std::vector<InsertKey> published;
 
 InsertKey key_of(uint64_t rowid, int size) {
   return {MyDatabaseId, static_cast<uint32_t>(size), rowid >> kShift[size]};
@@ -127,6 +129,17 @@ void renew(Chunk& chunk, uint64_t table) {
   chunk.next = start;
   chunk.end = start + (uint64_t{1} << kShift[size]);
   chunk.registered = false;
+}
+
+void forget_published() {
+  pg::SharedTables& tables = pg::shared_tables();
+  for (const InsertKey& key : published) {
+    auto* entry = find<InsertEntry>(tables.inserts, key, true);
+    if (!entry) continue;
+    dsa_free(tables.area, entry->first);
+    dshash_delete_entry(tables.inserts, entry);
+  }
+  published.clear();
 }
 
 bool is_hole(uint64_t rowid) {
@@ -211,7 +224,32 @@ void clear_speculative(uint64_t rowid) {
   });
 }
 
+void publish_row(uint64_t rowid, MinimalTuple tuple) {
+  pg::SharedTables& tables = pg::shared_tables();
+  dsa_pointer content = dsa_allocate(tables.area, tuple->t_len);
+  std::memcpy(dsa_get_address(tables.area, content), tuple, tuple->t_len);
+  InsertKey key = key_of(rowid, kContent);
+  bool found;
+  auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(tables.inserts, &key, &found));
+  entry->first = content;
+  dshash_release_lock(tables.inserts, entry);
+  published.push_back(key);
+}
+
+MinimalTuple find_published_row(uint64_t rowid) {
+  pg::SharedTables& tables = pg::shared_tables();
+  auto* entry = find<InsertEntry>(tables.inserts, key_of(rowid, kContent), false);
+  if (!entry) return nullptr;
+  auto* tuple = static_cast<MinimalTuple>(dsa_get_address(tables.area, entry->first));
+  // Copied under the entry's lock: its owner may end at any moment.
+  auto* copy = static_cast<MinimalTuple>(palloc_extended(tuple->t_len, MCXT_ALLOC_NO_OOM));
+  if (copy) std::memcpy(copy, tuple, tuple->t_len);
+  dshash_release_lock(tables.inserts, entry);
+  return copy;
+}
+
 void end_inserts() {
+  if (!published.empty()) forget_published();
   for (const InsertKey& key : holes) erase(key);
   holes.clear();
   for (auto& [table, chunk] : chunks) {

@@ -24,6 +24,12 @@ void mark_hole(uint64_t first, uint64_t count);
 void set_speculative(uint64_t rowid, uint32_t token);
 void clear_speculative(uint64_t rowid);
 
+// The content of an uncommitted row, for sessions whose constraint checks need it.
+// May raise a PostgreSQL error.
+void publish_row(uint64_t rowid, MinimalTuple tuple);
+// A palloc'd copy, or nullptr.
+MinimalTuple find_published_row(uint64_t rowid);
+
 void end_inserts();           // at the end of the transaction
 void forget_insert_chunks();  // at the end of the session
 
