@@ -50,7 +50,7 @@ median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) print NR % 2 ? v[(NR + 1)
 # result NAME OURS PEER: one line of the table; ratio = ours / peer
 result() {
   awk -v name="$1" -v ours="$2" -v peer="$3" 'function n(x) { return x == "" ? "" : sprintf((x >= 1000) ? "%.0f" : "%.4g", x) }
-    BEGIN { printf "\"%s\",%s,%s,%s\n", name, n(ours), n(peer), ours == "" || peer + 0 == 0 ? "" : sprintf("%.2f", ours / peer) }' >>"$results"
+    BEGIN { printf "\"%s\",%s,%s,%s\n", name, n(ours), n(peer), ours == "" || peer + 0 == 0 ? "" : sprintf("%.3g", ours / peer) }' >>"$results"
   progress "$(tail -1 "$results")"
 }
 

@@ -193,7 +193,7 @@ void finish_unique_check(const OtherBranch& other) {
 }
 
 double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback,
-             void* state) {
+             void* state, Snapshot only) {
   const RelationInfo& relation = relation_info(table);
   int32_t session_branch = versioning::session_view().branch;
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
@@ -201,8 +201,10 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
   AllVersions versions(table, relation);
   std::vector<OtherBranch> others = other_branches(versions, table, index, info, session_branch);
   TableView session = latest_table_view(relation, session_branch);
+  TableView seen = only ? table_view(relation, only) : session;
   double live = 0;
   versions.run(columns.slot, [&](uint64_t rowid) {
+    if (only && !seen.sees(rowid)) return;
     bool alive = session.sees(rowid);
     live += alive;
     if (!pg::call([=] { return form(*c); })) return;
@@ -261,8 +263,13 @@ double index_build_range_scan(Relation table, Relation index, IndexInfo* info, b
                               void* state, TableScanDesc scan) {
   if (index->rd_rel->relam == BRIN_AM_OID || start != 0 || blocks != InvalidBlockNumber)
     not_supported("BRIN indexes", "Zone maps of the column segments take their place.");
-  if (scan) not_supported("parallel index builds", "SET max_parallel_maintenance_workers = 0.");
-  return pg::guard([=] { return build(table, index, info, callback, state); });
+  if (scan && scan->rs_parallel)
+    not_supported("parallel index builds", "SET max_parallel_maintenance_workers = 0.");
+  // A caller's own scan means the rows of its snapshot alone: amcheck looks for their entries.
+  Snapshot only = scan && IsMVCCSnapshot(scan->rs_snapshot) ? scan->rs_snapshot : nullptr;
+  double live = pg::guard([=] { return build(table, index, info, callback, state, only); });
+  if (scan) table_endscan(scan);
+  return live;
 }
 
 void index_validate_scan(Relation table, Relation index, IndexInfo* info, Snapshot,
