@@ -2,14 +2,38 @@
 // its lineage to the newest version.
 #include "am/callbacks.h"
 
+#include "am/columns_differ.h"
 #include "am/fetch.h"
 #include "am/flatten.h"
+#include "am/index_entries.h"
 #include "am/pending.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "pg/bridge.h"
 
 namespace datahike::am {
+
+bool columns_differ(Relation relation, IndexAttrBitmapKind kind, TupleTableSlot* before,
+                    TupleTableSlot* after) {
+  Bitmapset* columns = RelationGetIndexAttrBitmap(relation, kind);
+  bool differ = false;
+  int i = -1;
+  while (!differ && (i = bms_next_member(columns, i)) >= 0) {
+    auto attnum = static_cast<AttrNumber>(i + FirstLowInvalidHeapAttributeNumber);
+    if (attnum <= 0) {  // an index over the whole row
+      differ = true;
+      break;
+    }
+    bool null_before, null_after;
+    Datum a = slot_getattr(before, attnum, &null_before);
+    Datum b = slot_getattr(after, attnum, &null_after);
+    FormData_pg_attribute* att = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
+    differ = null_before != null_after ||
+             (!null_before && !datum_image_eq(a, b, att->attbyval, att->attlen));
+  }
+  bms_free(columns);
+  return differ;
+}
 
 namespace {
 
@@ -131,8 +155,6 @@ TM_Result check_own(const Target& t, TM_FailureData* failure, bool* own_row) {
   return removal->second.cid >= t.cid ? TM_SelfModified : TM_Invisible;
 }
 
-bool key_changes(Relation relation, TupleTableSlot* before, TupleTableSlot* after);
-
 // Whether the row version that took the place of a committed one has the same key.
 bool same_key(const Target& t, uint64_t before, uint64_t after) {
   Relation relation = t.relation;
@@ -146,7 +168,7 @@ bool same_key(const Target& t, uint64_t before, uint64_t after) {
   bool found = fetch_row(view, relation, *t.info, before, slots[0]) &&
                fetch_row(view, relation, *t.info, after, slots[1]);
   return pg::call([=] {
-    bool same = found && !key_changes(relation, made[0], made[1]);
+    bool same = found && !columns_differ(relation, INDEX_ATTR_BITMAP_KEY, made[0], made[1]);
     ExecDropSingleTupleTableSlot(made[0]);
     ExecDropSingleTupleTableSlot(made[1]);
     return same;
@@ -207,38 +229,6 @@ bool hidden_from(const Target& t, Snapshot crosscheck, TM_FailureData* failure) 
   return true;
 }
 
-// Whether the new row differs in a column that a foreign key could refer to. Plain PostgreSQL code.
-bool key_changes(Relation relation, TupleTableSlot* before, TupleTableSlot* after) {
-  Bitmapset* key = RelationGetIndexAttrBitmap(relation, INDEX_ATTR_BITMAP_KEY);
-  bool changed = false;
-  int i = -1;
-  while (!changed && (i = bms_next_member(key, i)) >= 0) {
-    auto attnum = static_cast<AttrNumber>(i + FirstLowInvalidHeapAttributeNumber);
-    if (attnum <= 0) continue;
-    bool null_before, null_after;
-    Datum a = slot_getattr(before, attnum, &null_before);
-    Datum b = slot_getattr(after, attnum, &null_after);
-    FormData_pg_attribute* att = TupleDescAttr(RelationGetDescr(relation), attnum - 1);
-    changed = null_before != null_after ||
-              (!null_before && !datum_image_eq(a, b, att->attbyval, att->attlen));
-  }
-  bms_free(key);
-  return changed;
-}
-
-LockTupleMode mode_for_update(const Target& t, TupleTableSlot* after) {
-  Relation relation = t.relation;
-  TupleTableSlot* before = pg::call([=] { return table_slot_create(relation, nullptr); });
-  TableView view = latest_table_view(*t.info, t.branch);
-  bool found = fetch_row(view, relation, *t.info, t.rowid, before);
-  bool changed = pg::call([=] {
-    bool result = !found || key_changes(relation, before, after);
-    ExecDropSingleTupleTableSlot(before);
-    return result;
-  });
-  return changed ? LockTupleExclusive : LockTupleNoKeyExclusive;
-}
-
 }  // namespace
 
 TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapshot,
@@ -259,29 +249,59 @@ TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapsh
   return result;
 }
 
+namespace {
+
+// The version that is to be replaced, to compare the new one with. False: there is none.
+bool fetch_old(const Target& t, TupleTableSlot* slot) {
+  TableView view = latest_table_view(*t.info, t.branch);
+  return fetch_row(view, t.relation, *t.info, t.rowid, slot);
+}
+
+TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* slot,
+                     Snapshot crosscheck, bool wait, TM_FailureData* failure,
+                     LockTupleMode* lockmode) {
+  const Target* target = &t;
+  bool found = fetch_old(t, before);
+  bool key_changes = pg::call([=] {
+    return !found || columns_differ(target->relation, INDEX_ATTR_BITMAP_KEY, before, slot);
+  });
+  *lockmode = key_changes ? LockTupleExclusive : LockTupleNoKeyExclusive;
+  LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
+  TM_Result locked = lock_live_row(t, {*lockmode, policy, XLTW_Update}, failure);
+  if (locked == TM_WouldBlock) return TM_BeingModified;
+  if (locked != TM_Ok) return locked;
+  if (hidden_from(t, crosscheck, failure)) return TM_Updated;
+  TablePending& pending = pending_for(t.relation, *t.info, t.branch);
+  uint64_t rowid = next_rowid(t.info->table, t.branch);
+  MinimalTuple tuple = pg::call([=] { return flatten(slot, *target->info); });
+  if (t.info->publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
+  add_pending_row(pending, rowid, tuple, t.entity, t.cid, *t.info, RelationGetDescr(t.relation));
+  remove_row(pending, t.rowid, {t.cid, rowid, false});
+  slot->tts_tableOid = RelationGetRelid(t.relation);
+  slot->tts_tid = to_tid(rowid);
+  return TM_Ok;
+}
+
+}  // namespace
+
 TM_Result tuple_update(Relation relation, ItemPointer tid, TupleTableSlot* slot, CommandId cid,
                        Snapshot, Snapshot crosscheck, bool wait, TM_FailureData* failure,
                        LockTupleMode* lockmode, bool* update_indexes) {
+  *update_indexes = false;
   TM_Result result = pg::guard([=] {
     Target t = target_of(relation, tid, cid, "UPDATE");
-    *lockmode = mode_for_update(t, slot);
-    LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
-    TM_Result locked = lock_live_row(t, {*lockmode, policy, XLTW_Update}, failure);
-    if (locked == TM_WouldBlock) return TM_BeingModified;
-    if (locked != TM_Ok) return locked;
-    if (hidden_from(t, crosscheck, failure)) return TM_Updated;
-    TablePending& pending = pending_for(relation, *t.info, t.branch);
-    uint64_t rowid = next_rowid(t.info->table, t.branch);
-    const RelationInfo* info = t.info;
-    MinimalTuple tuple = pg::call([=] { return flatten(slot, *info); });
-    if (info->publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
-    add_pending_row(pending, rowid, tuple, t.entity, cid, *t.info, RelationGetDescr(relation));
-    remove_row(pending, t.rowid, {cid, rowid, false});
-    slot->tts_tableOid = RelationGetRelid(relation);
-    slot->tts_tid = to_tid(rowid);
-    return TM_Ok;
+    TupleTableSlot* before = pg::call([=] { return table_slot_create(relation, nullptr); });
+    TM_Result done = update_row(t, before, slot, crosscheck, wait, failure, lockmode);
+    uint64_t stamp = t.info->stamp;
+    // A new rowid needs an entry in every index: made here where that is simple, else by the
+    // executor.
+    pg::call([=] {
+      if (done == TM_Ok && relation->rd_rel->relhasindex)
+        *update_indexes = !insert_unchanged_entries(relation, stamp, before, slot);
+      ExecDropSingleTupleTableSlot(before);
+    });
+    return done;
   });
-  *update_indexes = result == TM_Ok;  // a new rowid needs an entry in every index
   if (result == TM_Ok) pgstat_count_heap_update(relation, false);
   return result;
 }

@@ -66,8 +66,21 @@ Attribute describe_attribute(const FormData_pg_attribute& att) {
   return a;
 }
 
-const RelationInfo& relation_info(Relation relation) {
-  if (relation->rd_amcache) return *static_cast<RelationInfo*>(relation->rd_amcache);
+namespace {
+
+// The relation cache entry holds a pointer into `known`, good while its generation is the present
+// one. An invalidation frees the entry's part at any moment; what callers hold stays until the
+// transaction's end.
+struct Handle {
+  RelationInfo* info;
+  uint64_t generation;
+};
+uint64_t generation = 1;
+std::unordered_map<Oid, RelationInfo*> known;
+std::vector<RelationInfo*> replaced;
+constexpr size_t kMostKnown = 4096;
+
+RelationInfo* make_info(Relation relation) {
   bool rewrite = is_rewrite_target(relation);
   Oid owner = rewrite ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
   uint64_t table = pg::find_table_id(owner);
@@ -76,22 +89,44 @@ const RelationInfo& relation_info(Relation relation) {
     ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                     errmsg("relation \"%s\" has no table id in datahike.relation",
                            RelationGetRelationName(relation))));
+  static uint64_t stamps = 0;
   TupleDesc desc = RelationGetDescr(relation);
   size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;
-  auto* info = static_cast<RelationInfo*>(MemoryContextAllocZero(CacheMemoryContext, bytes));
-  static uint64_t stamps = 0;
+  auto* info = static_cast<RelationInfo*>(MemoryContextAllocZero(TopMemoryContext, bytes));
   info->table = table;
-  info->publishes_rows = needs_published_rows(relation);
   info->stamp = ++stamps;
+  info->publishes_rows = needs_published_rows(relation);
   info->attributes = desc->natts;
   for (int i = 0; i < desc->natts; ++i) {
     info->attribute[i] = describe_attribute(*TupleDescAttr(desc, i));
     if (!info->attribute[i].dropped) ++info->columns;
   }
+  return info;
+}
+
+}  // namespace
+
+const RelationInfo& relation_info(Relation relation) {
+  auto* handle = static_cast<Handle*>(relation->rd_amcache);
+  if (handle && handle->generation == generation) return *handle->info;
+  RelationInfo* info = make_info(relation);
+  RelationInfo*& slot = known[RelationGetRelid(relation)];
+  if (slot) replaced.push_back(slot);
+  slot = info;
   // The look-ups above may have rebuilt the entry and set it already.
-  if (relation->rd_amcache) pfree(relation->rd_amcache);
-  relation->rd_amcache = info;
+  if (!relation->rd_amcache)
+    relation->rd_amcache = MemoryContextAlloc(CacheMemoryContext, sizeof(Handle));
+  *static_cast<Handle*>(relation->rd_amcache) = {info, generation};
   return *info;
+}
+
+void end_relation_infos() {
+  for (RelationInfo* info : replaced) pfree(info);
+  replaced.clear();
+  if (known.size() <= kMostKnown) return;
+  for (auto& [relid, info] : known) pfree(info);
+  known.clear();
+  ++generation;
 }
 
 std::vector<store::ColumnSpec> column_specs(const RelationInfo& info) {

@@ -17,7 +17,7 @@ struct Attribute {
   int32_t typmod;
 };
 
-// One palloc'd chunk in the relation's rd_amcache.
+// Valid to the end of the transaction.
 struct RelationInfo {
   uint64_t table;       // stable table id
   uint64_t stamp;       // another one whenever the definition may have changed
@@ -29,6 +29,7 @@ struct RelationInfo {
 
 // May raise a PostgreSQL error.
 const RelationInfo& relation_info(Relation relation);
+void end_relation_infos();  // at the end of the transaction
 // Whether the relation is the transient target of a command that rewrites another one. Its rows
 // become rows of that table at once: PostgreSQL swaps the two when it is done.
 inline bool is_rewrite_target(Relation relation) {

@@ -1,6 +1,7 @@
 // Transaction callbacks: where pending rows become log rows, and where they are forgotten.
 #include "am/callbacks.h"
 #include "am/pending.h"
+#include "am/relation.h"
 #include "am/rowids.h"
 #include "pg/bridge.h"
 #include "pg/hooks.h"
@@ -20,6 +21,7 @@ void end_transaction() {
   forget_queries();
   am::free_scans();
   am::end_pending();
+  am::end_relation_infos();
   versioning::release_views(true);
   release_store();
 }
