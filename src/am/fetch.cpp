@@ -120,8 +120,8 @@ bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
   TransactionId remover = pg::call([=] { return find_running_remover(branch, rowid); });
   TableView view = latest_table_view(info, branch);
   if (!view.sees(rowid)) {
-    // Committed and removed, or rolled back: never live again here.
-    remember_dead(branch, rowid);
+    // Removed on this branch: never live again here.
+    if (versioning::find_lineage(view.view, info.table, rowid)) remember_dead(branch, rowid);
     return false;
   }
   snapshot->xmax = remover;

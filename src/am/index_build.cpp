@@ -4,6 +4,7 @@
 
 #include "am/fetch.h"
 #include "am/slot.h"
+#include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/log.h"
@@ -59,6 +60,12 @@ std::vector<int32_t> all_branches() {
 // Every row version of a table, each once. A fold may move rows from the log to the store
 // meanwhile: rows of the log that are met in the store are remembered and not visited again.
 class AllVersions {
+  // Index expressions may run queries, at whose start unused views would be let go of.
+  struct InUse {
+    InUse() { versioning::begin_using_views(); }
+    ~InUse() { versioning::end_using_views(); }
+  } in_use_;
+
  public:
   AllVersions(Relation table, const RelationInfo& info) : table_(table), info_(info) {
     for (int32_t branch : all_branches()) views_.push_back(latest_table_view(info, branch));
@@ -128,7 +135,7 @@ class AllVersions {
         versioning::FoundRow row = versioning::load_row(run, info_.table, rowid);
         store_row(slot, rowid, row.segment, row.row, row.in_store);
         visit(rowid);
-        ++n;
+        if (++n % 1024 == 0) pg::call([] { CHECK_FOR_INTERRUPTS(); });
       }
     }
     return n;
@@ -161,36 +168,48 @@ class AllVersions {
   uint64_t generation_ = UINT64_MAX;
 };
 
-// The session's branch is checked by the index's own build; the others by a sort of their live
-// rows, which raises the same error.
-Tuplesortstate* begin_unique_check(Relation table, Relation index, IndexInfo* info) {
-  return tuplesort_begin_index_btree(table, index, true, info->ii_NullsNotDistinct,
-                                     maintenance_work_mem, nullptr, TUPLESORT_NONE);
-}
-
-struct OtherBranch {
-  const TableView* view;
-  Tuplesortstate* sort;
-};
-
-std::vector<OtherBranch> other_branches(const AllVersions& versions, Relation table, Relation index,
-                                        IndexInfo* info, int32_t session_branch) {
-  std::vector<OtherBranch> others;
-  if (!info->ii_Unique) return others;
-  for (const TableView& view : versions.branches()) {
-    if (view.view.branch == session_branch) continue;
-    others.push_back({&view, pg::call([=] { return begin_unique_check(table, index, info); })});
+// Uniqueness on the branches other than the session's, whose rows the index's own build does not
+// compare: a sort of their live rows raises the same error. Deleted branches do not count.
+class OtherBranches {
+ public:
+  OtherBranches(const AllVersions& versions, Relation table, Relation index, IndexInfo* info,
+                int32_t session_branch)
+      : index_(index) {
+    if (!info->ii_Unique) return;
+    std::vector<int32_t> named = pg::named_branches();
+    for (const TableView& view : versions.branches()) {
+      bool counts = std::find(named.begin(), named.end(), view.view.branch) != named.end();
+      if (counts && view.view.branch != session_branch) views_.push_back(&view);
+    }
+    int memory = std::max<int>(64, maintenance_work_mem / static_cast<int>(views_.size() + 1));
+    for (size_t i = 0; i < views_.size(); ++i)
+      sorts_.push_back(pg::call([=] {
+        return tuplesort_begin_index_btree(table, index, true, info->ii_NullsNotDistinct, memory,
+                                           nullptr, TUPLESORT_NONE);
+      }));
   }
-  return others;
-}
+  void add(uint64_t rowid, ItemPointerData tid, IndexColumns* c) {
+    for (size_t i = 0; i < views_.size(); ++i) {
+      if (!views_[i]->sees(rowid)) continue;
+      Tuplesortstate* sort = sorts_[i];
+      Relation index = index_;
+      pg::call([&] { tuplesort_putindextuplevalues(sort, index, &tid, c->values, c->isnull); });
+    }
+  }
+  // Raises the unique violation where there is one.
+  void finish() {
+    for (Tuplesortstate* sort : sorts_)
+      pg::call([=] {
+        tuplesort_performsort(sort);
+        tuplesort_end(sort);
+      });
+  }
 
-void finish_unique_check(const OtherBranch& other) {
-  Tuplesortstate* sort = other.sort;
-  pg::call([=] {
-    tuplesort_performsort(sort);
-    tuplesort_end(sort);
-  });
-}
+ private:
+  Relation index_;
+  std::vector<const TableView*> views_;
+  std::vector<Tuplesortstate*> sorts_;
+};
 
 double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback,
              void* state, Snapshot only) {
@@ -199,7 +218,7 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
   IndexColumns* c = &columns;
   AllVersions versions(table, relation);
-  std::vector<OtherBranch> others = other_branches(versions, table, index, info, session_branch);
+  OtherBranches others(versions, table, index, info, session_branch);
   TableView session = latest_table_view(relation, session_branch);
   TableView seen = only ? table_view(relation, only) : session;
   double live = 0;
@@ -210,12 +229,9 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
     if (!pg::call([=] { return form(*c); })) return;
     ItemPointerData tid = to_tid(rowid);
     pg::call([&] { callback(index, &tid, c->values, c->isnull, alive, state); });
-    for (const OtherBranch& other : others)
-      if (other.view->sees(rowid))
-        pg::call(
-            [&] { tuplesort_putindextuplevalues(other.sort, index, &tid, c->values, c->isnull); });
+    others.add(rowid, tid, c);
   });
-  for (const OtherBranch& other : others) finish_unique_check(other);
+  others.finish();
   pg::call([=] { end_columns(*c); });
   return live;
 }
@@ -241,11 +257,15 @@ void validate(Relation table, Relation index, IndexInfo* info, ValidateIndexStat
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
   IndexColumns* c = &columns;
   AllVersions versions(table, relation);
+  OtherBranches others(versions, table, index, info, versioning::session_view().branch);
   TableView session = latest_table_view(relation, versioning::session_view().branch);
   state->htups += static_cast<double>(versions.run(columns.slot, [&](uint64_t rowid) {
-    if (std::binary_search(present.begin(), present.end(), rowid)) return;
+    bool indexed = std::binary_search(present.begin(), present.end(), rowid);
+    if (indexed && !info->ii_Unique) return;
     if (!pg::call([=] { return form(*c); })) return;
     ItemPointerData tid = to_tid(rowid);
+    others.add(rowid, tid, c);
+    if (indexed) return;
     bool check = info->ii_Unique && session.sees(rowid);
     pg::call([&] {
       index_insert(index, c->values, c->isnull, &tid, table,
@@ -253,6 +273,7 @@ void validate(Relation table, Relation index, IndexInfo* info, ValidateIndexStat
     });
     state->tups_inserted += 1;
   }));
+  others.finish();
   pg::call([=] { end_columns(*c); });
 }
 

@@ -5,8 +5,8 @@
 #include "am/flatten.h"
 #include "am/pending.h"
 #include "am/rowids.h"
+#include "pg/branch_ids.h"
 #include "pg/bridge.h"
-#include "pg/log.h"
 
 extern "C" {
 #include "parser/parse_coerce.h"
@@ -60,8 +60,7 @@ bool changes_types(const TablePending& pending, Relation relation) {
 
 // Whether another branch has rows of the table, which would keep their old form.
 bool lives_elsewhere(const RelationInfo& info, int32_t branch) {
-  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
-  for (int32_t other : pg::branches_with_heads(s)) {
+  for (int32_t other : pg::named_branches()) {
     if (other == branch) continue;
     TableView view = latest_table_view(info, other);
     if (view.view.overlay->count_rows(*view.table, view.view.limit) > 0) return true;

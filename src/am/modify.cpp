@@ -61,6 +61,13 @@ struct Target {
   CommandId cid;
 };
 
+// Where waiters for an entity queue: branches of their own beside each other, the first at the
+// entity's own place. Two that meet there by chance only wait a little longer.
+ItemPointerData queue_of(const Target& t) {
+  uint64_t shift = static_cast<uint64_t>(t.branch - 1) * 0x9e3779b97f4a7c15u;
+  return to_tid((t.entity + shift) % (uint64_t{MaxBlockNumber} * kRowsPerBlock));
+}
+
 // How a lock is to be taken.
 struct Request {
   LockTupleMode mode;
@@ -73,7 +80,7 @@ struct Request {
 bool wait_for(const Target& t, const RowLockConflict& conflict, const Request& request,
               bool* queued) {
   const Target* target = &t;
-  ItemPointerData queue = to_tid(t.entity);
+  ItemPointerData queue = queue_of(t);
   return pg::call([=] {
     ItemPointerData at = queue, tid = target->tid;
     switch (request.policy) {
@@ -114,7 +121,7 @@ bool acquire(const Target& t, const Request& request, bool* is_new) {
     if (!wait_for(t, conflict, request, &queued)) return false;
   }
   if (queued) {
-    ItemPointerData queue = to_tid(t.entity);
+    ItemPointerData queue = queue_of(t);
     pg::call([=] {
       ItemPointerData at = queue;
       UnlockTuple(target->relation, &at, queue_mode(request.mode));

@@ -2,6 +2,7 @@
 
 #include "am/row_locks.h"
 #include "am/rowids.h"
+#include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 
@@ -39,6 +40,18 @@ void lock_branch(int32_t branch) {
     pg::lock_log_relations();
     pg::lock_branch_for_write(branch);
   });
+  // Whoever deleted the branch may have committed while this session waited for the lock.
+  static uint64_t checked_generation = 0;
+  static int32_t checked_branch = -1;
+  if (checked_generation == pg::branches_generation() && checked_branch == branch) {
+    locked.push_back(branch);
+    return;
+  }
+  if (!pg::is_named_branch(branch))
+    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch has been deleted",
+                       "RESET datahike.branch returns to the default branch.");
+  checked_generation = pg::branches_generation();
+  checked_branch = branch;
   locked.push_back(branch);
 }
 
@@ -87,7 +100,6 @@ void undo(Operation& op) {
     case Operation::AddRun: {
       auto run = op.table->runs.find(op.rowid);
       if (run == op.table->runs.end()) break;
-      mark_hole(run->second.first, run->second.count);
       if (op.table->last_run == &run->second) op.table->last_run = nullptr;
       op.table->runs.erase(run);
       break;
@@ -127,6 +139,10 @@ bool has_pending() {
   for (const auto& [key, table] : transaction.tables)
     if (!table->empty()) return true;
   return false;
+}
+
+bool has_row_locks() {
+  return !transaction.operations.empty() || !transaction.locked_branches.empty();
 }
 
 bool has_pending_on(int32_t branch) {

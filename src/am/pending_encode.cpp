@@ -188,6 +188,7 @@ void encode_rows(const TablePending& table, Part& part, store::TableDelta& delta
       continue;
     }
     uint64_t xid = pg::widen_xid(run.xid);
+    pg::call([] { CHECK_FOR_INTERRUPTS(); });
     for (uint64_t i = 0; i < run.count; ++i) {
       uint64_t rowid = first + i;
       if (own_removed(table, rowid, InvalidCommandId)) continue;
@@ -305,6 +306,32 @@ store::SegmentReader read_spilled(const TablePending& table, const PendingRun& r
   throw CorruptError("a row written earlier in this transaction has no place in the log");
 }
 
+namespace {
+
+bool has_deferrable_triggers(Oid relid) {
+  Relation relation = table_open(relid, AccessShareLock);
+  bool found = false;
+  for (int i = 0; relation->trigdesc && i < relation->trigdesc->numtriggers; ++i)
+    found |= relation->trigdesc->triggers[i].tgdeferrable;
+  table_close(relation, NoLock);
+  return found;
+}
+
+// Deferred constraints have just been checked as the settings stand now: not on another branch that
+// the transaction has written.
+void refuse_unchecked(const TablePending& table) {
+  versioning::SessionView now = versioning::current_settings();
+  if (!now.pinned && now.branch == table.branch) return;
+  Oid relation = table.relation;
+  if (!pg::call([=] { return has_deferrable_triggers(relation); })) return;
+  throw pg::SqlError(
+      ERRCODE_FEATURE_NOT_SUPPORTED,
+      "deferrable constraints are checked only on the branch that is set at COMMIT",
+      "Set datahike.branch back to the branch that was written, and nothing else, before COMMIT.");
+}
+
+}  // namespace
+
 void write_pending_to_log() {
   std::map<int32_t, std::vector<TablePending*>> branches;
   for (TablePending* table : pending_tables()) {
@@ -312,7 +339,9 @@ void write_pending_to_log() {
     Oid relation = table->relation;
     bool exists =
         pg::call([=] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)); });
-    if (exists) branches[table->branch].push_back(table);
+    if (!exists) continue;
+    refuse_unchecked(*table);
+    branches[table->branch].push_back(table);
   }
   if (branches.empty()) return;
   pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });

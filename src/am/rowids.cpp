@@ -46,16 +46,22 @@ static_assert(sizeof(BlockKey) == pg::kBlockKeySize && sizeof(BlockEntry) == pg:
 static_assert(sizeof(InsertKey) == pg::kInsertKeySize &&
               sizeof(InsertEntry) == pg::kInsertEntrySize);
 
-// This session's chunk of one table.
+// A run of rowids that this session has taken for one table.
 struct Chunk {
   uint64_t next = 0, end = 0;
   int size = 0;
   int32_t branch = -1;
   TransactionId registered = InvalidTransactionId;  // the subtransaction that its entry names
-  uint64_t taken = 0;                               // rowids used by the running transaction
-  std::vector<InsertKey> used;  // chunks registered by the running transaction and used up
+  bool has_room() const { return next < end; }
 };
-std::unordered_map<uint64_t, Chunk> chunks;
+struct TableChunks {
+  std::vector<Chunk> chunks;
+  size_t current = 0;                          // the one used last
+  TransactionId taker = InvalidTransactionId;  // the subtransaction that took a rowid last,
+  uint64_t taken = 0;                          // and how many it has taken
+};
+constexpr size_t kKeptChunks = 2;  // per table, over the end of a transaction
+std::unordered_map<uint64_t, TableChunks> tables;
 std::vector<InsertKey> holes;  // entries of this transaction
 std::vector<InsertKey> published;
 
@@ -119,16 +125,28 @@ void register_chunk(Chunk& chunk, int32_t branch) {
   chunk.branch = branch;
 }
 
-// Plain PostgreSQL code but for the vector, which is only appended to.
-void renew(Chunk& chunk, uint64_t table) {
-  if (TransactionIdIsValid(chunk.registered))
-    chunk.used.push_back(key_of(chunk.end - 1, chunk.size));
-  int size = size_for(chunk.taken);
+// An entry names one subtransaction and one branch, so that who waits for a row is released when
+// just that subtransaction is rolled back.
+bool usable(const Chunk& chunk, TransactionId self, int32_t branch) {
+  if (!chunk.has_room()) return false;
+  if (chunk.registered == self) return chunk.branch == branch;
+  return !TransactionIdIsValid(chunk.registered) ||
+         !TransactionIdIsCurrentTransactionId(chunk.registered);
+}
+
+Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t branch) {
+  if (t.current < t.chunks.size() && usable(t.chunks[t.current], self, branch))
+    return t.chunks[t.current];
+  for (size_t i = 0; i < t.chunks.size(); ++i)
+    if (usable(t.chunks[i], self, branch)) return t.chunks[t.current = i];
+  int size = size_for(t.taken);
   uint64_t start = pg::call([=] { return take_chunk(table, size); });
-  chunk.size = size;
+  Chunk chunk;
   chunk.next = start;
   chunk.end = start + (uint64_t{1} << kShift[size]);
-  chunk.registered = false;
+  chunk.size = size;
+  t.chunks.push_back(chunk);
+  return t.chunks[t.current = t.chunks.size() - 1];
 }
 
 void forget_published() {
@@ -165,16 +183,15 @@ void erase(const InsertKey& key) { dshash_delete_key(pg::shared_tables().inserts
 }  // namespace
 
 uint64_t next_rowid(uint64_t table, int32_t branch) {
-  Chunk& chunk = chunks[table];
+  TableChunks& t = tables[table];
   TransactionId self = pg::call([] { return GetCurrentTransactionId(); });
-  // An entry names one subtransaction and one branch, so that who waits for a row is released when
-  // just that subtransaction is rolled back. Another that is alive needs a chunk of its own.
-  bool taken = chunk.registered != self && TransactionIdIsValid(chunk.registered) &&
-               TransactionIdIsCurrentTransactionId(chunk.registered);
-  bool other_branch = chunk.registered == self && chunk.branch != branch;
-  if (chunk.next == chunk.end || taken || other_branch) renew(chunk, table);
+  if (t.taker != self) {
+    t.taker = self;
+    t.taken = 0;
+  }
+  Chunk& chunk = chunk_for(t, table, self, branch);
   if (chunk.registered != self) pg::call([&] { register_chunk(chunk, branch); });
-  ++chunk.taken;
+  ++t.taken;
   return chunk.next++;
 }
 
@@ -252,21 +269,24 @@ void end_inserts() {
   if (!published.empty()) forget_published();
   for (const InsertKey& key : holes) erase(key);
   holes.clear();
-  for (auto& [table, chunk] : chunks) {
-    for (const InsertKey& key : chunk.used) erase(key);
-    chunk.used.clear();
-    if (TransactionIdIsValid(chunk.registered) && chunk.next == chunk.end)
+  for (auto& [table, t] : tables) {
+    size_t kept = 0;
+    std::erase_if(t.chunks, [&](Chunk& chunk) {
+      chunk.registered = InvalidTransactionId;
+      if (chunk.has_room() && kept++ < kKeptChunks) return false;
       erase(key_of(chunk.end - 1, chunk.size));
-    chunk.registered = InvalidTransactionId;
-    chunk.taken = 0;
+      return true;
+    });
+    t.taker = InvalidTransactionId;
+    t.current = 0;
   }
-  if (chunks.size() > 256) forget_insert_chunks();
+  if (tables.size() > 256) forget_insert_chunks();
 }
 
 void forget_insert_chunks() {
-  for (auto& [table, chunk] : chunks)
-    if (chunk.end != 0) erase(key_of(chunk.end - 1, chunk.size));
-  chunks.clear();
+  for (auto& [table, t] : tables)
+    for (const Chunk& chunk : t.chunks) erase(key_of(chunk.end - 1, chunk.size));
+  tables.clear();
 }
 
 }  // namespace datahike::am

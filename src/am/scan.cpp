@@ -22,6 +22,11 @@ RowCursor& cursor_of(TableScanDesc scan, const RelationInfo& info) {
 }
 
 bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot) {
+  Snapshot snapshot = scan->rs_snapshot;
+  if (snapshot && snapshot->snapshot_type == SNAPSHOT_DIRTY) {
+    snapshot->xmin = snapshot->xmax = InvalidTransactionId;
+    snapshot->speculativeToken = 0;
+  }
   bool found = pg::guard([=] {
     const RelationInfo& info = relation_info(scan->rs_rd);
     RowCursor& cursor = cursor_of(scan, info);

@@ -18,6 +18,7 @@ namespace {
 
 ExecutorStart_hook_type previous_start = nullptr;
 ExecutorRun_hook_type previous_run = nullptr;
+ExecutorFinish_hook_type previous_finish = nullptr;
 ExecutorEnd_hook_type previous_end = nullptr;
 get_relation_info_hook_type previous_relation_info = nullptr;
 int depth = 0;
@@ -78,30 +79,51 @@ void start(QueryDesc* query, int flags) {
     });
 }
 
-void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
-  // Parallel workers cannot see rows that only this session knows of.
-  bool parallel = query->plannedstmt->parallelModeNeeded;
-  if (parallel && guard([] { return am::has_pending(); }))
-    query->plannedstmt->parallelModeNeeded = false;
-  ++depth;
+// Runs a part of a query with the view that the query was started with.
+template <class Body>
+void with_view_of(QueryDesc* query, Body&& body) {
   auto view = views.find(query);
   const versioning::SessionView* before =
       versioning::use_session_view(view == views.end() ? nullptr : &view->second);
+  ++depth;
   PG_TRY();
-  {
-    if (previous_run)
-      previous_run(query, direction, count, execute_once);
-    else
-      standard_ExecutorRun(query, direction, count, execute_once);
-  }
+  { body(); }
   PG_FINALLY();
   {
     --depth;
     versioning::use_session_view(before);
-    query->plannedstmt->parallelModeNeeded = parallel;
     if (depth == 0) release_store();
   }
   PG_END_TRY();
+}
+
+void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
+  // Parallel workers cannot see rows that only this session knows of.
+  PlannedStmt* plan = query->plannedstmt;
+  bool alone = plan->parallelModeNeeded && guard([] { return am::has_pending(); });
+  if (alone) {
+    plan = static_cast<PlannedStmt*>(
+        MemoryContextAlloc(query->estate->es_query_cxt, sizeof(PlannedStmt)));
+    *plan = *query->plannedstmt;
+    plan->parallelModeNeeded = false;
+    query->plannedstmt = plan;
+  }
+  with_view_of(query, [=] {
+    if (previous_run)
+      previous_run(query, direction, count, execute_once);
+    else
+      standard_ExecutorRun(query, direction, count, execute_once);
+  });
+}
+
+// After-triggers run here.
+void finish(QueryDesc* query) {
+  with_view_of(query, [=] {
+    if (previous_finish)
+      previous_finish(query);
+    else
+      standard_ExecutorFinish(query);
+  });
 }
 
 void end(QueryDesc* query) {
@@ -134,6 +156,8 @@ void install_executor_hooks() {
   ExecutorStart_hook = start;
   previous_run = ExecutorRun_hook;
   ExecutorRun_hook = run;
+  previous_finish = ExecutorFinish_hook;
+  ExecutorFinish_hook = finish;
   previous_end = ExecutorEnd_hook;
   ExecutorEnd_hook = end;
   previous_relation_info = get_relation_info_hook;

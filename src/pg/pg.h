@@ -49,6 +49,7 @@ extern "C" {
 #include "commands/extension.h"
 #include "commands/progress.h"
 #include "commands/sequence.h"
+#include "commands/trigger.h"
 #include "commands/vacuum.h"
 #include "common/relpath.h"
 #include "executor/executor.h"

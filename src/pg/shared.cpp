@@ -104,8 +104,11 @@ SharedTables& shared_tables() {
   return tables;
 }
 
+static uint64_t reference = 0;  // some recent 64-bit xid; ids in use lie within 2^31 of it
+
+void forget_next_xid() { reference = 0; }
+
 uint64_t widen_xid(TransactionId xid) {
-  static uint64_t reference = 0;  // some recent 64-bit xid; ids in use lie within 2^31 of it
   if (!TransactionIdIsNormal(xid)) return xid;
   if (reference == 0 || static_cast<int32_t>(xid - static_cast<uint32_t>(reference)) > 1 << 29)
     reference = U64FromFullTransactionId(ReadNextFullTransactionId());
@@ -118,6 +121,9 @@ void ring_append(uint64_t xid, uint32_t branch) {
   uint64_t next = U64FromFullTransactionId(ReadNextFullTransactionId());
   SpinLockAcquire(&shared->ring_lock);
   if (shared->floor == 0) shared->floor = next;
+  // Along the ring next_xid never falls, though it was read before the lock was got.
+  if (shared->head > 0)
+    next = std::max(next, shared->ring[(shared->head - 1) % kRingSize].next_xid);
   RingEntry& entry = shared->ring[shared->head % kRingSize];
   if (shared->head >= kRingSize && entry.xid > shared->floor) shared->floor = entry.xid;
   entry = {xid, next, MyDatabaseId, branch};

@@ -76,5 +76,6 @@ inline constexpr size_t kBlockKeySize = 16, kBlockEntrySize = 32;
 
 // A 32-bit xid of the present as 64-bit id, relative to the next xid.
 uint64_t widen_xid(TransactionId xid);
+void forget_next_xid();  // at the end of the transaction: the next one may be far in the future
 
 }  // namespace datahike::pg

@@ -23,11 +23,12 @@ void end_transaction() {
   am::end_pending();
   am::end_relation_infos();
   versioning::release_views(true);
+  forget_next_xid();
   release_store();
 }
 
 void refuse_prepare() {
-  if (!am::has_pending()) return;
+  if (!am::has_pending() && !am::has_row_locks()) return;
   throw SqlError(
       ERRCODE_FEATURE_NOT_SUPPORTED,
       "PREPARE TRANSACTION is not supported for transactions that have written datahike tables",

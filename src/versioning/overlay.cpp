@@ -36,14 +36,18 @@ void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
 }
 
 TableOverlay& Overlay::table(uint64_t id) {
-  auto [at, is_new] = tables_.try_emplace(id);
-  if (is_new && !root_.empty()) {
+  auto at = tables_.find(id);
+  if (at != tables_.end()) return at->second;
+  // Looked up before it is entered: an error must not leave an empty table behind.
+  store::TableVersion version;
+  if (!root_.empty()) {
     if (!env_) throw CorruptError("the store is missing, but a version in it is needed");
-    store::TableVersion version = store::find_table(*env_, root_, id);
-    at->second.live = version.live;
-    at->second.live_rows = version.rows;
+    version = store::find_table(*env_, root_, id);
   }
-  return at->second;
+  TableOverlay& table = tables_[id];
+  table.live = version.live;
+  table.live_rows = version.rows;
+  return table;
 }
 
 uint32_t Overlay::last_clear(const TableOverlay& table, uint32_t limit) {

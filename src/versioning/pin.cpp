@@ -27,7 +27,9 @@ std::shared_ptr<Overlay> overlay_of_state(const store::CommitState& state) {
 }
 
 pg::Head newest_head(int32_t branch) {
-  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  // In parallel mode no later snapshot than the statement's can be had.
+  Snapshot s =
+      pg::call([] { return IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(); });
   std::optional<pg::Head> head = pg::read_head(branch, s);
   if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
   return *head;

@@ -24,7 +24,10 @@ struct SnapshotKey {
   explicit SnapshotKey(Snapshot s)
       : xmax(s->xmax), own(GetTopTransactionIdIfAny()), xip(s->xip, s->xip + s->xcnt) {}
   bool matches(Snapshot s) const {
-    return s->xmax == xmax && s->xcnt == xip.size() && own == GetTopTransactionIdIfAny() &&
+    // In recovery running transactions are listed elsewhere: no two snapshots are taken for the
+    // same.
+    return !s->takenDuringRecovery && s->xmax == xmax && s->xcnt == xip.size() &&
+           own == GetTopTransactionIdIfAny() &&
            std::memcmp(s->xip, xip.data(), xip.size() * sizeof(TransactionId)) == 0;
   }
   // Snapshots are totally ordered in time: a later one has a greater xmax, or fewer in progress.
@@ -93,7 +96,11 @@ void collect_unresolved(CachedView& view, Snapshot s) {
   for (uint64_t at = view.ring_position; at > 0; --at) {
     pg::RingEntry entry;
     bool ours;
-    if (!pg::ring_read(at - 1, &entry, &ours) || entry.next_xid < xmax) break;
+    if (!pg::ring_read(at - 1, &entry, &ours)) {
+      view.can_advance = false;  // overwritten: what it was is not known
+      return;
+    }
+    if (entry.next_xid < xmax) break;
     if (ours && entry.branch == static_cast<uint32_t>(view.branch) && entry.xid >= xmax)
       view.unresolved.push_back(entry.xid);
   }
@@ -115,11 +122,12 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   view->overlay = overlay_of_head(view->head);
   view->limit = view->overlay->size();
   apply_rows(*view, rows);
-  view->can_advance = cacheable && pg::widen_xid(s->xmin) > pg::ring_floor();
+  view->can_advance = cacheable;
   view->ring_position = position;
   view->folds = folds;
   view->purges = purges;
   if (view->can_advance) collect_unresolved(*view, s);
+  if (pg::widen_xid(s->xmin) <= pg::ring_floor()) view->can_advance = false;
   return view;
 }
 
@@ -180,6 +188,7 @@ CachedView& cached_view(int32_t branch, Snapshot s) {
       auto old =
           std::make_unique<CachedView>(CachedView{c.branch, c.key, c.overlay, c.limit, c.head});
       cache.push_back(std::move(old));
+      if (cache.size() > kCachedViews && i + 1 < cache.size() - 1) drop(cache.size() - 2);
     }
     bool done = false;
     try {

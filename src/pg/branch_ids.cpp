@@ -1,0 +1,34 @@
+#include "pg/branch_ids.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+
+namespace datahike::pg {
+
+std::vector<int32_t> named_branches() {
+  List* ids = call([] {
+    List* found = NIL;
+    Relation rel = table_open(extension().branch, AccessShareLock);
+    SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, nullptr, 0, nullptr);
+    HeapTuple tuple;
+    bool isnull;
+    while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+      found =
+          lappend_int(found, DatumGetInt32(heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull)));
+    systable_endscan(scan);
+    table_close(rel, AccessShareLock);
+    return found;
+  });
+  std::vector<int32_t> branches;
+  ListCell* cell;
+  foreach (cell, ids) branches.push_back(lfirst_int(cell));
+  list_free(ids);
+  return branches;
+}
+
+bool is_named_branch(int32_t branch) {
+  std::vector<int32_t> branches = named_branches();
+  return std::find(branches.begin(), branches.end(), branch) != branches.end();
+}
+
+}  // namespace datahike::pg
