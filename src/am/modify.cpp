@@ -195,8 +195,7 @@ bool key_still_stands(const Target& t, const TableView& latest) {
   }
 }
 
-// Locks the row and decides whether it may be changed. On anything but TM_Ok nothing is held that
-// was not held before.
+// Locks the row and decides whether it may be changed.
 TM_Result lock_live_row(const Target& t, const Request& request, TM_FailureData* failure) {
   bool own_row;
   TM_Result own = check_own(t, failure, &own_row);
@@ -210,9 +209,9 @@ TM_Result lock_live_row(const Target& t, const Request& request, TM_FailureData*
   TableView latest = latest_table_view(*t.info, t.branch);
   if (latest.view.overlay->is_live(*latest.table, t.rowid, latest.view.limit)) return TM_Ok;
   if (request.mode == LockTupleKeyShare && key_still_stands(t, latest)) return TM_Ok;
-  TM_Result result = superseded(t, latest, failure);
-  if (is_new) unlock_row(t.branch, t.entity, GetCurrentTransactionId());
-  return result;
+  // The lock stays: it is the newest version's too, and others may be waiting for this transaction
+  // by now. PostgreSQL locks the newest version next in any case.
+  return superseded(t, latest, failure);
 }
 
 Target target_of(Relation relation, ItemPointer tid, CommandId cid, const char* what,
