@@ -45,7 +45,7 @@ CREATE TABLE datahike.branch (
   id int4 NOT NULL CONSTRAINT branch_id_key UNIQUE,
   name text COLLATE "C" NOT NULL CONSTRAINT branch_name_key PRIMARY KEY,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  created_by text NOT NULL DEFAULT session_user
+  created_by text NOT NULL DEFAULT current_user
 ) USING heap;
 
 -- Which stable table id a relation has in the store.
@@ -131,3 +131,5 @@ COMMENT ON FUNCTION datahike.relation_size(regclass) IS
   'bytes of the table''s row segments in the store, all versions and branches';
 
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
+REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),
+  datahike.refuse_replicated_change(), datahike.table_am_handler(internal) FROM PUBLIC;

@@ -7,8 +7,9 @@ namespace datahike::pg {
 
 namespace {
 
-ExtensionOids oids;
-bool oids_valid = false;
+ExtensionOids oids;         // all InvalidOid where the extension is not installed
+bool oids_current = false;  // nothing has changed since `oids` was looked up
+uint64_t generation_of_oids = 1;
 
 // A few names are enough for any session; overwritten in turn.
 struct CachedBranch {
@@ -26,33 +27,66 @@ void forget_branches() {
   for (CachedBranch& b : cached_branches) b.valid = false;
 }
 
+bool is_installed() { return OidIsValid(oids.schema); }
+
+// Where the extension is not installed, any new relation may be its first. The table `branch` is
+// invalidated when branches change; it never goes without the others.
 void relation_invalidated(Datum, Oid relid) {
-  if (relid == InvalidOid || (oids_valid && relid == oids.branch)) forget_branches();
-  if (relid == InvalidOid || !oids_valid || relid == oids.tx_log || relid == oids.heads ||
-      relid == oids.branch || relid == oids.relation)
-    oids_valid = false;
+  bool any = relid == InvalidOid || !is_installed();
+  if (any || relid == oids.branch) forget_branches();
+  if (any || relid == oids.tx_log || relid == oids.heads || relid == oids.relation) {
+    oids_current = false;
+    ++generation_of_oids;
+  }
+}
+
+// Anyone who may create a schema can give relations these names: only the extension's members
+// count.
+Oid find_member(Oid extension, Oid schema, const char* name) {
+  Oid relation = get_relname_relid(name, schema);
+  if (!OidIsValid(relation)) return InvalidOid;
+  return getExtensionOfObject(RelationRelationId, relation) == extension ? relation : InvalidOid;
+}
+
+Oid find_index_of(Oid relation, Oid schema, const char* name) {
+  Oid index = get_relname_relid(name, schema);
+  if (!OidIsValid(index) || !OidIsValid(relation)) return InvalidOid;
+  return IndexGetRelation(index, true) == relation ? index : InvalidOid;
+}
+
+// False where anything of the extension is missing.
+bool find_extension(ExtensionOids* e) {
+  Oid schema = get_namespace_oid("datahike", true);
+  if (!OidIsValid(schema)) return false;
+  Oid extension = get_extension_oid("datahike", true);
+  if (!OidIsValid(extension)) return false;
+  auto member = [=](const char* name) { return find_member(extension, schema, name); };
+  auto index = [=](Oid of, const char* name) { return find_index_of(of, schema, name); };
+  e->schema = schema;
+  e->tx_log = member("tx_log");
+  e->tx_log_key = index(e->tx_log, "tx_log_key");
+  e->heads = member("heads");
+  e->heads_key = index(e->heads, "heads_key");
+  e->branch = member("branch");
+  e->branch_name_key = index(e->branch, "branch_name_key");
+  e->branch_id_key = index(e->branch, "branch_id_key");
+  e->relation = member("relation");
+  e->relation_key = index(e->relation, "relation_key");
+  e->rowid_block = member("rowid_block");
+  e->table_id = member("table_id");
+  e->branch_id = member("branch_id");
+  for (Oid oid : {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key,
+                  e->relation_key, e->rowid_block, e->table_id, e->branch_id})
+    if (!OidIsValid(oid)) return false;
+  return true;
 }
 
 void look_up_oids() {
+  uint64_t before = generation_of_oids;
+  oids = {};
   ExtensionOids found{};
-  found.schema = get_namespace_oid("datahike", true);
-  if (OidIsValid(found.schema)) {
-    auto relation = [&](const char* name) { return get_relname_relid(name, found.schema); };
-    found.tx_log = relation("tx_log");
-    found.tx_log_key = relation("tx_log_key");
-    found.heads = relation("heads");
-    found.heads_key = relation("heads_key");
-    found.branch = relation("branch");
-    found.branch_name_key = relation("branch_name_key");
-    found.branch_id_key = relation("branch_id_key");
-    found.relation = relation("relation");
-    found.relation_key = relation("relation_key");
-    found.rowid_block = relation("rowid_block");
-    found.table_id = relation("table_id");
-    found.branch_id = relation("branch_id");
-  }
-  oids = found;
-  oids_valid = OidIsValid(found.branch_id);
+  if (find_extension(&found)) oids = found;
+  oids_current = generation_of_oids == before;
 }
 
 struct FoundRow {
@@ -100,13 +134,14 @@ void delete_row(Oid relation, ItemPointerData tid) {
 }  // namespace
 
 bool extension_installed() {
-  if (!oids_valid) look_up_oids();
-  return oids_valid;
+  if (!oids_current) look_up_oids();
+  return is_installed();
 }
 
+uint64_t extension_generation() { return generation_of_oids; }
+
 const ExtensionOids& extension() {
-  if (!oids_valid) look_up_oids();
-  if (!oids_valid)
+  if (!extension_installed())
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("extension datahike is not installed in this database"),
                     errhint("Run CREATE EXTENSION datahike.")));
@@ -203,7 +238,7 @@ int32_t insert_branch(const char* name) {
   Relation rel = table_open(e.branch, RowExclusiveLock);
   Datum values[4] = {Int32GetDatum(id), CStringGetTextDatum(name),
                      TimestampTzGetDatum(GetCurrentTimestamp()),
-                     CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false))};
+                     CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
   bool nulls[4] = {};
   HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
   CatalogTupleInsert(rel, tuple);
@@ -212,6 +247,23 @@ int32_t insert_branch(const char* name) {
   table_close(rel, RowExclusiveLock);
   CommandCounterIncrement();
   return id;
+}
+
+Oid find_branch_creator(const char* name) {
+  Relation rel = table_open(extension().branch, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, 2, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
+  SysScanDesc scan = systable_beginscan(rel, extension().branch_name_key, true, nullptr, 1, &key);
+  HeapTuple tuple = systable_getnext(scan);
+  Oid creator = InvalidOid;
+  if (HeapTupleIsValid(tuple)) {
+    bool isnull;
+    Datum role = heap_getattr(tuple, 4, RelationGetDescr(rel), &isnull);
+    creator = get_role_oid(TextDatumGetCString(role), true);
+  }
+  systable_endscan(scan);
+  table_close(rel, AccessShareLock);
+  return creator;
 }
 
 void delete_branch_row(const char* name) {

@@ -19,6 +19,7 @@ struct ExtensionOids {
 };
 const ExtensionOids& extension();  // cached; ereport(ERROR, 55000) where not installed
 bool extension_installed();
+uint64_t extension_generation();  // changes whenever another installation may have taken its place
 
 // Takes the locks that make later opens of the log's relations free of first-time locking: once per
 // transaction, before index code runs (reading the log may happen under an index page's lock).
@@ -38,6 +39,8 @@ uint64_t branches_generation();  // changes whenever cached branch names are for
 int64_t count_branches();
 // Inserts and deletes rows of datahike.branch, and tells the other sessions.
 int32_t insert_branch(const char* name);
+// The role that made a branch; InvalidOid if it is gone.
+Oid find_branch_creator(const char* name);
 void delete_branch_row(const char* name);
 // Holds the branch against deletion until the end of the transaction.
 void lock_branch_for_write(int32_t branch);

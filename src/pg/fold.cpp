@@ -4,6 +4,7 @@
 // commit.
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/incarnation.h"
 #include "pg/log.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -196,14 +197,18 @@ class Fold {
 // The store and its root commit, as soon as the extension exists: pinned sessions need them.
 void ensure_store(Snapshot snapshot) {
   store::Environment& env = open_store_for_writing();
-  std::optional<Head> first = read_head(1, snapshot);
-  if (!first) return;
-  if (env.meta("has_root_commit")) return;
-  if (first->tx != 1) return;
-  store::Commit root = store::root_commit(first->time);
+  call([] { forget_recorded_ids(); });
+  int64_t branch = call([] { return find_branch(kDefaultBranch); });
+  if (serves_installation(env, branch)) return;
+  std::optional<Head> first = read_head(static_cast<int32_t>(branch), snapshot);
+  // A store that has lost this installation's commits stays refused.
+  if (!first || (first->tx != 1 && !env.commit(first->commit))) return;
   std::unique_ptr<store::WriteBatch> batch = env.begin_write();
-  batch->put_commit(root.id, root.tx, store::encode_commit(root));
-  batch->put_meta("has_root_commit", Bytes{1});
+  if (first->tx == 1) {
+    store::Commit root = store::root_commit(first->time);
+    batch->put_commit(root.id, root.tx, store::encode_commit(root));
+  }
+  adopt_for_installation(*batch, branch);
   batch->commit();
 }
 

@@ -1,6 +1,7 @@
 #include "pg/store.h"
 
 #include "pg/bridge.h"
+#include "pg/catalog.h"
 #include "pg/settings.h"
 
 namespace datahike::pg {
@@ -8,6 +9,8 @@ namespace datahike::pg {
 namespace {
 
 std::unique_ptr<store::Environment> environment;
+
+constexpr const char* kInstallation = "installation";
 
 store::Options options(bool read_only) {
   store::Options o;
@@ -18,16 +21,52 @@ store::Options options(bool read_only) {
   return o;
 }
 
+bool open_for_reading() {
+  if (!environment)
+    environment = store::Environment::open(store_directory(MyDatabaseId), options(true));
+  return environment != nullptr;
+}
+
 }  // namespace
 
 std::string store_directory(Oid database) {
   return std::string(DataDir) + "/datahike/" + std::to_string(database);
 }
 
+// The store of an earlier installation of the extension is not ours until the worker has adopted
+// it. What was found holds until the branches change.
 store::Environment* try_store() {
-  if (!environment)
-    environment = store::Environment::open(store_directory(MyDatabaseId), options(true));
+  static uint64_t checked = 0;
+  if (!open_for_reading()) return nullptr;
+  uint64_t generation = extension_generation();
+  if (checked == generation) return environment.get();
+  int64_t branch = call([] { return extension_installed() ? find_branch(kDefaultBranch) : -1; });
+  bool ours = serves_installation(*environment, branch);
+  if (!ours) {
+    environment->refresh();
+    ours = serves_installation(*environment, branch);
+  }
+  if (!ours) return nullptr;
+  checked = generation;
   return environment.get();
+}
+
+bool serves_installation(store::Environment& store, int64_t default_branch) {
+  std::optional<Bytes> stored = store.meta(kInstallation);
+  return stored && ByteReader(*stored, "meta installation").fixed<int64_t>() == default_branch;
+}
+
+void adopt_for_installation(store::WriteBatch& batch, int64_t default_branch) {
+  Bytes value;
+  ByteWriter(value).fixed<int64_t>(default_branch);
+  batch.put_meta(kInstallation, value);
+}
+
+uint64_t next_tx_of_any_store() {
+  if (!open_for_reading()) return 0;
+  environment->refresh();
+  std::optional<Bytes> next = environment->meta("next_tx");
+  return next ? ByteReader(*next, "meta next_tx").fixed<uint64_t>() : 0;
 }
 
 store::Environment& open_store() {

@@ -5,6 +5,7 @@
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
+#include "pg/incarnation.h"
 #include "pg/store.h"
 #include "pg/worker.h"
 #include "versioning/view.h"
@@ -178,8 +179,9 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
 
 void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void* arg) {
   if (previous_access) previous_access(access, class_id, object, sub, arg);
-  if (access != OAT_DROP || class_id != RelationRelationId || sub != 0 || !extension_installed())
-    return;
+  if (access != OAT_DROP || class_id != RelationRelationId || sub != 0) return;
+  record_last_id(object);
+  if (!extension_installed()) return;
   const ExtensionOids& e = extension();
   if (object == e.relation || object == e.relation_key) return;  // the extension itself goes
   char kind = get_rel_relkind(object);

@@ -3,6 +3,7 @@
 #include "am/relation.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/incarnation.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/store.h"
@@ -79,7 +80,29 @@ store::Commit commit_for_branch(const char* from) {
   return *commit;
 }
 
+// Branches belong to the database, as schemas do.
+void require_may_create() {
+  bool may = pg::call(
+      [] { return pg_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE) == ACLCHECK_OK; });
+  if (!may)
+    throw pg::SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied to create a branch",
+                       "It takes the privilege CREATE on the database.");
+}
+
+void require_may_delete(const char* name) {
+  bool may = pg::call([=] {
+    Oid creator = pg::find_branch_creator(name);
+    return (OidIsValid(creator) && has_privs_of_role(GetUserId(), creator)) ||
+           pg_database_ownercheck(MyDatabaseId, GetUserId());
+  });
+  if (!may)
+    throw pg::SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                       std::string("permission denied to delete branch \"") + name + "\"",
+                       "The role that made it and the database's owner may.");
+}
+
 void create_branch(const char* name, const char* from) {
+  require_may_create();
   check_branch_name(name);
   if (pg::call([=] { return pg::find_branch(name); }) >= 0)
     throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT,
@@ -98,6 +121,7 @@ void delete_branch(const char* name) {
   if (std::strcmp(name, pg::kDefaultBranch) == 0)
     throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                        "the default branch cannot be deleted");
+  require_may_delete(name);
   if (am::has_pending_on(static_cast<int32_t>(branch)) ||
       !pg::call([=] { return pg::try_lock_branch_exclusively(static_cast<int32_t>(branch)); }))
     throw pg::SqlError(ERRCODE_OBJECT_IN_USE,
@@ -109,6 +133,12 @@ void delete_branch(const char* name) {
 void append_json_string(std::string& out, const std::string& text) {
   out += '"';
   for (char c : text) {
+    if (static_cast<unsigned char>(c) < ' ') {
+      char escaped[8];
+      std::snprintf(escaped, sizeof escaped, "\\u%04x", static_cast<unsigned>(c));
+      out += escaped;
+      continue;
+    }
     if (c == '"' || c == '\\') out += '\\';
     out += c;
   }
@@ -132,12 +162,32 @@ std::string table_name(uint64_t table, const tree::NodeRef& root) {
   return "table " + std::to_string(table);
 }
 
-std::string changes_json(const store::Commit& commit, std::map<uint64_t, std::string>& names) {
+// What a caller may not select from is not told about either; of a table that is gone, only to the
+// database's owner.
+bool may_see(uint64_t table) {
+  return pg::call([=] {
+    Oid relation = pg::find_relation(table);
+    bool gone = !OidIsValid(relation);
+    if (!gone && pg_class_aclcheck_ext(relation, GetUserId(), ACL_SELECT, &gone) == ACLCHECK_OK)
+      return true;
+    if (gone) return pg_database_ownercheck(MyDatabaseId, GetUserId());
+    return pg_attribute_aclcheck_all(relation, GetUserId(), ACL_SELECT, ACLMASK_ANY) == ACLCHECK_OK;
+  });
+}
+
+// Names of the tables met so far; empty for those that the caller may not see.
+using TableNames = std::map<uint64_t, std::string>;
+
+std::string changes_json(const store::Commit& commit, TableNames& names) {
   std::string json = "{";
   for (const store::TableDelta& table : commit.delta.tables) {
     auto name = names.find(table.table);
     if (name == names.end())
-      name = names.emplace(table.table, table_name(table.table, commit.root)).first;
+      name = names
+                 .emplace(table.table,
+                          may_see(table.table) ? table_name(table.table, commit.root) : "")
+                 .first;
+    if (name->second.empty()) continue;
     store::ChangeCounts n = store::count_changes(table);
     if (json.size() > 1) json += ", ";
     append_json_string(json, name->second);
@@ -167,8 +217,7 @@ Datum text_datum(const std::string& text) {
   });
 }
 
-void put_log_row(ReturnSetInfo* result, const store::Commit& commit,
-                 std::map<uint64_t, std::string>& names) {
+void put_log_row(ReturnSetInfo* result, const store::Commit& commit, TableNames& names) {
   std::string json = changes_json(commit, names);
   Datum values[7] = {pg::call([&] { return uuid_datum(commit.id); }),
                      uuid_array(commit.parents),
@@ -228,11 +277,12 @@ Datum datahike_check_preloaded(PG_FUNCTION_ARGS) {
 
 Datum datahike_initialize(PG_FUNCTION_ARGS) {
   pg::guard([] {
+    pg::call([] { pg::continue_ids(); });
     int32_t branch = pg::call([] { return pg::insert_branch(pg::kDefaultBranch); });
     store::Commit root = store::root_commit(GetCurrentTimestamp());
     root.keyframe = true;
     pg::Head head = first_head(branch, root);
-    head.next_tx = root.tx + 1;
+    head.next_tx = std::max(root.tx + 1, pg::next_tx_of_any_store());
     pg::write_head(head);
   });
   PG_RETURN_VOID();
@@ -297,7 +347,7 @@ Datum datahike_log(PG_FUNCTION_ARGS) {
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   pg::guard([=] {
     store::Uuid head = resolve_revision_or_current(revision);
-    std::map<uint64_t, std::string> names;
+    TableNames names;
     int32 left = max;
     if (left == 0) return;
     store::walk_log(store_for_reading(), head, [&](const store::Commit& commit) {

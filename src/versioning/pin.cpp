@@ -155,7 +155,9 @@ const SessionView& settings_view() {
   else if (*session.as_of)
     session.pinned_by = "datahike.as_of";
   session.pinned = session.pinned_by != nullptr;
-  last = {pg::settings_generation(), pg::branches_generation(), session};
+  // A name that is not found, perhaps for want of the extension, is looked up again.
+  uint64_t branches = session.branch >= 0 ? pg::branches_generation() : 0;
+  last = {pg::settings_generation(), branches, session};
   return last.session;
 }
 
