@@ -11,10 +11,13 @@ namespace {
 
 constexpr uint64_t kAnalyzedRows = 300;  // of a slice, which stands for a block
 
+uint64_t latest_rows_of(const RelationInfo& info) {
+  return count_rows(latest_table_view(info, versioning::session_view().branch));
+}
+
 uint64_t rows_of(const RelationInfo& info) {
-  return count_rows(ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot())
-                        ? table_view(info, GetActiveSnapshot())
-                        : latest_table_view(info, versioning::session_view().branch));
+  if (!ActiveSnapshotSet() || !IsMVCCSnapshot(GetActiveSnapshot())) return latest_rows_of(info);
+  return count_rows(table_view(info, GetActiveSnapshot()));
 }
 
 }  // namespace
@@ -70,9 +73,11 @@ void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages
 }
 
 // Nothing here is removed by VACUUM in this version: history is kept. It brings the log into the
-// store and PostgreSQL's statistics up to date.
+// store and PostgreSQL's statistics up to date. The active snapshot may have been taken before a
+// long wait for the table's lock, and the purge of the log does not spare the snapshots of VACUUM
+// (PROC_IN_VACUUM): what that snapshot would read may be gone.
 void relation_vacuum(Relation relation, VacuumParams*, BufferAccessStrategy) {
-  uint64_t rows = pg::guard([=] { return rows_of(relation_info(relation)); });
+  uint64_t rows = pg::guard([=] { return latest_rows_of(relation_info(relation)); });
   pg::wake_worker();
   auto pages = static_cast<BlockNumber>(blocks_for(rows));
   vac_update_relstats(relation, pages, static_cast<double>(rows), 0, relation->rd_rel->relhasindex,

@@ -134,11 +134,26 @@ bool usable(const Chunk& chunk, TransactionId self, int32_t branch) {
          !TransactionIdIsCurrentTransactionId(chunk.registered);
 }
 
+// Before the transaction has ended nobody may find its chunks gone.
+void leave(int, Datum) {
+  AbortOutOfAnyTransaction();
+  forget_insert_chunks();
+}
+
+// A session that is killed leaves its entries behind; one that ends must not, however it ends.
+void forget_chunks_at_exit() {
+  static bool registered = false;
+  if (registered) return;
+  pg::call([] { before_shmem_exit(leave, static_cast<Datum>(0)); });
+  registered = true;
+}
+
 Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t branch) {
   if (t.current < t.chunks.size() && usable(t.chunks[t.current], self, branch))
     return t.chunks[t.current];
   for (size_t i = 0; i < t.chunks.size(); ++i)
     if (usable(t.chunks[i], self, branch)) return t.chunks[t.current = i];
+  forget_chunks_at_exit();
   int size = size_for(t.taken);
   uint64_t start = pg::call([=] { return take_chunk(table, size); });
   Chunk chunk;

@@ -25,7 +25,44 @@ namespace {
 WorkerSlot* slot = nullptr;
 constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
 
+// The batch being written, if one is. No frame owns it: where PostgreSQL ends the process from
+// within a function of its own (the postmaster is gone, say) frames are not unwound, and detach()
+// lets go of LMDB's writer mutex. After an error attempt() does.
+store::WriteBatch* open_batch = nullptr;
+
+store::WriteBatch& begin_batch() {
+  open_batch = open_store_for_writing().begin_write().release();
+  return *open_batch;
+}
+
+void drop_batch() {
+  delete open_batch;
+  open_batch = nullptr;
+}
+
+void commit_batch() {
+  open_batch->commit();
+  drop_batch();
+}
+
+// SIGTERM cancels the step being done as a query is cancelled: by an error, which unwinds its
+// frames, and which whatever it waits for is interrupted by. run() leaves afterwards.
+void terminate(int signal) {
+  QueryCancelPending = true;
+  InterruptPending = true;
+  SignalHandlerForShutdownRequest(signal);
+}
+
+bool must_leave() { return ShutdownRequestPending || slot->holds > 0; }
+
+// Where a step can be given up.
+void check_for_leave() {
+  call([] { CHECK_FOR_INTERRUPTS(); });
+  if (must_leave()) throw SqlError(ERRCODE_QUERY_CANCELED, "the worker is asked to leave");
+}
+
 void detach(int, Datum) {
+  drop_batch();
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   slot->pid = 0;
   slot->sleeping = false;
@@ -48,12 +85,29 @@ void attach(int index) {
   before_shmem_exit(detach, static_cast<Datum>(0));
 }
 
-// Named points at which tests stop the worker dead: set only by the crash tests.
+void reload_configuration() {
+  ConfigReloadPending = false;
+  ProcessConfigFile(PGC_SIGHUP);
+}
+
+void pause_until_reload() {
+  do {
+    CHECK_FOR_INTERRUPTS();
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+  } while (!ConfigReloadPending);
+  reload_configuration();
+}
+
+// Named points at which tests stop the worker dead, or with "pause:" before the name let it wait.
 void crash_point(const char* name) {
-  if (setting_crash_point && std::strcmp(setting_crash_point, name) == 0) {
-    ereport(LOG, (errmsg("datahike: stopping at crash point %s", name)));
-    kill(MyProcPid, SIGKILL);
-  }
+  constexpr std::string_view kPause = "pause:";
+  std::string_view setting = setting_crash_point ? setting_crash_point : "";
+  bool pausing = setting.starts_with(kPause);
+  if (setting.substr(pausing ? kPause.size() : 0) != name) return;
+  ereport(LOG, (errmsg("datahike: %s at crash point %s", pausing ? "pausing" : "stopping", name)));
+  if (!pausing) kill(MyProcPid, SIGKILL);
+  call([] { pause_until_reload(); });
 }
 
 void begin_transaction() {
@@ -128,7 +182,8 @@ class Fold {
     batch_->put_meta("next_tx", tx);
     call([] { flush_wal(); });
     crash_point("before_store_commit");
-    batch_->commit();
+    check_for_leave();
+    commit_batch();
     crash_point("after_store_commit");
     uint64_t fold = widen_xid(call([] { return GetCurrentTransactionId(); }));
     for (Head& head : heads_) {
@@ -143,7 +198,7 @@ class Fold {
  private:
   void begin() {
     if (batch_) return;
-    batch_ = open_store_for_writing().begin_write();
+    batch_ = &begin_batch();
     // A fold whose transaction never committed left commits that no head names.
     std::optional<Bytes> last = batch_->meta("next_tx");
     if (last && ByteReader(*last, "meta next_tx").fixed<uint64_t>() > next_tx_)
@@ -164,6 +219,7 @@ class Fold {
     std::map<uint32_t, Bytes> loaded;
     if (!row.rows.empty()) loaded[row.part] = std::move(row.rows);
     folder.add(to_entry(row), [&](uint32_t part) -> ByteView {
+      check_for_leave();
       auto at = loaded.find(part);
       if (at != loaded.end()) return at->second;
       std::optional<Bytes> rows = read_log_part(branch, xid, part);
@@ -173,7 +229,7 @@ class Fold {
       loaded.clear();
       return loaded[part] = std::move(*rows);
     });
-    call([] { CHECK_FOR_INTERRUPTS(); });
+    check_for_leave();
   }
 
   void publish(int32_t branch, const store::Commit& commit) {
@@ -190,7 +246,7 @@ class Fold {
 
   Snapshot snapshot_;
   uint64_t next_tx_;
-  std::unique_ptr<store::WriteBatch> batch_;
+  store::WriteBatch* batch_ = nullptr;  // open_batch
   std::vector<Head> heads_;
 };
 
@@ -203,16 +259,18 @@ void ensure_store(Snapshot snapshot) {
   std::optional<Head> first = read_head(static_cast<int32_t>(branch), snapshot);
   // A store that has lost this installation's commits stays refused.
   if (!first || (first->tx != 1 && !env.commit(first->commit))) return;
-  std::unique_ptr<store::WriteBatch> batch = env.begin_write();
+  store::WriteBatch& batch = begin_batch();
   if (first->tx == 1) {
     store::Commit root = store::root_commit(first->time);
-    batch->put_commit(root.id, root.tx, store::encode_commit(root));
+    batch.put_commit(root.id, root.tx, store::encode_commit(root));
   }
-  adopt_for_installation(*batch, branch);
-  batch->commit();
+  adopt_for_installation(batch, branch);
+  commit_batch();
 }
 
-bool fold_once() {
+// The transaction of a step: first the fold lock, then a snapshot. False where the extension is not
+// installed.
+bool begin_step() {
   bool installed = false;
   call([&] {
     begin_transaction();
@@ -220,6 +278,19 @@ bool fold_once() {
     if (installed) take_fold_lock();
     PushActiveSnapshot(GetTransactionSnapshot());
   });
+  return installed;
+}
+
+void end_step() {
+  call([] {
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+  });
+  release_store();
+}
+
+bool fold_once() {
+  bool installed = begin_step();
   bool wrote = false;
   if (installed) {
     Snapshot snapshot = GetActiveSnapshot();
@@ -228,20 +299,13 @@ bool fold_once() {
     for (int32_t branch : branches_with_heads(snapshot)) fold.branch(branch);
     wrote = fold.finish();
   }
-  call([] {
-    PopActiveSnapshot();
-    CommitTransactionCommand();
-  });
-  release_store();
+  end_step();
   return wrote;
 }
 
+// Under the fold lock as well: heads are read and written by one process at a time.
 void purge() {
-  call([] {
-    begin_transaction();
-    PushActiveSnapshot(GetTransactionSnapshot());
-  });
-  if (call([] { return extension_installed(); })) {
+  if (begin_step()) {
     uint64_t horizon = widen_xid(call([] { return GetOldestNonRemovableTransactionId(nullptr); }));
     Snapshot snapshot = GetActiveSnapshot();
     uint64_t removed = 0;
@@ -256,13 +320,11 @@ void purge() {
     }
     open_store_for_writing().check_readers();
   }
-  call([] {
-    PopActiveSnapshot();
-    CommitTransactionCommand();
-  });
+  end_step();
 }
 
-// Runs one step; a failure ends its transaction, is logged, and told to whoever waits.
+// Runs one step; a failure ends its transaction, is logged, and told to whoever waits. Who waits
+// for a worker that leaves starts another.
 bool attempt(bool (*step)(), uint64_t serving) {
   CaughtError caught;
   try {
@@ -283,10 +345,12 @@ bool attempt(bool (*step)(), uint64_t serving) {
     strlcpy(caught.message, caught.data->message, sizeof caught.message);
   }
   HOLD_INTERRUPTS();
+  drop_batch();  // before the fold lock goes
   AbortCurrentTransaction();
   LWLockReleaseAll();
   RESUME_INTERRUPTS();
   release_store();
+  if (must_leave()) return false;
   ereport(LOG, (errcode(caught.sqlstate), errmsg("datahike fold worker: %s", caught.message)));
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   slot->failed = std::max(slot->failed, serving);
@@ -302,17 +366,17 @@ bool purge_step() {
   return false;
 }
 
-// Waits until someone asks, or until the delay is over after something was committed.
+// Waits until someone asks, or until the delay is over after something was committed. False when
+// the worker is to leave.
 bool wait_for_work(bool failed_before) {
   long delay = failed_before ? 1000 : setting_fold_delay;
   TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
   for (;;) {
+    HOLD_CANCEL_INTERRUPTS();  // no step is being done
     CHECK_FOR_INTERRUPTS();
-    if (ConfigReloadPending) {
-      ConfigReloadPending = false;
-      ProcessConfigFile(PGC_SIGHUP);
-    }
-    if (slot->holds > 0) return false;
+    RESUME_CANCEL_INTERRUPTS();
+    if (ConfigReloadPending) reload_configuration();
+    if (must_leave()) return false;
     if (slot->requested > std::max(slot->completed, slot->failed)) return true;
     long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
     if (left <= 0) return true;
@@ -329,6 +393,7 @@ void sleep_when_announced() {
     pg_memory_barrier();
     return;
   }
+  if (must_leave()) return;
   WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, 10000, PG_WAIT_EXTENSION);
   ResetLatch(MyLatch);
   slot->sleeping = false;
@@ -365,7 +430,7 @@ extern "C" PGDLLEXPORT void datahike_worker_main(Datum arg);
 
 void datahike_worker_main(Datum arg) {
   using namespace datahike::pg;
-  pqsignal(SIGTERM, die);
+  pqsignal(SIGTERM, terminate);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
   BackgroundWorkerUnblockSignals();
   Oid database = shared->workers[DatumGetInt32(arg)].database;

@@ -150,10 +150,11 @@ void define_settings() {
                           "Time the fold worker lets commits gather when nobody waits for it.",
                           nullptr, &setting_fold_delay, 100, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
-  DefineCustomStringVariable("datahike.crash_point",
-                             "Where the fold worker kills itself, for tests.", nullptr,
-                             &setting_crash_point, "", PGC_SIGHUP,
-                             GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable(
+      "datahike.crash_point",
+      "Where the fold worker kills itself, or waits (pause:NAME), for tests.", nullptr,
+      &setting_crash_point, "", PGC_SIGHUP, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr,
+      nullptr);
   MarkGUCPrefixReserved("datahike");
 }
 

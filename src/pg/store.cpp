@@ -8,7 +8,10 @@ namespace datahike::pg {
 
 namespace {
 
-std::unique_ptr<store::Environment> environment;
+// Never closed, not even at exit: closing unmaps LMDB's locks, and a process that may end anywhere
+// would leave those it holds locked for good. What it keeps until it is gone, the kernel and the
+// next check_readers() give back.
+store::Environment* environment = nullptr;
 
 constexpr const char* kInstallation = "installation";
 
@@ -23,7 +26,7 @@ store::Options options(bool read_only) {
 
 bool open_for_reading() {
   if (!environment)
-    environment = store::Environment::open(store_directory(MyDatabaseId), options(true));
+    environment = store::Environment::open(store_directory(MyDatabaseId), options(true)).release();
   return environment != nullptr;
 }
 
@@ -39,7 +42,7 @@ store::Environment* try_store() {
   static uint64_t checked = 0;
   if (!open_for_reading()) return nullptr;
   uint64_t generation = extension_generation();
-  if (checked == generation) return environment.get();
+  if (checked == generation) return environment;
   int64_t branch = call([] { return extension_installed() ? find_branch(kDefaultBranch) : -1; });
   bool ours = serves_installation(*environment, branch);
   if (!ours) {
@@ -48,7 +51,7 @@ store::Environment* try_store() {
   }
   if (!ours) return nullptr;
   checked = generation;
-  return environment.get();
+  return environment;
 }
 
 bool serves_installation(store::Environment& store, int64_t default_branch) {
@@ -77,7 +80,7 @@ store::Environment& open_store() {
 
 store::Environment& open_store_for_writing() {
   if (!environment)
-    environment = store::Environment::open(store_directory(MyDatabaseId), options(false));
+    environment = store::Environment::open(store_directory(MyDatabaseId), options(false)).release();
   return *environment;
 }
 

@@ -24,8 +24,17 @@ namespace {
 ProcessUtility_hook_type previous_utility = nullptr;
 object_access_hook_type previous_access = nullptr;
 
+// An unqualified name is created in the first schema of the search path, which may be pg_temp.
+bool is_in_temporary_schema(const RangeVar* name) {
+  if (name->schemaname || name->relpersistence != RELPERSISTENCE_PERMANENT) return false;
+  List* path = fetch_search_path(false);
+  bool temporary = path != NIL && isTempNamespace(linitial_oid(path));
+  list_free(path);
+  return temporary;
+}
+
 bool is_temporary(const RangeVar* name) {
-  return name->relpersistence == RELPERSISTENCE_TEMP ||
+  return is_in_temporary_schema(name) || name->relpersistence == RELPERSISTENCE_TEMP ||
          (name->schemaname && std::strcmp(name->schemaname, "pg_temp") == 0);
 }
 
@@ -59,6 +68,13 @@ bool needs_redirecting(Node* statement) {
   return false;
 }
 
+bool moves_database(AlterDatabaseStmt* alter) {
+  ListCell* cell;
+  foreach (cell, alter->options)
+    if (std::strcmp(static_cast<DefElem*>(lfirst(cell))->defname, "tablespace") == 0) return true;
+  return false;
+}
+
 // The database whose fold worker would be in the command's way.
 Oid affected_database(Node* statement) {
   const char* name = nullptr;
@@ -81,13 +97,33 @@ Oid affected_database(Node* statement) {
       if (rename->renameType == OBJECT_DATABASE) name = rename->subname;
       break;
     }
-    case T_AlterDatabaseStmt:
-      name = reinterpret_cast<AlterDatabaseStmt*>(statement)->dbname;
+    case T_AlterDatabaseStmt: {
+      auto* alter = reinterpret_cast<AlterDatabaseStmt*>(statement);
+      if (moves_database(alter)) name = alter->dbname;
       break;
+    }
     default:
       break;
   }
   return name ? get_database_oid(name, true) : InvalidOid;
+}
+
+bool is_template(Oid database) {
+  HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+  if (!HeapTupleIsValid(tuple)) return false;
+  bool result = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->datistemplate;
+  ReleaseSysCache(tuple);
+  return result;
+}
+
+// Whether the command is the user's to run. Where it is not it raises its own error, and must not
+// have disturbed the worker before.
+bool is_permitted(Node* statement, Oid database) {
+  bool owner = pg_database_ownercheck(database, GetUserId());
+  if (IsA(statement, CreatedbStmt))
+    return have_createdb_privilege() && (owner || is_template(database));
+  if (IsA(statement, RenameStmt)) return owner && have_createdb_privilege();
+  return owner;
 }
 
 // After DROP DATABASE has committed nothing refers to its store.
@@ -141,17 +177,22 @@ void run(const Command& command) {
   versioning::use_session_view(before);
 }
 
+void let_back(int, Datum database) { let_worker_back(DatumGetObjectId(database)); }
+
 void run_without_worker(const Command& command, Oid database) {
   const Command* const c = &command;
-  keep_worker_out(database);
-  PG_TRY();
-  { run(*c); }
-  PG_CATCH();
-  {
-    let_worker_back(database);
-    PG_RE_THROW();
+  if (!keep_worker_out(database)) {
+    run(*c);
+    return;
   }
-  PG_END_TRY();
+  // A session that is terminated while it waits exits without passing through PG_CATCH.
+  Datum kept_out = ObjectIdGetDatum(database);
+  PG_ENSURE_ERROR_CLEANUP(let_back, kept_out);
+  {
+    wait_until_worker_left(database);
+    run(*c);
+  }
+  PG_END_ENSURE_ERROR_CLEANUP(let_back, kept_out);
   let_worker_back(database);
 }
 
@@ -166,14 +207,14 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   }
   Node* statement = c.planned->utilityStmt;
   Oid database = affected_database(statement);
-  if (OidIsValid(database)) {
-    bool dropping = IsA(statement, DropdbStmt);
+  bool dropping = OidIsValid(database) && IsA(statement, DropdbStmt);
+  if (OidIsValid(database) && is_permitted(statement, database)) {
     refuse_template_with_commits(statement, database);
     run_without_worker(c, database);
-    if (dropping) remove_store(database);
   } else {
     run(c);
   }
+  if (dropping) remove_store(database);
   if (context == PROCESS_UTILITY_TOPLEVEL) release_store();
 }
 

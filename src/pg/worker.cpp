@@ -109,7 +109,9 @@ void ask_and_wait(WorkerSlot* slot) {
                           ? errhint("Free disk space, or raise datahike.map_size and restart.")
                           : 0));
     }
-    if (answer.status.pid == 0) {
+    if (answer.status.pid != 0) {
+      attempts = 0;
+    } else {
       bool registered = start_if_absent(slot);
       if (!registered || ++attempts > kStartAttempts) {
         ConditionVariableCancelSleep();
@@ -163,12 +165,18 @@ WorkerStatus worker_status() {
   return slot ? look(slot, UINT64_MAX).status : WorkerStatus{};
 }
 
-void keep_worker_out(Oid database) {
+bool keep_worker_out(Oid database) {
   WorkerSlot* slot = find_slot(database, false);
-  if (!slot) return;
+  if (!slot) return false;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   ++slot->holds;
   LWLockRelease(shared->lock);
+  return true;
+}
+
+void wait_until_worker_left(Oid database) {
+  WorkerSlot* slot = find_slot(database, false);
+  if (!slot) return;
   for (int i = 0; i < 1000; ++i) {
     LWLockAcquire(shared->lock, LW_SHARED);
     bool gone = slot->pid == 0;
@@ -185,6 +193,7 @@ void forget_worker(Oid database) {
   if (!slot) return;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   slot->database = InvalidOid;
+  slot->holds = 0;  // of commands that now find the database gone
   slot->requested = slot->completed = slot->failed = slot->folds = 0;
   slot->sqlstate = 0;
   LWLockRelease(shared->lock);

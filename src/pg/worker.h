@@ -14,7 +14,8 @@ uint64_t worker_folds();
 // be gone. Read it before looking for them; every purge that a snapshot sees has been counted.
 uint64_t worker_purges();
 // Asks for a fold of everything committed before the call and waits for it. Interruptible.
-// Raises the worker's own error where the fold failed.
+// Starts another worker where one is terminated meanwhile. Raises the worker's own error where the
+// fold failed.
 void request_fold_and_wait();
 
 struct WorkerStatus {
@@ -24,9 +25,12 @@ struct WorkerStatus {
 };
 WorkerStatus worker_status();
 
-// Makes the worker of a database leave and keeps it out until let_worker_back().
-void keep_worker_out(Oid database);
+// Makes the worker of a database leave, and keeps it and others out until let_worker_back(), which
+// is called once for each call that returned true. False: there is none, and nothing to wait for.
+// Both raise nothing.
+bool keep_worker_out(Oid database);
 void let_worker_back(Oid database);
-void forget_worker(Oid database);  // the database is gone: its mailbox is free again
+void wait_until_worker_left(Oid database);  // 10 seconds at most; interruptible
+void forget_worker(Oid database);           // the database is gone: its mailbox is free again
 
 }  // namespace datahike::pg

@@ -59,3 +59,14 @@ INSERT INTO t VALUES (60, 'x');
 SELECT lo_create(4242);
 ROLLBACK;
 SELECT count(*) FROM pg_largeobject_metadata WHERE oid = 4242;
+-- the first schema of the search path may be the temporary one
+SET search_path = pg_temp, public;
+CREATE TABLE quietly (a int) ;
+INSERT INTO quietly VALUES (1);
+SELECT relpersistence FROM pg_class WHERE oid = 'quietly'::regclass;
+BEGIN;
+CREATE TABLE emptied (a int);
+INSERT INTO emptied VALUES (1);
+COMMIT;
+SELECT count(*) FROM emptied;
+RESET search_path;
