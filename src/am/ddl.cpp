@@ -60,6 +60,7 @@ void relation_copy_data(Relation relation, const RelFileNode* node) {
 void relation_copy_for_cluster(Relation from, Relation, Relation, bool, TransactionId,
                                TransactionId*, MultiXactId*, double* tuples, double* vacuumed,
                                double* recently_dead) {
+  refuse_to_forget_defaults(from);
   pg::guard([=] {
     const RelationInfo& info = relation_info(from);
     TableView view = latest_table_view(info, versioning::session_view().branch);

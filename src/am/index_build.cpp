@@ -283,7 +283,7 @@ double index_build_range_scan(Relation table, Relation index, IndexInfo* info, b
                               BlockNumber start, BlockNumber blocks, IndexBuildCallback callback,
                               void* state, TableScanDesc scan) {
   if (index->rd_rel->relam == BRIN_AM_OID || start != 0 || blocks != InvalidBlockNumber)
-    not_supported("BRIN indexes", "Zone maps of the column segments take their place.");
+    not_supported("BRIN indexes", "Use a btree index.");
   if (scan && scan->rs_parallel)
     not_supported("parallel index builds", "SET max_parallel_maintenance_workers = 0.");
   // A caller's own scan means the rows of its snapshot alone: amcheck looks for their entries.

@@ -82,6 +82,12 @@ void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo&
                        "datahike tables do not support rewriting a table that has rows on other "
                        "branches in this version",
                        "Delete the other branches, or change the rows with UPDATE.");
+  if (!refresh)
+    pg::call([=] {
+      Relation old = table_open(owner, NoLock);
+      if (old->rd_tableam == relation->rd_tableam) refuse_to_forget_defaults(old);
+      table_close(old, NoLock);
+    });
   clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
   pending.rewritten_by = RelationGetRelid(relation);
 }

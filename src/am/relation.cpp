@@ -129,6 +129,16 @@ void end_relation_infos() {
   ++generation;
 }
 
+void refuse_to_forget_defaults(Relation relation) {
+  TupleDesc desc = RelationGetDescr(relation);
+  for (int i = 0; i < desc->natts; ++i)
+    if (TupleDescAttr(desc, i)->atthasmissing && !TupleDescAttr(desc, i)->attisdropped)
+      not_supported(
+          "VACUUM FULL, CLUSTER and rewrites of a table with a column that was added with a "
+          "default",
+          "Plain VACUUM and REINDEX need no rewrite; a new column can be filled with UPDATE.");
+}
+
 std::vector<store::ColumnSpec> column_specs(const RelationInfo& info) {
   std::vector<store::ColumnSpec> specs;
   for (int i = 0; i < info.attributes; ++i) {

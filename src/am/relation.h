@@ -17,6 +17,11 @@ struct Attribute {
   int32_t typmod;
 };
 
+// Refuses a command after which PostgreSQL forgets the defaults that rows from before ADD COLUMN
+// ... DEFAULT are completed with: rows here are never rewritten, and neither are those of old
+// commits. May raise a PostgreSQL error (0A000).
+void refuse_to_forget_defaults(Relation relation);
+
 // Valid to the end of the transaction.
 struct RelationInfo {
   uint64_t table;       // stable table id

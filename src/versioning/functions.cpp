@@ -101,6 +101,17 @@ void require_may_delete(const char* name) {
                        "The role that made it and the database's owner may.");
 }
 
+// Two sessions that make a branch of the same name at once meet at the unique index.
+int32_t insert_new_branch(const char* name) {
+  try {
+    return pg::call([=] { return pg::insert_branch(name); });
+  } catch (const pg::PgError& e) {
+    if (e.data->sqlerrcode != ERRCODE_UNIQUE_VIOLATION) throw;
+    throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT,
+                       std::string("branch \"") + name + "\" already exists");
+  }
+}
+
 void create_branch(const char* name, const char* from) {
   require_may_create();
   check_branch_name(name);
@@ -108,7 +119,7 @@ void create_branch(const char* name, const char* from) {
     throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT,
                        std::string("branch \"") + name + "\" already exists");
   store::Commit commit = commit_for_branch(from);
-  int32_t branch = pg::call([=] { return pg::insert_branch(name); });
+  int32_t branch = insert_new_branch(name);
   pg::write_head(first_head(branch, commit));
   pg::call([] { CommandCounterIncrement(); });
 }
