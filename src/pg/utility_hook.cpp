@@ -11,6 +11,7 @@
 #include "versioning/view.h"
 
 extern "C" {
+#include "catalog/pg_authid.h"
 #include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
@@ -116,13 +117,23 @@ bool is_template(Oid database) {
   return result;
 }
 
+// PostgreSQL's own function for this is not public in every minor release.
+bool may_create_databases() {
+  if (superuser()) return true;
+  HeapTuple role = SearchSysCache1(AUTHOID, ObjectIdGetDatum(GetUserId()));
+  if (!HeapTupleIsValid(role)) return false;
+  bool may = reinterpret_cast<Form_pg_authid>(GETSTRUCT(role))->rolcreatedb;
+  ReleaseSysCache(role);
+  return may;
+}
+
 // Whether the command is the user's to run. Where it is not it raises its own error, and must not
 // have disturbed the worker before.
 bool is_permitted(Node* statement, Oid database) {
   bool owner = pg_database_ownercheck(database, GetUserId());
   if (IsA(statement, CreatedbStmt))
-    return have_createdb_privilege() && (owner || is_template(database));
-  if (IsA(statement, RenameStmt)) return owner && have_createdb_privilege();
+    return may_create_databases() && (owner || is_template(database));
+  if (IsA(statement, RenameStmt)) return owner && may_create_databases();
   return owner;
 }
 
