@@ -250,7 +250,18 @@ std::vector<uint64_t> indexed_rowids(Tuplesortstate* sort) {
   }
 }
 
-void validate(Relation table, Relation index, IndexInfo* info, ValidateIndexState* state) {
+// Whether the row's writer had committed when `snapshot` was taken. A later one makes the entry
+// itself: it is one of those that had to wait until they knew the index.
+bool written_before(TupleTableSlot* slot, Snapshot snapshot) {
+  bool isnull;
+  Datum xmin = slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull);
+  return !XidInMVCCSnapshot(DatumGetTransactionId(xmin), snapshot);
+}
+
+// The entries found in the index were listed after `snapshot` was taken, and writers go on adding
+// theirs: only rows from before it can be said to lack one.
+void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot,
+              ValidateIndexState* state) {
   const RelationInfo& relation = relation_info(table);
   std::vector<uint64_t> present = indexed_rowids(state->tuplesort);
   std::sort(present.begin(), present.end());
@@ -265,7 +276,7 @@ void validate(Relation table, Relation index, IndexInfo* info, ValidateIndexStat
     if (!pg::call([=] { return form(*c); })) return;
     ItemPointerData tid = to_tid(rowid);
     others.add(rowid, tid, c);
-    if (indexed) return;
+    if (indexed || !pg::call([=] { return written_before(c->slot, snapshot); })) return;
     bool check = info->ii_Unique && session.sees(rowid);
     pg::call([&] {
       index_insert(index, c->values, c->isnull, &tid, table,
@@ -293,9 +304,9 @@ double index_build_range_scan(Relation table, Relation index, IndexInfo* info, b
   return live;
 }
 
-void index_validate_scan(Relation table, Relation index, IndexInfo* info, Snapshot,
+void index_validate_scan(Relation table, Relation index, IndexInfo* info, Snapshot snapshot,
                          ValidateIndexState* state) {
-  pg::guard([=] { validate(table, index, info, state); });
+  pg::guard([=] { validate(table, index, info, snapshot, state); });
 }
 
 // No entry is ever known to be dead in this version: any commit may still show its row.
