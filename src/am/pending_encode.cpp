@@ -250,7 +250,7 @@ void write_branch(int32_t branch, const std::vector<TablePending*>& tables) {
   pg::LogRow row = new_row(part.number, 'd');
   store::encode_delta(delta, store::WithPlaces::Yes, row.delta);
   row.rows = std::move(part.rows);
-  pg::ring_append(row.xid, static_cast<uint32_t>(branch));
+  pg::ring_append(row, static_cast<uint32_t>(branch));
   pg::write_log_row(branch, row);
 }
 

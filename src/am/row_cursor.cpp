@@ -134,6 +134,20 @@ bool RowCursor::step_base(bool forward) {
   return false;
 }
 
+// To the next run; false behind the last. Runs may have been added while the scan is under way.
+bool RowCursor::step_run(versioning::AddedRuns& added, bool forward) {
+  auto next = has_run_ ? added_ : forward ? added.begin() : added.end();
+  if (has_run_ && forward) ++next;
+  if (!forward) {
+    if (next == added.begin()) return false;
+    --next;
+  } else if (next == added.end()) {
+    return false;
+  }
+  added_ = next;
+  return has_run_ = true;
+}
+
 bool RowCursor::step_overlay(bool forward) {
   auto& added = view_.table->added;
   uint32_t clear = versioning::Overlay::last_clear(*view_.table, view_.view.limit);
@@ -141,22 +155,18 @@ bool RowCursor::step_overlay(bool forward) {
   if (own && own_cleared(*own, view_.command)) return false;
   for (;;) {
     if (has_run_) {
-      auto run = added.find(run_first_);
       index_ += forward ? 1 : -1;
-      if (index_ >= 0 && index_ < static_cast<int64_t>(run->second.rows)) {
-        rowid_ = run_first_ + static_cast<uint64_t>(index_);
+      if (index_ >= 0 && index_ < static_cast<int64_t>(added_->second.rows)) {
+        rowid_ = added_->first + static_cast<uint64_t>(index_);
         if (in_range(rowid_) && !is_removed(rowid_)) return true;
         continue;
       }
     }
-    auto next = neighbour(added, has_run_, run_first_, forward);
-    if (next == added.end()) return false;
-    run_first_ = next->first;
-    has_run_ = true;
-    const versioning::AddedRun& run = next->second;
+    if (!step_run(added, forward)) return false;
+    const versioning::AddedRun& run = added_->second;
     bool gone = run.removed_rows == run.rows && run.last_removal <= view_.view.limit;
     bool visible = run.sequence <= view_.view.limit && run.sequence >= clear && !gone;
-    auto rows = static_cast<int64_t>(next->second.rows);
+    auto rows = static_cast<int64_t>(run.rows);
     index_ = visible == forward ? -1 : rows;  // an invisible run is stepped over at once
   }
 }

@@ -27,6 +27,7 @@ class RowCursor {
   bool step_overlay(bool forward);
   bool step_own(bool forward);
   bool load_container();
+  bool step_run(versioning::AddedRuns& added, bool forward);
   bool is_removed(uint64_t rowid) const;
   bool in_range(uint64_t rowid) const { return rowid >= first_ && rowid <= last_; }
 
@@ -42,7 +43,8 @@ class RowCursor {
   store::SegmentReader segment_;
   bool has_segment_ = false;
   uint64_t generation_ = 0;
-  // Overlay and own: first rowid of the run, and the index looked at last in it.
+  // Overlay and own: the run, and the index looked at last in it.
+  versioning::AddedRuns::iterator added_;  // nothing is erased while the overlay lives
   bool has_run_ = false;
   uint64_t run_first_ = 0;
   int64_t index_ = 0;

@@ -1,6 +1,7 @@
 #include "pg/shared.h"
 
 #include "pg/bridge.h"
+#include "pg/log.h"
 
 namespace datahike::pg {
 
@@ -117,8 +118,29 @@ uint64_t widen_xid(TransactionId xid) {
   return wide;
 }
 
-void ring_append(uint64_t xid, uint32_t branch) {
+namespace {
+
+// Gives the row's bytes room in the ring. Readers copy without a lock and look at content_head
+// again: it moves before a byte is overwritten. REQUIRES: ring_lock.
+uint64_t append_content(const LogRow& row, size_t bytes) {
+  uint64_t at = shared->content_head;
+  // In one piece: what is left at the end is skipped where it is too small.
+  if (at % kRingContentBytes + bytes > kRingContentBytes)
+    at += kRingContentBytes - at % kRingContentBytes;
+  shared->content_head = at + bytes;
+  pg_write_barrier();
+  uint8_t* to = shared->content + at % kRingContentBytes;
+  std::memcpy(to, row.delta.data(), row.delta.size());
+  std::memcpy(to + row.delta.size(), row.rows.data(), row.rows.size());
+  return at;
+}
+
+}  // namespace
+
+void ring_append(const LogRow& row, uint32_t branch) {
   uint64_t next = U64FromFullTransactionId(ReadNextFullTransactionId());
+  size_t bytes = row.delta.size() + row.rows.size();
+  bool fits = bytes <= kMostRingContent;
   SpinLockAcquire(&shared->ring_lock);
   if (shared->floor == 0) shared->floor = next;
   // Along the ring next_xid never falls, though it was read before the lock was got.
@@ -126,7 +148,13 @@ void ring_append(uint64_t xid, uint32_t branch) {
     next = std::max(next, shared->ring[(shared->head - 1) % kRingSize].next_xid);
   RingEntry& entry = shared->ring[shared->head % kRingSize];
   if (shared->head >= kRingSize && entry.xid > shared->floor) shared->floor = entry.xid;
-  entry = {xid, next, MyDatabaseId, branch};
+  entry = {row.xid, next, MyDatabaseId, branch, 0, 0, 0, row.part, row.lsn};
+  if (fits) {
+    entry.content = append_content(row, bytes);
+    entry.delta_bytes = static_cast<uint32_t>(row.delta.size());
+    entry.rows_bytes = static_cast<uint32_t>(row.rows.size());
+  }
+  pg_write_barrier();
   ++shared->head;
   SpinLockRelease(&shared->ring_lock);
 }
@@ -147,12 +175,22 @@ uint64_t ring_floor() {
 }
 
 bool ring_read(uint64_t position, RingEntry* entry, bool* ours) {
-  SpinLockAcquire(&shared->ring_lock);
-  bool there = shared->head - position <= kRingSize;
-  if (there) *entry = shared->ring[position % kRingSize];
-  SpinLockRelease(&shared->ring_lock);
+  // Copied without the lock. The oldest entry may be under way to be overwritten already.
+  *entry = shared->ring[position % kRingSize];
+  pg_read_barrier();
+  bool there = ring_head() - position < kRingSize;
   *ours = there && entry->database == MyDatabaseId;
   return there;
+}
+
+bool ring_read_content(const RingEntry& entry, Bytes& out) {
+  if (entry.delta_bytes == 0) return false;
+  size_t bytes = size_t{entry.delta_bytes} + entry.rows_bytes;
+  const uint8_t* from = shared->content + entry.content % kRingContentBytes;
+  out.assign(from, from + bytes);
+  pg_read_barrier();
+  uint64_t head = *const_cast<volatile uint64_t*>(&shared->content_head);
+  return head - entry.content <= kRingContentBytes;
 }
 
 }  // namespace datahike::pg

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "pg/pg.h"
+#include "column/bytes.h"
 
 namespace datahike::pg {
 
@@ -10,21 +11,34 @@ namespace datahike::pg {
 // transaction appends itself before it writes its log rows, hence before its xid leaves the
 // ProcArray: whoever takes a snapshot that sees it finds it in the ring, or finds that the ring has
 // moved past it.
+//
+// The transaction's delta row goes with it where it is small, so that each of the sessions that
+// will see it need not look it up in the log. It counts only once its transaction has committed;
+// what it says is then what the log says.
 struct RingEntry {
   uint64_t xid;
   uint64_t next_xid;  // the cluster's next xid when the entry was appended
   Oid database;
   uint32_t branch;
+  uint64_t content;                  // where its bytes are: the delta, then the rows of `part`
+  uint32_t delta_bytes, rows_bytes;  // delta_bytes 0: it was too large
+  uint32_t part;
+  uint64_t lsn;
 };
 inline constexpr uint64_t kRingSize = 16384;
+inline constexpr uint64_t kRingContentBytes = 8 << 20;
+inline constexpr size_t kMostRingContent = 8192;  // of one entry
 
-void ring_append(uint64_t xid, uint32_t branch);
+struct LogRow;
+void ring_append(const LogRow& row, uint32_t branch);
 uint64_t ring_head();
 // No view may be cached for a snapshot whose xmin is at or below this.
 uint64_t ring_floor();
 // Copies entry `position` of this database; false if it has been overwritten.
 // `*ours` tells whether it belongs to this database.
 bool ring_read(uint64_t position, RingEntry* entry, bool* ours);
+// Copies the entry's content; false if there is none (any more).
+bool ring_read_content(const RingEntry& entry, Bytes& out);
 
 // A database's mailbox to its fold worker.
 struct WorkerSlot {
@@ -50,7 +64,9 @@ struct SharedState {
   uint64_t head;
   uint64_t floor;  // 0 = not set yet
   RingEntry ring[kRingSize];
-  LWLock* lock;  // guards `workers` and the attach handles
+  uint64_t content_head;  // bytes of content that have been given room, since the server started
+  uint8_t content[kRingContentBytes];  // byte n is at n % kRingContentBytes
+  LWLock* lock;                        // guards `workers` and the attach handles
   WorkerSlot workers[kWorkerSlots];
   dshash_table_handle row_locks, inserts, blocks;
   char area[1];  // the DSA, in place

@@ -223,8 +223,11 @@ void write_table(const TableDelta& table, uint64_t previous_id, bool places, Byt
   if (flags & kPlaces) write_places(table, out);
 }
 
-TableDelta read_table(ByteReader& in, uint64_t previous_id) {
-  TableDelta table;
+void read_table(ByteReader& in, uint64_t previous_id, TableDelta& table) {
+  table.schema.clear();
+  table.added.clear();
+  table.removed.clear();
+  table.segments.clear();
   const auto flags = in.fixed<uint8_t>();
   expect(flags <= (kCleared | kSchema | kRanges | kRuns | kPlaces), "unknown flags");
   table.table = previous_id + in.varint();
@@ -238,7 +241,6 @@ TableDelta read_table(ByteReader& in, uint64_t previous_id) {
   if (flags & kRanges) read_added(in, table);
   if (flags & kRuns) read_removed(in, table);
   if (flags & kPlaces) read_places(in, table);
-  return table;
 }
 
 }  // namespace
@@ -279,17 +281,24 @@ void encode_delta(const Delta& delta, WithPlaces places, Bytes& out) {
   }
 }
 
-Delta decode_delta(ByteView bytes) {
+void decode_delta(ByteView bytes, Delta& delta) {
   ByteReader in(bytes, "delta");
-  Delta delta;
   uint64_t previous_id = 0;
-  for (uint64_t left = in.varint(); left > 0; --left) {
-    delta.tables.push_back(read_table(in, previous_id));
-    expect(delta.tables.size() == 1 || delta.tables.back().table > previous_id,
-           "tables are not ascending");
-    previous_id = delta.tables.back().table;
+  const uint64_t count = in.varint();
+  for (uint64_t i = 0; i < count; ++i) {
+    if (i == delta.tables.size()) delta.tables.emplace_back();
+    TableDelta& table = delta.tables[i];
+    read_table(in, previous_id, table);
+    expect(i == 0 || table.table > previous_id, "tables are not ascending");
+    previous_id = table.table;
   }
+  delta.tables.resize(count);
   expect(in.left() == 0, "bytes after its end");
+}
+
+Delta decode_delta(ByteView bytes) {
+  Delta delta;
+  decode_delta(bytes, delta);
   return delta;
 }
 

@@ -59,6 +59,8 @@ void visit_added(
 enum class WithPlaces { No, Yes };
 void encode_delta(const Delta& delta, WithPlaces places, Bytes& out);
 Delta decode_delta(ByteView bytes);  // CorruptError; without places, `segments` are empty
+// The same into `delta`, whose memory is used again; after an error its content is undefined.
+void decode_delta(ByteView bytes, Delta& delta);
 
 // Rows inserted, updated and deleted in one table: an update is a removal with a successor in the
 // same table; a row moved to another partition is deleted here and inserted there.

@@ -2,12 +2,20 @@
 
 namespace datahike::versioning {
 
-void Overlay::apply(std::unique_ptr<LogTransaction> transaction) {
+void Overlay::apply(uint64_t xid, int32_t branch, const store::Delta& delta, uint32_t part,
+                    ByteView rows) {
   uint32_t sequence = ++size_;
-  for (const store::TableDelta& delta : transaction->delta->tables)
-    apply_table(delta, sequence, transaction.get());
-  for (const auto& [part, rows] : transaction->parts) bytes_ += rows.size();
-  transactions_.push_back(std::move(transaction));
+  LogTransaction& t = transactions_.emplace_back();
+  t.xid = xid;
+  t.branch = branch;
+  t.part = part;
+  if (!rows.empty()) {
+    auto* copy = static_cast<uint8_t*>(memory_.allocate(rows.size(), 8));
+    std::copy(rows.begin(), rows.end(), copy);
+    t.rows = {copy, rows.size()};
+    bytes_ += rows.size();
+  }
+  for (const store::TableDelta& table : delta.tables) apply_table(table, sequence, &t);
 }
 
 void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
@@ -17,11 +25,11 @@ void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
   if (!delta.schema.empty()) t.schema = delta.schema;
   if (delta.cleared) t.cleared.push_back(sequence);
   for (const store::SegmentPlace& place : delta.segments)
-    t.added[place.first_rowid] = {place.rows, sequence, 0, 0, transaction, &place};
+    t.added[place.first_rowid] = {place.rows, sequence, 0, 0, transaction, place};
   // A commit's delta names no places: its rows are in the store.
   if (delta.segments.empty())
     for (const tree::RowidRange& range : delta.added)
-      t.added[range.first] = {range.count, sequence, 0, 0, nullptr, nullptr};
+      t.added[range.first] = {range.count, sequence, 0, 0, nullptr, {}};
   for (const tree::RowidRange& range : delta.added) rows += range.count;
   for (const store::Removal& r : delta.removed) {
     t.removed[r.rowid] = {sequence, r.successor, transaction->xid};
@@ -44,7 +52,7 @@ TableOverlay& Overlay::table(uint64_t id) {
     if (!env_) throw CorruptError("the store is missing, but a version in it is needed");
     version = store::find_table(*env_, root_, id);
   }
-  TableOverlay& table = tables_[id];
+  TableOverlay& table = tables_.try_emplace(id, &memory_).first->second;
   table.live = version.live;
   table.live_rows = version.rows;
   return table;
@@ -74,7 +82,7 @@ const tree::Container* Overlay::container(TableOverlay& table, uint64_t high) {
   return table.last_container;
 }
 
-std::map<uint64_t, AddedRun>::iterator Overlay::find_added(TableOverlay& table, uint64_t rowid) {
+AddedRuns::iterator Overlay::find_added(TableOverlay& table, uint64_t rowid) {
   auto at = table.added.upper_bound(rowid);
   if (at == table.added.begin()) return table.added.end();
   --at;

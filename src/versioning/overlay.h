@@ -4,9 +4,10 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
-#include <string>
+#include <memory_resource>
 #include <unordered_map>
 #include <vector>
 
@@ -17,12 +18,14 @@
 
 namespace datahike::versioning {
 
-// A transaction whose delta lies over the tree. Parts of its rows are loaded when they are needed.
+// A transaction of the log whose delta lies over the tree. `rows` are the bytes of its part `part`,
+// in the overlay's memory; other parts are loaded when they are needed.
 struct LogTransaction {
   uint64_t xid = 0;
   int32_t branch = 0;
-  std::shared_ptr<const store::Delta> delta;
-  std::map<uint32_t, Bytes> parts;
+  uint32_t part = 0;
+  ByteView rows;
+  std::map<uint32_t, Bytes> loaded;
 };
 
 // Where a row version that is in no segment of the store yet can be found.
@@ -32,8 +35,9 @@ struct AddedRun {
   uint32_t removed_rows = 0;              // by later deltas,
   uint32_t last_removal = 0;              // the last of them at this sequence
   LogTransaction* transaction = nullptr;  // nullptr: the rows are in the store
-  const store::SegmentPlace* place = nullptr;
+  store::SegmentPlace place;              // in the transaction's log rows
 };
+using AddedRuns = std::pmr::map<uint64_t, AddedRun>;  // by first rowid; nothing is ever erased
 
 // How many rows are live once the deltas up to `sequence` are applied.
 struct RowCount {
@@ -51,26 +55,32 @@ struct RemovedRow {
 struct TableOverlay {
   tree::NodeRef live;  // in the tree
   uint64_t live_rows = 0;
-  std::map<uint64_t, AddedRun> added;  // by first rowid
-  std::unordered_map<uint64_t, RemovedRow> removed;
-  std::vector<RowCount> counts;   // after each delta that touches the table
-  Bytes schema;                   // the newest that a delta records
-  std::vector<uint32_t> cleared;  // sequences of TRUNCATEs, ascending
+  AddedRuns added;
+  std::pmr::unordered_map<uint64_t, RemovedRow> removed;
+  std::pmr::vector<RowCount> counts;  // after each delta that touches the table
+  Bytes schema;                       // the newest that a delta records
+  std::vector<uint32_t> cleared;      // sequences of TRUNCATEs, ascending
   // Decoded containers of the live set; nullptr = empty.
   std::unordered_map<uint64_t, std::unique_ptr<tree::Container>> containers;
   uint64_t last_high = UINT64_MAX;  // the container looked at last
   const tree::Container* last_container = nullptr;
+
+  explicit TableOverlay(std::pmr::memory_resource* memory)
+      : added(memory), removed(memory), counts(memory) {}
 };
 
 class Overlay {
  public:
   // `env` may be nullptr while the root is empty.
-  Overlay(store::Environment* env, tree::NodeRef root) : env_(env), root_(root) {}
+  Overlay(store::Environment* env, tree::NodeRef root)
+      : env_(env), root_(root), tables_(&memory_), transactions_(&memory_) {}
   Overlay(const Overlay&) = delete;
   Overlay& operator=(const Overlay&) = delete;
 
-  // Applies a delta; the overlay's size grows by one.
-  void apply(std::unique_ptr<LogTransaction> transaction);
+  // Applies a delta; the overlay's size grows by one. Of its log rows, `rows` are part `part`.
+  void apply(uint64_t xid, int32_t branch, const store::Delta& delta, uint32_t part, ByteView rows);
+  // A commit's delta, whose rows are in the store.
+  void apply(const store::Delta& delta) { apply(0, 0, delta, 0, {}); }
   uint32_t size() const { return size_; }
   const tree::NodeRef& root() const { return root_; }
   size_t bytes() const { return bytes_; }  // held by log transactions, about
@@ -83,7 +93,7 @@ class Overlay {
   // Sequence of the last TRUNCATE among the first `limit` deltas, 0 if none.
   static uint32_t last_clear(const TableOverlay& table, uint32_t limit);
   // The added run that holds the rowid, whatever its sequence; end() if none.
-  static std::map<uint64_t, AddedRun>::iterator find_added(TableOverlay& table, uint64_t rowid);
+  static AddedRuns::iterator find_added(TableOverlay& table, uint64_t rowid);
   // How the row was removed, if a delta removed it.
   static const RemovedRow* find_removed(const TableOverlay& table, uint64_t rowid);
   // Live rows after `limit` deltas.
@@ -96,8 +106,11 @@ class Overlay {
   tree::NodeRef root_;
   uint32_t size_ = 0;
   size_t bytes_ = 0;
-  std::unordered_map<uint64_t, TableOverlay> tables_;
-  std::vector<std::unique_ptr<LogTransaction>> transactions_;
+  // Every commit of every session becomes entries here in each session that reads the branch: they
+  // are carved out of large pieces, and go all at once.
+  std::pmr::monotonic_buffer_resource memory_{8192};
+  std::pmr::unordered_map<uint64_t, TableOverlay> tables_;
+  std::pmr::deque<LogTransaction> transactions_;
 };
 
 }  // namespace datahike::versioning

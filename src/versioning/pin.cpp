@@ -18,11 +18,7 @@ std::vector<PinnedOverlay> pinned_overlays;  // most recently used first
 
 std::shared_ptr<Overlay> overlay_of_state(const store::CommitState& state) {
   auto overlay = std::make_shared<Overlay>(pg::try_store(), state.root);
-  for (const auto& delta : state.deltas) {
-    auto t = std::make_unique<LogTransaction>();
-    t->delta = delta;
-    overlay->apply(std::move(t));
-  }
+  for (const auto& delta : state.deltas) overlay->apply(*delta);
   return overlay;
 }
 

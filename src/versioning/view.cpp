@@ -36,6 +36,16 @@ struct SnapshotKey {
   }
 };
 
+// A transaction that may have become visible, and where in the ring it is, if that is known.
+constexpr uint64_t kNowhere = UINT64_MAX;
+struct Candidate {
+  uint64_t xid;
+  uint64_t position = kNowhere;
+  bool operator<(const Candidate& other) const {
+    return std::tie(xid, position) < std::tie(other.xid, other.position);
+  }
+};
+
 struct CachedView {
   int32_t branch;
   SnapshotKey key;
@@ -46,7 +56,7 @@ struct CachedView {
   uint64_t ring_position = 0;
   uint64_t folds = 0;  // the worker's counters when the overlay was begun
   uint64_t purges = 0;
-  std::vector<uint64_t> unresolved;  // xids that may still become visible
+  std::vector<Candidate> unresolved;  // transactions that may still become visible
 };
 
 constexpr size_t kCachedViews = 6;
@@ -71,19 +81,26 @@ CachedView& use(size_t at) {
   return *cache.front();
 }
 
-std::unique_ptr<LogTransaction> to_transaction(std::vector<pg::LogRow>::iterator row,
-                                               int32_t branch) {
-  auto t = std::make_unique<LogTransaction>();
-  t->xid = row->xid;
-  t->branch = branch;
-  t->delta = std::make_shared<store::Delta>(store::decode_delta(row->delta));
-  if (!row->rows.empty()) t->parts[row->part] = std::move(row->rows);
-  return t;
+// A delta row, of the log or of the ring. `content` holds the delta, then the rows of its part.
+struct DeltaRow {
+  uint64_t xid, lsn;
+  uint32_t part;
+  size_t delta_bytes;
+  Bytes content;
+  ByteView delta() const { return ByteView(content).first(delta_bytes); }
+  ByteView rows() const { return ByteView(content).subspan(delta_bytes); }
+};
+
+DeltaRow to_delta_row(pg::LogRow& row) {
+  DeltaRow d{row.xid, row.lsn, row.part, row.delta.size(), std::move(row.delta)};
+  d.content.insert(d.content.end(), row.rows.begin(), row.rows.end());
+  return d;
 }
 
-void apply_rows(CachedView& view, std::vector<pg::LogRow>& rows) {
-  for (auto row = rows.begin(); row != rows.end(); ++row)
-    view.overlay->apply(to_transaction(row, view.branch));
+void apply_row(CachedView& view, const DeltaRow& row) {
+  static store::Delta delta;  // its memory is used again
+  store::decode_delta(row.delta(), delta);
+  view.overlay->apply(row.xid, view.branch, delta, row.part, row.rows());
   view.limit = view.overlay->size();
 }
 
@@ -91,7 +108,7 @@ void apply_rows(CachedView& view, std::vector<pg::LogRow>& rows) {
 // see: those running in it, and those that began after it. An entry records the next xid at its
 // time; one below s->xmax was there before `s` was taken, and so was everything before that entry.
 void collect_unresolved(CachedView& view, Snapshot s) {
-  for (uint32_t i = 0; i < s->xcnt; ++i) view.unresolved.push_back(pg::widen_xid(s->xip[i]));
+  for (uint32_t i = 0; i < s->xcnt; ++i) view.unresolved.push_back({pg::widen_xid(s->xip[i])});
   uint64_t xmax = pg::widen_xid(s->xmax);
   for (uint64_t at = view.ring_position; at > 0; --at) {
     pg::RingEntry entry;
@@ -102,7 +119,7 @@ void collect_unresolved(CachedView& view, Snapshot s) {
     }
     if (entry.next_xid < xmax) break;
     if (ours && entry.branch == static_cast<uint32_t>(view.branch) && entry.xid >= xmax)
-      view.unresolved.push_back(entry.xid);
+      view.unresolved.push_back({entry.xid, at - 1});
   }
 }
 
@@ -121,7 +138,7 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
       CachedView{branch, SnapshotKey(s), nullptr, 0, std::move(*head)});
   view->overlay = overlay_of_head(view->head);
   view->limit = view->overlay->size();
-  apply_rows(*view, rows);
+  for (pg::LogRow& row : rows) apply_row(*view, to_delta_row(row));
   view->can_advance = cacheable;
   view->ring_position = position;
   view->folds = folds;
@@ -129,6 +146,21 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   if (view->can_advance) collect_unresolved(*view, s);
   if (pg::widen_xid(s->xmin) <= pg::ring_floor()) view->can_advance = false;
   return view;
+}
+
+// The delta rows of a transaction that has become visible.
+void read_delta_rows(const CachedView& view, const Candidate& c, Snapshot s,
+                     std::vector<DeltaRow>& out) {
+  pg::RingEntry entry;
+  bool ours;
+  if (c.position != kNowhere && pg::ring_read(c.position, &entry, &ours) && ours) {
+    DeltaRow row{entry.xid, entry.lsn, entry.part, entry.delta_bytes, {}};
+    if (pg::ring_read_content(entry, row.content)) {
+      out.push_back(std::move(row));
+      return;
+    }
+  }
+  for (pg::LogRow& row : pg::read_log_of(view.branch, c.xid, s)) out.push_back(to_delta_row(row));
 }
 
 // Brings a cached view up to `s`, which is not older. False: the ring has moved on too far, or log
@@ -140,30 +172,34 @@ bool advance(CachedView& view, Snapshot s) {
     view.key = SnapshotKey(s);
     return true;
   }
-  std::vector<uint64_t> candidates = std::move(view.unresolved);
+  std::vector<Candidate> candidates = std::move(view.unresolved);
   view.unresolved.clear();
   for (uint64_t at = view.ring_position; at < head; ++at) {
     pg::RingEntry entry;
     bool ours;
     if (!pg::ring_read(at, &entry, &ours)) return false;
-    if (ours && entry.branch == static_cast<uint32_t>(view.branch)) candidates.push_back(entry.xid);
+    if (ours && entry.branch == static_cast<uint32_t>(view.branch))
+      candidates.push_back({entry.xid, at});
   }
+  // Each once; one whose place is known comes before the same without.
   std::sort(candidates.begin(), candidates.end());
-  candidates.erase(std::unique(candidates.begin(), candidates.end()), candidates.end());
-  std::vector<pg::LogRow> rows;
-  for (uint64_t wide : candidates) {
-    auto xid = static_cast<TransactionId>(wide);
+  candidates.erase(
+      std::unique(candidates.begin(), candidates.end(),
+                  [](const Candidate& a, const Candidate& b) { return a.xid == b.xid; }),
+      candidates.end());
+  std::vector<DeltaRow> rows;
+  for (const Candidate& candidate : candidates) {
+    auto xid = static_cast<TransactionId>(candidate.xid);
     if (TransactionIdIsCurrentTransactionId(xid) ||
         pg::call([&] { return XidInMVCCSnapshot(xid, s); })) {
-      view.unresolved.push_back(wide);
+      view.unresolved.push_back(candidate);
     } else if (pg::call([&] { return TransactionIdDidCommit(xid); })) {
-      std::vector<pg::LogRow> more = pg::read_log_of(view.branch, wide, s);
-      std::move(more.begin(), more.end(), std::back_inserter(rows));
+      read_delta_rows(view, candidate, s, rows);
     }
   }
   std::stable_sort(rows.begin(), rows.end(),
-                   [](const pg::LogRow& a, const pg::LogRow& b) { return a.lsn < b.lsn; });
-  apply_rows(view, rows);
+                   [](const DeltaRow& a, const DeltaRow& b) { return a.lsn < b.lsn; });
+  for (const DeltaRow& row : rows) apply_row(view, row);
   view.ring_position = head;
   view.key = SnapshotKey(s);
   return true;
@@ -275,24 +311,26 @@ std::optional<FoundRow> find_in_store(uint64_t table_id, uint64_t rowid) {
   return FoundRow{*segment, static_cast<uint32_t>(rowid - segment->first_rowid()), true};
 }
 
-// The rows of one part, kept with the transaction; nullptr once the log has been purged of it.
-const Bytes* part_of(LogTransaction& t, uint32_t number) {
-  auto part = t.parts.find(number);
-  if (part != t.parts.end()) return &part->second;
+// The rows of one part, kept with the transaction; empty once the log has been purged of it.
+ByteView part_of(LogTransaction& t, uint32_t number) {
+  if (number == t.part && !t.rows.empty()) return t.rows;
+  auto part = t.loaded.find(number);
+  if (part != t.loaded.end()) return part->second;
   std::optional<Bytes> rows = pg::read_log_part(t.branch, t.xid, number);
-  if (!rows) return nullptr;
-  return &t.parts.emplace(number, std::move(*rows)).first->second;
+  if (!rows) return {};
+  return t.loaded.emplace(number, std::move(*rows)).first->second;
 }
 
 }  // namespace
 
 FoundRow load_row(const AddedRun& run, uint64_t table_id, uint64_t rowid) {
   if (run.transaction) {
-    if (const Bytes* part = part_of(*run.transaction, run.place->part)) {
-      if (run.place->offset + run.place->length > part->size())
+    ByteView part = part_of(*run.transaction, run.place.part);
+    if (!part.empty()) {
+      if (run.place.offset + run.place.length > part.size())
         throw CorruptError("datahike.tx_log: rows of transaction " +
                            std::to_string(run.transaction->xid) + " are truncated");
-      store::SegmentReader segment(ByteView(*part).subspan(run.place->offset, run.place->length));
+      store::SegmentReader segment(part.subspan(run.place.offset, run.place.length));
       return {segment, static_cast<uint32_t>(rowid - segment.first_rowid()), false};
     }
     // Purged, hence folded, but perhaps after this process began to read the store.
