@@ -1,23 +1,43 @@
 // Sizes for the planner, ANALYZE and VACUUM.
+#include <cmath>
+
 #include "am/callbacks.h"
 #include "am/sample.h"
 #include "am/scan.h"
 #include "pg/bridge.h"
 #include "pg/worker.h"
 
+extern "C" {
+#include "utils/pgstat_internal.h"
+}
+
 namespace datahike::am {
 
 namespace {
 
-constexpr uint64_t kAnalyzedRows = 300;  // of a slice, which stands for a block
+// ANALYZE keeps 300 rows for each unit of the statistics target and looks at as many blocks. Rows
+// beyond some times that many would be read to be thrown away.
+constexpr uint64_t kKeptPerTarget = 300;
+constexpr uint64_t kLookedAtPerKept = 4;
 
-uint64_t latest_rows_of(const RelationInfo& info) {
-  return count_rows(latest_table_view(info, versioning::session_view().branch));
+constexpr double kPagesOfNewTable = 10;  // as heap
+
+TableView latest_view_of(const RelationInfo& info) {
+  return latest_table_view(info, versioning::session_view().branch);
 }
 
-uint64_t rows_of(const RelationInfo& info) {
-  if (!ActiveSnapshotSet() || !IsMVCCSnapshot(GetActiveSnapshot())) return latest_rows_of(info);
-  return count_rows(table_view(info, GetActiveSnapshot()));
+TableView view_of(const RelationInfo& info) {
+  if (!ActiveSnapshotSet() || !IsMVCCSnapshot(GetActiveSnapshot())) return latest_view_of(info);
+  return table_view(info, GetActiveSnapshot());
+}
+
+uint64_t rows_wanted_of_block(Relation relation, uint64_t blocks) {
+  int target = std::max(1, default_statistics_target);
+  TupleDesc desc = RelationGetDescr(relation);
+  for (int i = 0; i < desc->natts; ++i)
+    target = std::max(target, TupleDescAttr(desc, i)->attstattarget);
+  uint64_t kept = kKeptPerTarget * static_cast<uint64_t>(target);
+  return std::max<uint64_t>(1, kept * kLookedAtPerKept / std::min(blocks, kept));
 }
 
 }  // namespace
@@ -25,14 +45,15 @@ uint64_t rows_of(const RelationInfo& info) {
 bool scan_analyze_next_block(TableScanDesc scan, BlockNumber block, BufferAccessStrategy) {
   return pg::guard([=] {
     ScanState* state = as_scan(scan)->state;
-    if (!state->sample) state->sample = make_sample(view_of_scan(scan, relation_info(scan->rs_rd)));
+    Relation relation = scan->rs_rd;
+    if (!state->sample) {
+      const RelationInfo& info = relation_info(relation);
+      TableView view = view_of_scan(scan, info);
+      state->sample = make_sample(view, measure_table(view, relation, info));
+    }
     Sample& s = *state->sample;
-    s.slice.clear();
-    s.next = 0;
     if (block >= s.blocks) return false;
-    uint64_t step;
-    s.slice = slice_rows(s, block, kAnalyzedRows, &step);
-    s.weight = static_cast<double>(step);
+    take_slice(s, block, rows_wanted_of_block(relation, s.blocks));
     return true;
   });
 }
@@ -56,19 +77,62 @@ bool scan_analyze_next_tuple(TableScanDesc scan, TransactionId, double* liverows
 uint64 relation_size(Relation relation, ForkNumber fork) {
   if (fork != MAIN_FORKNUM && fork != InvalidForkNumber) return 0;
   if (is_rewrite_target(relation)) return 0;
-  return pg::guard([=] { return blocks_for(rows_of(relation_info(relation))) * BLCKSZ; });
+  return pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    return measure_table(view_of(info), relation, info).counted_blocks() * BLCKSZ;
+  });
 }
+
+namespace {
+
+// Whether VACUUM has been at the table since the counters were last reset. Looked up beside the
+// statistics' own snapshot, which a look from the planner must not fix for the transaction.
+bool was_vacuumed(Relation relation) {
+  if (relation->rd_rel->relallvisible > 0) return true;
+  Oid database = relation->rd_rel->relisshared ? InvalidOid : MyDatabaseId;
+  PgStat_EntryRef* entry = pgstat_get_entry_ref(PGSTAT_KIND_RELATION, database,
+                                                RelationGetRelid(relation), false, nullptr);
+  if (!entry || !entry->shared_stats) return false;
+  const PgStat_StatTabEntry& counted =
+      reinterpret_cast<PgStatShared_Relation*>(entry->shared_stats)->stats;
+  return counted.vacuum_count > 0 || counted.autovac_vacuum_count > 0;
+}
+
+// As table_block_relation_estimate_size(), with the pages that heap would need. `visible` is the
+// part of the pages whose rows an index-only scan gets without looking at them; here it looks at
+// the view's bits alone in any case, and says so once heap would.
+void estimate_as_heap(Relation relation, const TableSize& size, int32* widths, double* pages,
+                      double* tuples, double* visible) {
+  FormData_pg_class* known = relation->rd_rel;
+  *pages = static_cast<double>(size.blocks());
+  *tuples = *visible = 0;
+  // PostgreSQL plans for a table that grows: plans are cached.
+  if (*pages < kPagesOfNewTable && known->reltuples < 0 && !known->relhassubclass)
+    *pages = kPagesOfNewTable;
+  if (*pages == 0) return;
+  bool counted = known->reltuples >= 0 && known->relpages > 0;
+  if (counted && static_cast<uint64_t>(known->relpages) >= kMostBlocks) {
+    *tuples = static_cast<double>(size.rows);
+  } else if (counted) {
+    *tuples = std::rint(known->reltuples / known->relpages * *pages);
+  } else {
+    int32 width = get_rel_data_width(relation, widths);
+    width += static_cast<int32>(MAXALIGN(SizeofHeapTupleHeader) + sizeof(ItemIdData));
+    *tuples = *pages * ((BLCKSZ - static_cast<int32>(SizeOfPageHeaderData)) / width);
+  }
+  if (was_vacuumed(relation)) *visible = std::min(1.0, known->relpages / *pages);
+}
+
+}  // namespace
 
 void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages, double* tuples,
                             double* all_visible) {
   pg::guard([=] {
-    uint64_t rows = rows_of(relation_info(relation));
-    *tuples = static_cast<double>(rows);
-    int32 width = pg::call([=] { return get_rel_data_width(relation, widths); });
-    // What a sequential scan costs: bytes of the rows, in blocks.
-    double bytes = static_cast<double>(rows) * std::max(width, 8);
-    *pages = static_cast<BlockNumber>(std::min(bytes / BLCKSZ + 1, 4e9));
-    *all_visible = 0;
+    const RelationInfo& info = relation_info(relation);
+    TableSize size = estimate_table(view_of(info), relation, info);
+    double blocks = 0;
+    pg::call([&] { estimate_as_heap(relation, size, widths, &blocks, tuples, all_visible); });
+    *pages = static_cast<BlockNumber>(std::min(blocks, 4e9));
   });
 }
 
@@ -77,13 +141,17 @@ void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages
 // long wait for the table's lock, and the purge of the log does not spare the snapshots of VACUUM
 // (PROC_IN_VACUUM): what that snapshot would read may be gone.
 void relation_vacuum(Relation relation, VacuumParams*, BufferAccessStrategy) {
-  uint64_t rows = pg::guard([=] { return latest_rows_of(relation_info(relation)); });
+  TableSize size = pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    return measure_table(latest_view_of(info), relation, info);
+  });
   pg::wake_worker();
-  auto pages = static_cast<BlockNumber>(blocks_for(rows));
-  vac_update_relstats(relation, pages, static_cast<double>(rows), 0, relation->rd_rel->relhasindex,
-                      RecentXmin, GetOldestMultiXactId(), nullptr, nullptr, false);
+  auto pages = static_cast<BlockNumber>(size.counted_blocks());
+  vac_update_relstats(relation, pages, static_cast<double>(size.rows), pages,
+                      relation->rd_rel->relhasindex, RecentXmin, GetOldestMultiXactId(), nullptr,
+                      nullptr, false);
   pgstat_report_vacuum(RelationGetRelid(relation), relation->rd_rel->relisshared,
-                       static_cast<PgStat_Counter>(rows), 0);
+                       static_cast<PgStat_Counter>(size.rows), 0);
 }
 
 }  // namespace datahike::am

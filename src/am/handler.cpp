@@ -19,7 +19,13 @@ Size parallelscan_initialize(Relation, ParallelTableScanDesc) {
 void parallelscan_reinitialize(Relation, ParallelTableScanDesc) {
   not_supported("parallel scans", "SET max_parallel_workers_per_gather = 0.");
 }
-bool needs_toast_table(Relation) { return false; }
+
+// Nothing is ever moved to a TOAST table here: large values are in the store. A table has one where
+// heap's has, for its options and for SET ACCESS METHOD heap, which does not make one itself.
+bool needs_toast_table(Relation relation) {
+  return GetHeapamTableAmRoutine()->relation_needs_toast_table(relation);
+}
+Oid toast_access_method(Relation) { return HEAP_TABLE_AM_OID; }
 
 const TableAmRoutine routine = {
     .type = T_TableAmRoutine,
@@ -61,7 +67,7 @@ const TableAmRoutine routine = {
     .index_validate_scan = index_validate_scan,
     .relation_size = relation_size,
     .relation_needs_toast_table = needs_toast_table,
-    .relation_toast_am = nullptr,
+    .relation_toast_am = toast_access_method,
     .relation_fetch_toast_slice = nullptr,
     .relation_estimate_size = relation_estimate_size,
     .scan_bitmap_next_block = scan_bitmap_next_block,

@@ -4,6 +4,7 @@
 #include "am/dead_rows.h"
 #include "am/fetch.h"
 #include "am/rowids.h"
+#include "am/sample.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -121,8 +122,13 @@ bool tuple_satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot 
   });
 }
 
-bool tuple_tid_valid(TableScanDesc, ItemPointer tid) {
-  return ItemPointerIsValid(tid) && is_rowid(*tid);
+// No TID is one of an empty table.
+bool tuple_tid_valid(TableScanDesc scan, ItemPointer tid) {
+  if (!ItemPointerIsValid(tid) || !is_rowid(*tid)) return false;
+  return pg::guard([=] {
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    return count_rows(table_view(info, scan->rs_snapshot)) > 0;
+  });
 }
 
 // Follows a row to its newest version that the scan's snapshot sees.
@@ -132,6 +138,13 @@ void get_latest_tid(TableScanDesc scan, ItemPointer tid) {
     TableView view = table_view(info, scan->rs_snapshot);
     uint64_t rowid = to_rowid(*tid);
     while (!view.sees(rowid)) {
+      TablePending* own = view.pending();
+      auto removal = own ? own->removed.find(rowid) : decltype(own->removed.end()){};
+      if (own && removal != own->removed.end()) {
+        if (removal->second.successor <= store::kMovedPartition) return;
+        rowid = removal->second.successor;
+        continue;
+      }
       auto next = versioning::find_lineage(view.view, info.table, rowid);
       if (!next || next->successor <= store::kMovedPartition) return;
       rowid = next->successor;

@@ -5,6 +5,7 @@
 #include "am/flatten.h"
 #include "am/pending.h"
 #include "am/rowids.h"
+#include "am/slot.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 
@@ -111,6 +112,7 @@ uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo
   add_pending_row(pending, rowid, tuple, 0, cid, info, RelationGetDescr(relation));
   slot->tts_tableOid = RelationGetRelid(relation);
   slot->tts_tid = to_tid(rowid);
+  pg::call([=] { mark_written_now(slot, cid, false); });
   return rowid;
 }
 

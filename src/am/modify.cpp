@@ -9,6 +9,7 @@
 #include "am/pending.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
+#include "am/slot.h"
 #include "pg/bridge.h"
 
 namespace datahike::am {
@@ -195,8 +196,23 @@ bool key_still_stands(const Target& t, const TableView& latest) {
   }
 }
 
-// Locks the row and decides whether it may be changed.
-TM_Result lock_live_row(const Target& t, const Request& request, TM_FailureData* failure) {
+// The row version that this transaction locked last, other than by changing it; a version that
+// takes the place of a locked one has its lock.
+struct LastLock {
+  TransactionId xid = InvalidTransactionId;
+  int32_t branch = 0;
+  uint64_t rowid = 0;
+  bool is(const Target& t) const {
+    return TransactionIdIsCurrentTransactionId(xid) && branch == t.branch && rowid == t.rowid;
+  }
+};
+LastLock last_lock;
+
+// Locks the row and decides whether it may be changed. `*was_locked`: this transaction had a lock
+// on the version already.
+TM_Result lock_live_row(const Target& t, const Request& request, TM_FailureData* failure,
+                        bool* was_locked) {
+  *was_locked = last_lock.is(t);
   bool own_row;
   TM_Result own = check_own(t, failure, &own_row);
   // Nobody else knows an entity that this transaction has made.
@@ -204,6 +220,7 @@ TM_Result lock_live_row(const Target& t, const Request& request, TM_FailureData*
   bool is_new;
   if (!acquire(t, request, &is_new)) return TM_WouldBlock;
   if (own_row) return TM_Ok;
+  *was_locked |= !is_new;
   // Liveness comes from a snapshot taken after the lock, also after one got at once: the
   // statement's own may be older than the last holder's commit.
   TableView latest = latest_table_view(*t.info, t.branch);
@@ -243,7 +260,9 @@ TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapsh
   TM_Result result = pg::guard([=] {
     Target t = target_of(relation, tid, cid, "DELETE");
     LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
-    TM_Result locked = lock_live_row(t, {LockTupleExclusive, policy, XLTW_Delete}, failure);
+    bool was_locked;
+    TM_Result locked =
+        lock_live_row(t, {LockTupleExclusive, policy, XLTW_Delete}, failure, &was_locked);
     if (locked == TM_WouldBlock) return TM_BeingModified;
     if (locked != TM_Ok) return locked;
     if (hidden_from(t, crosscheck, failure)) return TM_Updated;
@@ -273,7 +292,8 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   });
   *lockmode = key_changes ? LockTupleExclusive : LockTupleNoKeyExclusive;
   LockWaitPolicy policy = wait ? LockWaitBlock : LockWaitSkip;
-  TM_Result locked = lock_live_row(t, {*lockmode, policy, XLTW_Update}, failure);
+  bool was_locked;
+  TM_Result locked = lock_live_row(t, {*lockmode, policy, XLTW_Update}, failure, &was_locked);
   if (locked == TM_WouldBlock) return TM_BeingModified;
   if (locked != TM_Ok) return locked;
   if (hidden_from(t, crosscheck, failure)) return TM_Updated;
@@ -285,6 +305,8 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   remove_row(pending, t.rowid, {t.cid, rowid, false});
   slot->tts_tableOid = RelationGetRelid(t.relation);
   slot->tts_tid = to_tid(rowid);
+  pg::call([=] { mark_written_now(slot, target->cid, was_locked); });
+  if (was_locked) last_lock = {GetCurrentTransactionId(), t.branch, rowid};
   return TM_Ok;
 }
 
@@ -312,6 +334,37 @@ TM_Result tuple_update(Relation relation, ItemPointer tid, TupleTableSlot* slot,
   return result;
 }
 
+namespace {
+
+[[noreturn]] void moved_to_another_partition() {
+  throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
+                     "tuple to be locked was already moved to another partition due to concurrent "
+                     "update");
+}
+
+// Where a chain of versions that others began goes on with this transaction's own, the target
+// becomes the last of those. What the command itself, or a function it called, has made is not to
+// be locked: TM_SelfModified, with the command that made it.
+TM_Result follow_own(Target* t, TM_FailureData* failure) {
+  TablePending* own = find_pending(t->branch, t->info->table);
+  if (!own) return TM_Ok;
+  uint64_t first = t->rowid;
+  for (auto r = own->removed.find(t->rowid); r != own->removed.end();
+       r = own->removed.find(t->rowid)) {
+    if (r->second.moved_partition) moved_to_another_partition();
+    if (r->second.successor == 0) return TM_Deleted;
+    t->rowid = r->second.successor;
+    t->tid = to_tid(t->rowid);
+  }
+  PendingRow row = find_pending_row(*own, t->rowid);
+  if (t->rowid == first || !row || row.run->cid < t->cid) return TM_Ok;
+  failure->xmax = GetTopTransactionId();
+  failure->cmax = row.run->cid;
+  return TM_SelfModified;
+}
+
+}  // namespace
+
 TM_Result tuple_lock(Relation relation, ItemPointer tid, Snapshot, TupleTableSlot* slot,
                      CommandId cid, LockTupleMode mode, LockWaitPolicy policy, uint8 flags,
                      TM_FailureData* failure) {
@@ -319,16 +372,20 @@ TM_Result tuple_lock(Relation relation, ItemPointer tid, Snapshot, TupleTableSlo
   return pg::guard([=] {
     for (;;) {
       Target t = target_of(relation, tid, cid, "lock rows", Purpose::Lock);
-      TM_Result result = lock_live_row(t, {mode, policy, XLTW_Lock}, failure);
+      if (failure->traversed) {
+        TM_Result own = follow_own(&t, failure);
+        *tid = t.tid;
+        if (own != TM_Ok) return own;
+      }
+      bool was_locked;
+      TM_Result result = lock_live_row(t, {mode, policy, XLTW_Lock}, failure, &was_locked);
       if (result == TM_Updated && (flags & TUPLE_LOCK_FLAG_FIND_LAST_VERSION)) {
-        if (ItemPointerIndicatesMovedPartitions(&failure->ctid))
-          throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
-                             "tuple to be locked was already moved to another partition due to "
-                             "concurrent update");
+        if (ItemPointerIndicatesMovedPartitions(&failure->ctid)) moved_to_another_partition();
         *tid = failure->ctid;
         failure->traversed = true;
         continue;
       }
+      if (result == TM_Ok) last_lock = {GetCurrentTransactionId(), t.branch, t.rowid};
       if (result == TM_Ok || result == TM_Invisible || result == TM_SelfModified)
         fetch_any(relation, *t.info, t.rowid, slot);
       return result;

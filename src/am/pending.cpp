@@ -258,6 +258,12 @@ bool own_removed(const TablePending& table, uint64_t rowid, CommandId command) {
   return at != table.removed.end() && (command == InvalidCommandId || at->second.cid < command);
 }
 
+bool own_removed_any(int32_t branch, uint64_t rowid) {
+  for (auto& [key, table] : transaction.tables)
+    if (table->branch == branch && table->removed.count(rowid)) return true;
+  return false;
+}
+
 bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t rowid,
                      CommandId command) {
   if (command != InvalidCommandId && run.cid >= command) return false;

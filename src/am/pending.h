@@ -93,6 +93,9 @@ bool own_cleared(const TablePending& table, CommandId command);
 // Whether this transaction removed the row before `command`.
 bool own_removed(const TablePending& table, uint64_t rowid, CommandId command);
 
+// Whether this transaction has removed the row version, of whatever table.
+bool own_removed_any(int32_t branch, uint64_t rowid);
+
 // A row of a run that has been written to the log already.
 store::SegmentReader read_spilled(const TablePending& table, const PendingRun& run, uint64_t index,
                                   uint32_t* row);

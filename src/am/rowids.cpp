@@ -57,6 +57,8 @@ struct Chunk {
 struct TableChunks {
   std::vector<Chunk> chunks;
   size_t current = 0;                          // the one used last
+  uint64_t newest = 0;                         // the last rowid handed out,
+  int32_t newest_branch = -1;                  // and the branch it went to
   TransactionId taker = InvalidTransactionId;  // the subtransaction that took a rowid last,
   uint64_t taken = 0;                          // and how many it has taken
 };
@@ -126,9 +128,10 @@ void register_chunk(Chunk& chunk, int32_t branch) {
 }
 
 // An entry names one subtransaction and one branch, so that who waits for a row is released when
-// just that subtransaction is rolled back.
-bool usable(const Chunk& chunk, TransactionId self, int32_t branch) {
-  if (!chunk.has_room()) return false;
+// just that subtransaction is rolled back. A session's rows come in the order in which it wrote
+// them: rowids never go back, also not after a subtransaction that took a chunk of its own.
+bool usable(const TableChunks& t, const Chunk& chunk, TransactionId self, int32_t branch) {
+  if (!chunk.has_room() || (branch == t.newest_branch && chunk.next < t.newest)) return false;
   if (chunk.registered == self) return chunk.branch == branch;
   return !TransactionIdIsValid(chunk.registered) ||
          !TransactionIdIsCurrentTransactionId(chunk.registered);
@@ -149,10 +152,10 @@ void forget_chunks_at_exit() {
 }
 
 Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t branch) {
-  if (t.current < t.chunks.size() && usable(t.chunks[t.current], self, branch))
+  if (t.current < t.chunks.size() && usable(t, t.chunks[t.current], self, branch))
     return t.chunks[t.current];
   for (size_t i = 0; i < t.chunks.size(); ++i)
-    if (usable(t.chunks[i], self, branch)) return t.chunks[t.current = i];
+    if (usable(t, t.chunks[i], self, branch)) return t.chunks[t.current = i];
   forget_chunks_at_exit();
   int size = size_for(t.taken);
   uint64_t start = pg::call([=] { return take_chunk(table, size); });
@@ -207,6 +210,8 @@ uint64_t next_rowid(uint64_t table, int32_t branch) {
   Chunk& chunk = chunk_for(t, table, self, branch);
   if (chunk.registered != self) pg::call([&] { register_chunk(chunk, branch); });
   ++t.taken;
+  t.newest = chunk.next;
+  t.newest_branch = branch;
   return chunk.next++;
 }
 
@@ -288,7 +293,8 @@ void end_inserts() {
     size_t kept = 0;
     std::erase_if(t.chunks, [&](Chunk& chunk) {
       chunk.registered = InvalidTransactionId;
-      if (chunk.has_room() && kept++ < kKeptChunks) return false;
+      bool behind = chunk.branch == t.newest_branch && chunk.next < t.newest;
+      if (chunk.has_room() && !behind && kept++ < kKeptChunks) return false;
       erase(key_of(chunk.end - 1, chunk.size));
       return true;
     });

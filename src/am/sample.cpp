@@ -1,5 +1,7 @@
 #include "am/sample.h"
 
+#include <bit>
+
 #include "pg/bridge.h"
 #include "pg/store.h"
 
@@ -13,22 +15,19 @@ void add(Sample& s, uint64_t first, uint64_t rows, bool container) {
   s.rows += rows;
 }
 
-// The rowid of the n-th row of a stretch.
-void append_rows(const Sample& s, const Stretch& stretch, uint64_t from, uint64_t count,
-                 uint64_t step, std::vector<uint64_t>& out) {
-  if (!stretch.container) {
-    for (uint64_t i = 0; i < count; i += step) out.push_back(stretch.first + from + i);
-    return;
+// The n-th member of a container.
+uint64_t nth_member(const tree::Container& c, uint64_t n) {
+  for (size_t w = 0; w < c.words.size(); ++w) {
+    auto members = static_cast<uint64_t>(std::popcount(c.words[w]));
+    if (n >= members) {
+      n -= members;
+      continue;
+    }
+    uint64_t word = c.words[w];
+    while (n-- > 0) word &= word - 1;
+    return w * 64 + static_cast<unsigned>(std::countr_zero(word));
   }
-  const tree::Container* c = s.view.view.overlay->container(*s.view.table, stretch.first >> 16);
-  if (!c) return;
-  uint64_t n = 0;
-  for (uint32_t bit = 0; bit < 65536; ++bit) {
-    if (!c->contains(static_cast<uint16_t>(bit))) continue;
-    if (n >= from + count) break;
-    if (n >= from && (n - from) % step == 0) out.push_back(stretch.first | bit);
-    ++n;
-  }
+  return c.words.size() * 64;
 }
 
 }  // namespace
@@ -42,11 +41,7 @@ uint64_t count_rows(const TableView& view) {
   return rows - std::min<uint64_t>(rows, own->removed.size());
 }
 
-uint64_t blocks_for(uint64_t rows) {
-  return std::min((rows + kRowsPerBlock - 1) / kRowsPerBlock, kMostBlocks);
-}
-
-std::unique_ptr<Sample> make_sample(const TableView& view) {
+std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size) {
   auto s = std::make_unique<Sample>();
   s->view = view;
   TablePending* own = view.pending();
@@ -63,25 +58,32 @@ std::unique_ptr<Sample> make_sample(const TableView& view) {
   if (own)
     for (const auto& [first, run] : own->runs) add(*s, first, run.count, false);
   // As many as relation_size() reports; rows that deltas removed are numbered, and skipped later.
-  s->blocks = std::max<uint64_t>(1, blocks_for(count_rows(view)));
+  s->blocks = std::max<uint64_t>(1, size.counted_blocks());
+  s->rows_per_block = std::max(size.rows_per_block, (s->rows + s->blocks - 1) / s->blocks);
   return s;
 }
 
-std::vector<uint64_t> slice_rows(const Sample& s, uint64_t block, uint64_t most, uint64_t* every) {
-  uint64_t from = block * s.rows / s.blocks, to = (block + 1) * s.rows / s.blocks;
-  std::vector<uint64_t> rows;
-  uint64_t step = std::max<uint64_t>(1, (to - from) / most);
-  *every = step;
-  auto at = std::upper_bound(s.stretches.begin(), s.stretches.end(), from,
-                             [](uint64_t n, const Stretch& x) { return n < x.before; });
-  if (at != s.stretches.begin()) --at;
-  for (; at != s.stretches.end() && at->before < to; ++at) {
-    uint64_t begin = std::max(from, at->before) - at->before;
-    uint64_t end = std::min(to, at->before + at->rows) - at->before;
-    if (begin < end) append_rows(s, *at, begin, end - begin, step, rows);
+uint64_t nth_row(const Sample& s, uint64_t n) {
+  auto at = std::upper_bound(s.stretches.begin(), s.stretches.end(), n,
+                             [](uint64_t row, const Stretch& x) { return row < x.before; });
+  const Stretch& stretch = *--at;
+  n -= stretch.before;
+  if (!stretch.container) return stretch.first + n;
+  const tree::Container* c = s.view.view.overlay->container(*s.view.table, stretch.first >> 16);
+  return stretch.first | (c ? nth_member(*c, n) : 0);
+}
+
+void take_slice(Sample& s, uint64_t block, uint64_t most) {
+  uint64_t from = std::min(s.rows, block * s.rows_per_block);
+  uint64_t count = std::min(s.rows, from + s.rows_per_block) - from;
+  uint64_t picks = std::min(count, most);
+  s.slice.clear();
+  s.next = 0;
+  s.weight = picks == 0 ? 1 : static_cast<double>(count) / static_cast<double>(picks);
+  for (uint64_t i = 0; i < picks; ++i) {
+    uint64_t rowid = nth_row(s, from + i * count / picks);
+    if (s.view.sees(rowid)) s.slice.push_back(rowid);
   }
-  std::erase_if(rows, [&](uint64_t rowid) { return !s.view.sees(rowid); });
-  return rows;
 }
 
 }  // namespace datahike::am

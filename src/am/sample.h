@@ -1,7 +1,7 @@
 // ANALYZE's view of a table: its live rows, numbered, in slices that stand for blocks.
 #pragma once
 
-#include "am/fetch.h"
+#include "am/table_size.h"
 
 namespace datahike::am {
 
@@ -13,21 +13,20 @@ struct Stretch {
   bool container = false;
 };
 
-inline constexpr uint64_t kMostBlocks = 131071;  // one file segment: PostgreSQL prefetches blocks
-
 struct Sample {
   TableView view;
   std::vector<Stretch> stretches;
-  uint64_t rows = 0, blocks = 0;
+  uint64_t rows = 0, blocks = 0, rows_per_block = 0;
   std::vector<uint64_t> slice;  // rowids of the slice at hand
   double weight = 1;            // live rows that each of them stands for
   size_t next = 0;
 };
-std::unique_ptr<Sample> make_sample(const TableView& view);
+// The rows are dealt out to the blocks of `size` in their order, one block filled before the next.
+std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size);
 uint64_t count_rows(const TableView& view);  // live rows, own changes included
-uint64_t blocks_for(uint64_t rows);
-// The visible rowids of slice `block`; of more than `most` only every `*step`-th.
-std::vector<uint64_t> slice_rows(const Sample& sample, uint64_t block, uint64_t most,
-                                 uint64_t* step);
+// The rowid of the n-th row, from 0. REQUIRES: n < sample.rows. Deltas may have removed it.
+uint64_t nth_row(const Sample& sample, uint64_t n);
+// Makes the visible rows of a block the sample's slice: of more than `most` only some, evenly.
+void take_slice(Sample& sample, uint64_t block, uint64_t most);
 
 }  // namespace datahike::am

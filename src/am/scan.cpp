@@ -166,7 +166,9 @@ bool scan_sample_next_block(TableScanDesc scan, SampleScanState* node) {
   return pg::guard([=] {
     ScanState* state = as_scan(scan)->state;
     if (!state->sample) {
-      state->sample = make_sample(view_of_scan(scan, relation_info(scan->rs_rd)));
+      const RelationInfo& info = relation_info(scan->rs_rd);
+      TableView view = view_of_scan(scan, info);
+      state->sample = make_sample(view, measure_table(view, scan->rs_rd, info));
       state->next_block = 0;
     }
     Sample& s = *state->sample;
@@ -177,8 +179,7 @@ bool scan_sample_next_block(TableScanDesc scan, SampleScanState* node) {
     else
       block = state->next_block < blocks ? state->next_block++ : InvalidBlockNumber;
     if (!BlockNumberIsValid(block)) return false;
-    uint64_t step;
-    s.slice = slice_rows(s, block, UINT64_MAX, &step);
+    take_slice(s, block, UINT64_MAX);
     s.next = block;
     return true;
   });

@@ -1,8 +1,11 @@
 #include "am/slot.h"
 
+#include "am/pending.h"
+#include "am/row_locks.h"
 #include "pg/bridge.h"
 #include "pg/shared.h"
 #include "pg/store.h"
+#include "versioning/view.h"
 
 extern "C" {
 #include "parser/parse_coerce.h"
@@ -126,7 +129,7 @@ void init(TupleTableSlot* slot) {
   s->owned = false;
   s->info = nullptr;
   s->arena = {};
-  s->xmin = InvalidTransactionId;
+  s->xmin = s->xmax = InvalidTransactionId;
 }
 
 void release(TupleTableSlot* slot) {
@@ -141,7 +144,7 @@ void clear(TupleTableSlot* slot) {
   Slot* s = as_slot(slot);
   s->table = 0;
   s->owned = false;
-  s->xmin = InvalidTransactionId;
+  s->xmin = s->xmax = InvalidTransactionId;
   reset_arena(s);
   slot->tts_nvalid = 0;
   slot->tts_flags = (slot->tts_flags & ~TTS_FLAG_SHOULDFREE) | TTS_FLAG_EMPTY;
@@ -170,6 +173,16 @@ TransactionId shown_xmin(Slot* s) {
   return s->xmin;
 }
 
+// What SELECT xmax shows: the transaction that is removing the row. Locks alone are not shown.
+TransactionId shown_xmax(Slot* s) {
+  const TupleTableSlot& base = s->base.base;
+  if (TransactionIdIsValid(s->xmax) || !is_rowid(base.tts_tid)) return s->xmax;
+  int32_t branch = versioning::session_view().branch;
+  uint64_t rowid = to_rowid(base.tts_tid);
+  if (own_removed_any(branch, rowid)) return GetTopTransactionIdIfAny();
+  return pg::call([=] { return find_running_remover(branch, rowid); });
+}
+
 Datum get_system_attribute(TupleTableSlot* slot, int attnum, bool* isnull) {
   Slot* s = as_slot(slot);
   *isnull = false;
@@ -177,7 +190,7 @@ Datum get_system_attribute(TupleTableSlot* slot, int attnum, bool* isnull) {
     case MinTransactionIdAttributeNumber:
       return TransactionIdGetDatum(pg::guard([=] { return shown_xmin(s); }));
     case MaxTransactionIdAttributeNumber:
-      return TransactionIdGetDatum(InvalidTransactionId);
+      return TransactionIdGetDatum(pg::guard([=] { return shown_xmax(s); }));
     case MinCommandIdAttributeNumber:
       return CommandIdGetDatum(s->cmin);
     case MaxCommandIdAttributeNumber:
@@ -228,8 +241,11 @@ void copy_slot(TupleTableSlot* to, TupleTableSlot* from) {
   }
   if (is_datahike_slot(from)) {
     as_slot(to)->xmin = pg::guard([=] { return shown_xmin(as_slot(from)); });
+    as_slot(to)->xmax = as_slot(from)->xmax;
     as_slot(to)->cmin = as_slot(from)->cmin;
   }
+  to->tts_tid = from->tts_tid;
+  to->tts_tableOid = from->tts_tableOid;
   to->tts_nvalid = static_cast<AttrNumber>(desc->natts);
   to->tts_flags &= ~TTS_FLAG_EMPTY;
   materialize(to);
@@ -305,6 +321,16 @@ void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationIn
   if (!s->info) s->info = describe_slot(slot, info);
 }
 
+void mark_written_now(TupleTableSlot* slot, CommandId cid, bool was_locked) {
+  if (!is_datahike_slot(slot)) return;
+  Slot* s = as_slot(slot);
+  s->xmin = GetCurrentTransactionId();
+  // As on heap a lock that was taken first goes over to the new version; "xmax = 0" is how
+  // applications tell an insert from an update after ON CONFLICT.
+  s->xmax = was_locked ? s->xmin : InvalidTransactionId;
+  s->cmin = cid;
+}
+
 void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, MinimalTuple tuple,
                        TransactionId xmin, CommandId cmin) {
   Slot* s = begin_store(slot, relation, rowid);
@@ -318,6 +344,7 @@ void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, 
   s->table = 0;
   s->owned = true;
   s->xmin = xmin;
+  s->xmax = InvalidTransactionId;
   s->cmin = cmin;
 }
 

@@ -28,6 +28,7 @@ struct Slot {
   RelationInfo* info;  // the slot's own copy: the relation cache may drop its entry
   SlotArena arena;
   TransactionId xmin;  // invalid: not asked for yet
+  TransactionId xmax;  // invalid: whoever is removing the row at the moment of asking
   CommandId cmin;
 };
 
@@ -40,6 +41,8 @@ inline bool is_datahike_slot(const TupleTableSlot* slot) {
 void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
                        uint64_t rowid, const store::SegmentReader& segment, uint32_t row,
                        bool in_store);
+// What RETURNING shows of a row that the current (sub)transaction has just written.
+void mark_written_now(TupleTableSlot* slot, CommandId cid, bool was_locked);
 // Puts a row of this transaction into the slot: the tuple is copied.
 void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, MinimalTuple tuple,
                        TransactionId xmin, CommandId cmin);

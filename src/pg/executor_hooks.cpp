@@ -135,11 +135,22 @@ void end(QueryDesc* query) {
   if (depth == 0) release_store();
 }
 
+// BRIN indexes of datahike tables are names without content: see index_build.cpp.
+void hide_brin_indexes(RelOptInfo* rel) {
+  ListCell* cell;
+  foreach (cell, rel->indexlist)
+    if (static_cast<IndexOptInfo*>(lfirst(cell))->relam == BRIN_AM_OID)
+      rel->indexlist = foreach_delete_current(rel->indexlist, cell);
+}
+
 void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel) {
   if (previous_relation_info) previous_relation_info(root, relid, inherited, rel);
   Relation relation = RelationIdGetRelation(relid);
   if (!relation) return;
-  if (is_datahike(relation)) rel->rel_parallel_workers = 0;
+  if (is_datahike(relation)) {
+    rel->rel_parallel_workers = 0;
+    hide_brin_indexes(rel);
+  }
   RelationClose(relation);
 }
 

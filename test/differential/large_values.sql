@@ -47,3 +47,12 @@ SELECT id, array_length(a, 1), a[1999] FROM from_heap WHERE id = 1000;
 -- a large value in a unique index
 CREATE UNIQUE INDEX ON from_heap (md5(v));
 INSERT INTO from_heap (id, v) SELECT 2000, v FROM from_heap WHERE id = 1;
+-- the other way round: values that need TOAST on heap, and the table's options for it
+CREATE TABLE moves (id int PRIMARY KEY, v text, w bytea) WITH (toast.autovacuum_enabled = off);
+INSERT INTO moves SELECT g, (SELECT string_agg(md5(g::text || i), '') FROM generate_series(1, 2000) i), decode(repeat(md5(g::text), 400), 'hex')
+  FROM generate_series(1, 5) g;
+SELECT reltoastrelid <> 0 AS has_toast, (SELECT reloptions FROM pg_class x WHERE x.oid = c.reltoastrelid) FROM pg_class c WHERE relname = 'moves';
+ALTER TABLE moves SET ACCESS METHOD heap;
+SELECT id, length(v), md5(v), length(w), md5(w) FROM moves ORDER BY id;
+INSERT INTO moves SELECT 6, string_agg(md5(i::text), ''), NULL FROM generate_series(1, 3000) i;
+SELECT id, length(v), md5(v) FROM moves ORDER BY id;
