@@ -3,6 +3,7 @@
 
 #include "am/fetch.h"
 #include "am/pending.h"
+#include "am/serializable.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/shared.h"
@@ -13,13 +14,13 @@ namespace {
 
 void truncate(Relation relation) {
   pg::guard([=] {
-    refuse_serializable();
     const versioning::SessionView& session = versioning::session_view();
     versioning::require_writable(session, "TRUNCATE");
     pg::call([] { GetCurrentTransactionId(); });
     const RelationInfo& info = relation_info(relation);
-    clear_table(pending_for(relation, info, session.branch),
-                pg::call([] { return GetCurrentCommandId(true); }));
+    TablePending& pending = pending_for(relation, info, session.branch);
+    note_serializable_clear(info.table, session.branch);
+    clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
   });
 }
 

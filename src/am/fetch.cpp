@@ -19,13 +19,6 @@ TableView make_view(const View& view, uint64_t table, CommandId command) {
 
 }  // namespace
 
-void refuse_serializable() {
-  if (!IsolationIsSerializable()) return;
-  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                     "datahike tables do not support SERIALIZABLE transactions in this version",
-                     "Use REPEATABLE READ.");
-}
-
 bool TableView::sees(uint64_t rowid) const {
   if (TablePending* own = pending()) {
     if (PendingRow row = find_pending_row(*own, rowid))
@@ -40,7 +33,6 @@ TableView latest_table_view(const RelationInfo& info, int32_t branch) {
 }
 
 TableView table_view(const RelationInfo& info, Snapshot snapshot) {
-  refuse_serializable();
   switch (snapshot->snapshot_type) {
     case SNAPSHOT_MVCC:
       return make_view(versioning::view_for(snapshot), info.table, snapshot->curcid);
@@ -99,7 +91,6 @@ bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, Tupl
 // view. A transaction found there is still running; one that is not found any more has ended before
 // the snapshot is taken, and the view contains it.
 bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
-  refuse_serializable();
   snapshot->xmin = snapshot->xmax = InvalidTransactionId;
   snapshot->speculativeToken = 0;
   int32_t branch = versioning::session_view().branch;

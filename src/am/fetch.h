@@ -22,8 +22,7 @@ struct TableView {
   bool sees(uint64_t rowid) const;
 };
 
-// For MVCC and SELF snapshots (and ANY: the newest state). Errors: 0A000 for others and for
-// SERIALIZABLE.
+// For MVCC and SELF snapshots (and ANY: the newest state). Errors: 0A000 for others.
 TableView table_view(const RelationInfo& info, Snapshot snapshot);
 TableView latest_table_view(const RelationInfo& info, int32_t branch);
 
@@ -39,7 +38,5 @@ bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot);
 
 // Identity of the row's entity: the rowid of its first version.
 uint64_t entity_of(const TableView& view, uint64_t rowid);
-
-void refuse_serializable();
 
 }  // namespace datahike::am

@@ -5,6 +5,7 @@
 #include "am/fetch.h"
 #include "am/rowids.h"
 #include "am/sample.h"
+#include "am/serializable.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -94,7 +95,9 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
       return fetch_for_dirty(info, scan->rel, rowid, snapshot, slot);
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return fetch_any(scan->rel, info, rowid, slot);
     TableView& view = view_of(fetch, info, snapshot);
-    return view.sees(rowid) && fetch_row(view, scan->rel, info, rowid, slot);
+    bool visible = view.sees(rowid);
+    serializable_fetch(scan->rel, view, snapshot, rowid, visible);
+    return visible && fetch_row(view, scan->rel, info, rowid, slot);
   });
 }
 
@@ -108,7 +111,9 @@ bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot,
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY)
       return fetch_for_dirty(info, relation, rowid, snapshot, slot);
     TableView view = table_view(info, snapshot);
-    return view.sees(rowid) && fetch_row(view, relation, info, rowid, slot);
+    bool visible = view.sees(rowid);
+    serializable_fetch(relation, view, snapshot, rowid, visible);
+    return visible && fetch_row(view, relation, info, rowid, slot);
   });
 }
 

@@ -6,6 +6,7 @@
 #include "am/pending.h"
 #include "am/rowids.h"
 #include "am/slot.h"
+#include "am/serializable.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 
@@ -94,18 +95,19 @@ void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo&
 }
 
 TablePending& writable(Relation relation, const RelationInfo& info, const char* what) {
-  refuse_serializable();
   const versioning::SessionView& session = versioning::session_view();
   versioning::require_writable(session, what);
   TablePending& pending = pending_for(relation, info, session.branch);
   if (is_rewrite_target(relation) && pending.rewritten_by != RelationGetRelid(relation))
     begin_rewrite(pending, relation, info);
+  serializable_insert(relation, info, session.branch);
   return pending;
 }
 
 uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo& info,
                     TupleTableSlot* slot, CommandId cid) {
   uint64_t rowid = next_rowid(info.table, pending.branch);
+  note_serializable_rowid(info.table, pending.branch, rowid);
   const RelationInfo* i = &info;
   MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
   if (info.publishes_rows) pg::call([=] { publish_row(rowid, tuple); });

@@ -10,6 +10,7 @@
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "am/slot.h"
+#include "am/serializable.h"
 #include "pg/bridge.h"
 
 namespace datahike::am {
@@ -233,7 +234,6 @@ TM_Result lock_live_row(const Target& t, const Request& request, TM_FailureData*
 
 Target target_of(Relation relation, ItemPointer tid, CommandId cid, const char* what,
                  Purpose purpose = Purpose::Change) {
-  refuse_serializable();
   const versioning::SessionView& session = versioning::session_view();
   versioning::require_writable(session, what);
   const RelationInfo& info = relation_info(relation);
@@ -268,6 +268,7 @@ TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapsh
     if (hidden_from(t, crosscheck, failure)) return TM_Updated;
     remove_row(pending_for(relation, *t.info, t.branch), t.rowid,
                {cid, changing_part ? store::kMovedPartition : 0, changing_part});
+    serializable_remove(relation, *t.info, t.branch, t.rowid);
     return TM_Ok;
   });
   if (result == TM_Ok) pgstat_count_heap_delete(relation);
@@ -299,10 +300,12 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   if (hidden_from(t, crosscheck, failure)) return TM_Updated;
   TablePending& pending = pending_for(t.relation, *t.info, t.branch);
   uint64_t rowid = next_rowid(t.info->table, t.branch);
+  note_serializable_rowid(t.info->table, t.branch, rowid);
   MinimalTuple tuple = pg::call([=] { return flatten(slot, *target->info); });
   if (t.info->publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
   add_pending_row(pending, rowid, tuple, t.entity, t.cid, *t.info, RelationGetDescr(t.relation));
   remove_row(pending, t.rowid, {t.cid, rowid, false});
+  serializable_remove(t.relation, *t.info, t.branch, t.rowid);
   slot->tts_tableOid = RelationGetRelid(t.relation);
   slot->tts_tid = to_tid(rowid);
   pg::call([=] { mark_written_now(slot, target->cid, was_locked); });

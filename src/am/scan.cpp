@@ -3,6 +3,7 @@
 
 #include "am/callbacks.h"
 #include "am/sample.h"
+#include "am/serializable.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
 
@@ -17,7 +18,11 @@ constexpr size_t kMostSliceOffsets = 65534;
 
 RowCursor& cursor_of(TableScanDesc scan, const RelationInfo& info) {
   ScanState* state = as_scan(scan)->state;
-  if (!state->cursor) state->cursor = std::make_unique<RowCursor>(view_of_scan(scan, info));
+  if (!state->cursor) {
+    state->cursor = std::make_unique<RowCursor>(view_of_scan(scan, info));
+    if (!(scan->rs_flags & SO_TYPE_BITMAPSCAN))
+      serializable_scan(scan->rs_rd, state->cursor->view(), scan->rs_snapshot);
+  }
   return *state->cursor;
 }
 
@@ -143,7 +148,9 @@ bool scan_bitmap_next_block(TableScanDesc scan, TBMIterateResult* result) {
     int count = lossy ? static_cast<int>(kRowsPerBlock) : result->ntuples;
     for (int i = 0; i < count; ++i) {
       uint64_t rowid = block + (lossy ? static_cast<uint64_t>(i) : result->offsets[i] - 1u);
-      if (view.sees(rowid)) state->bitmap_rows.push_back(rowid);
+      bool visible = view.sees(rowid);
+      serializable_fetch(scan->rs_rd, view, scan->rs_snapshot, rowid, visible);
+      if (visible) state->bitmap_rows.push_back(rowid);
     }
     return !state->bitmap_rows.empty();
   });
@@ -169,6 +176,7 @@ bool scan_sample_next_block(TableScanDesc scan, SampleScanState* node) {
       const RelationInfo& info = relation_info(scan->rs_rd);
       TableView view = view_of_scan(scan, info);
       state->sample = make_sample(view, measure_table(view, scan->rs_rd, info));
+      serializable_scan(scan->rs_rd, state->sample->view, scan->rs_snapshot);
       state->next_block = 0;
     }
     Sample& s = *state->sample;

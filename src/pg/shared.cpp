@@ -33,6 +33,7 @@ dshash_parameters parameters(size_t key, size_t entry) {
 dshash_parameters row_lock_parameters() { return parameters(kRowLockKeySize, kRowLockEntrySize); }
 dshash_parameters insert_parameters() { return parameters(kInsertKeySize, kInsertEntrySize); }
 dshash_parameters block_parameters() { return parameters(kBlockKeySize, kBlockEntrySize); }
+dshash_parameters writer_parameters() { return parameters(kWriterKeySize, kWriterEntrySize); }
 
 void request() {
   if (previous_request_hook) previous_request_hook();
@@ -55,6 +56,7 @@ void make_tables() {
   shared->row_locks = make(row_lock_parameters());
   shared->inserts = make(insert_parameters());
   shared->blocks = make(block_parameters());
+  shared->writers = make(writer_parameters());
   dsa_set_size_limit(area, -1);
   dsa_detach(area);
 }
@@ -97,10 +99,11 @@ SharedTables& shared_tables() {
   tables.area = dsa_attach_in_place(shared->area, nullptr);
   dsa_pin_mapping(tables.area);
   dshash_parameters locks = row_lock_parameters(), inserts = insert_parameters(),
-                    blocks = block_parameters();
+                    blocks = block_parameters(), writers = writer_parameters();
   tables.row_locks = dshash_attach(tables.area, &locks, shared->row_locks, nullptr);
   tables.inserts = dshash_attach(tables.area, &inserts, shared->inserts, nullptr);
   tables.blocks = dshash_attach(tables.area, &blocks, shared->blocks, nullptr);
+  tables.writers = dshash_attach(tables.area, &writers, shared->writers, nullptr);
   MemoryContextSwitchTo(old);
   return tables;
 }

@@ -68,7 +68,7 @@ struct SharedState {
   uint8_t content[kRingContentBytes];  // byte n is at n % kRingContentBytes
   LWLock* lock;                        // guards `workers` and the attach handles
   WorkerSlot workers[kWorkerSlots];
-  dshash_table_handle row_locks, inserts, blocks;
+  dshash_table_handle row_locks, inserts, blocks, writers;
   char area[1];  // the DSA, in place
 };
 
@@ -82,6 +82,7 @@ struct SharedTables {
   dshash_table* row_locks;
   dshash_table* inserts;
   dshash_table* blocks;
+  dshash_table* writers;  // serializable ones
 };
 SharedTables& shared_tables();
 
@@ -89,6 +90,7 @@ SharedTables& shared_tables();
 inline constexpr size_t kRowLockKeySize = 16, kRowLockEntrySize = 56;
 inline constexpr size_t kInsertKeySize = 16, kInsertEntrySize = 56;
 inline constexpr size_t kBlockKeySize = 16, kBlockEntrySize = 32;
+inline constexpr size_t kWriterKeySize = 16, kWriterEntrySize = 32;
 
 // A 32-bit xid of the present as 64-bit id, relative to the next xid.
 uint64_t widen_xid(TransactionId xid);

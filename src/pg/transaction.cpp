@@ -3,6 +3,7 @@
 #include "am/pending.h"
 #include "am/relation.h"
 #include "am/rowids.h"
+#include "am/serializable.h"
 #include "pg/bridge.h"
 #include "pg/hooks.h"
 #include "pg/shared.h"
@@ -21,6 +22,7 @@ void end_transaction() {
   forget_queries();
   am::free_scans();
   am::end_pending();
+  am::end_serializable();
   am::end_relation_infos();
   versioning::release_views(true);
   forget_next_xid();

@@ -1,0 +1,42 @@
+// SERIALIZABLE: what PostgreSQL's serializable snapshot isolation (predicate.c) has to be told.
+//
+// A reader and a writer that do not see each other conflict if the one reads what the other
+// changes, whichever comes first. Each does two things, in this order:
+//   the reader takes its SIREAD lock, then looks for writers that its snapshot does not see;
+//   the writer makes itself known, then looks for SIREAD locks.
+// Each of the four happens under a lock in shared memory. So if the reader has missed the writer,
+// the writer made itself known after that look, hence looks after the SIREAD lock was taken and
+// finds it. What makes a writer known: its removals of rows (row_locks.h; once it has ended the
+// newest view's lineage), and a table of serializable writers for what has no other trace: the
+// ranges of rowids they inserted, and that they wrote to the table at all.
+//
+// The whole of a table on one branch is locked as a page that no row lies on, one for each branch,
+// and a row by its rowid, moved by a distance of the branch's own: so sessions on different
+// branches do not conflict, but for index pages, which are locked by the index's own access method,
+// and for locks that PostgreSQL has merged into one of the relation. All functions may raise 40001,
+// and do nothing outside SERIALIZABLE.
+#pragma once
+
+#include "am/fetch.h"
+
+namespace datahike::am {
+
+// A scan of all rows begins.
+void serializable_scan(Relation relation, const TableView& view, Snapshot snapshot);
+// A scan by rowid has come to a row version.
+void serializable_fetch(Relation relation, const TableView& view, Snapshot snapshot, uint64_t rowid,
+                        bool visible);
+
+// Before rows are inserted.
+void serializable_insert(Relation relation, const RelationInfo& info, int32_t branch);
+// A rowid was given to a new row version. Before any index entry has it.
+void note_serializable_rowid(uint64_t table, int32_t branch, uint64_t rowid);
+// The row version is to be removed. REQUIRES: begin_removal().
+void serializable_remove(Relation relation, const RelationInfo& info, int32_t branch,
+                         uint64_t rowid);
+// All rows are to be removed. PostgreSQL looks for SIREAD locks itself.
+void note_serializable_clear(uint64_t table, int32_t branch);
+
+void end_serializable();  // at the end of the transaction
+
+}  // namespace datahike::am
