@@ -313,6 +313,7 @@ double index_build_range_scan(Relation table, Relation index, IndexInfo* info, b
     not_supported("parallel index builds", "SET max_parallel_maintenance_workers = 0.");
   // A caller's own scan means the rows of its snapshot alone: amcheck looks for their entries.
   Snapshot only = scan && IsMVCCSnapshot(scan->rs_snapshot) ? scan->rs_snapshot : nullptr;
+  if (!scan) pgstat_count_heap_scan(table);
   double live = pg::guard([=] { return build(table, index, info, callback, state, only); });
   if (scan) table_endscan(scan);
   return live;

@@ -52,7 +52,7 @@ void RowCursor::limit_to(uint64_t first, uint64_t last) {
 }
 
 void RowCursor::rewind() {
-  phase_ = Before;
+  started_ = false;
   has_segment_ = false;
 }
 
@@ -66,6 +66,8 @@ bool RowCursor::is_removed(uint64_t rowid) const {
 }
 
 bool RowCursor::step(bool forward) {
+  if (!started_) phase_ = forward ? Before : After;
+  started_ = true;
   for (;;) {
     if (step_in_phase(forward)) return true;
     if (phase_ == (forward ? After : Before)) return false;

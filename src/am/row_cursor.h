@@ -34,6 +34,7 @@ class RowCursor {
   TableView view_;
   uint64_t first_ = 0, last_ = UINT64_MAX;
   Phase phase_ = Before;
+  bool started_ = false;  // the first step begins at the end that it leads away from
   uint64_t rowid_ = 0;
   // Base: the container, and the bit looked at last (-1 before the first, 65536 behind the last).
   std::unique_ptr<tree::ContainerCursor> containers_;

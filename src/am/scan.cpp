@@ -26,6 +26,23 @@ RowCursor& cursor_of(TableScanDesc scan, const RelationInfo& info) {
   return *state->cursor;
 }
 
+// The counters of pg_stat_user_tables, and those of pg_statio_user_tables in blocks as heap would
+// have them (table_size.h), none of which is ever read from a disk here.
+void count_row(TableScanDesc scan) {
+  Relation relation = scan->rs_rd;
+  pgstat_count_heap_getnext(relation);
+  ScanState* state = as_scan(scan)->state;
+  FormData_pg_class* known = relation->rd_rel;
+  if (state->rows_left_of_block == 0) {
+    bool counted = known->relpages > 0 && known->reltuples > 0;
+    float rows = counted ? known->reltuples / static_cast<float>(known->relpages) : kRowsPerBlock;
+    state->rows_left_of_block = static_cast<uint32_t>(std::clamp<float>(rows, 1, kRowsPerBlock));
+    pgstat_count_buffer_read(relation);
+    pgstat_count_buffer_hit(relation);
+  }
+  --state->rows_left_of_block;
+}
+
 bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot) {
   Snapshot snapshot = scan->rs_snapshot;
   if (snapshot && snapshot->snapshot_type == SNAPSHOT_DIRTY) {
@@ -42,7 +59,7 @@ bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot)
   if (!found)
     ExecClearTuple(slot);
   else
-    pgstat_count_heap_getnext(scan->rs_rd);
+    count_row(scan);
   return found;
 }
 
@@ -71,7 +88,7 @@ TableScanDesc scan_begin(Relation relation, Snapshot snapshot, int nkeys, ScanKe
     open_scans.insert(scan->state);
     versioning::begin_using_views();
   });
-  if (flags & (SO_TYPE_SEQSCAN | SO_TYPE_BITMAPSCAN)) pgstat_count_heap_scan(relation);
+  if (flags & SO_TYPE_SEQSCAN) pgstat_count_heap_scan(relation);
   return &scan->base;
 }
 

@@ -11,8 +11,9 @@ struct ScanState {
   std::unique_ptr<RowCursor> cursor;
   std::vector<uint64_t> bitmap_rows;  // of the bitmap page at hand
   size_t bitmap_next = 0;
-  std::unique_ptr<Sample> sample;  // ANALYZE and TABLESAMPLE
-  BlockNumber next_block = 0;      // TABLESAMPLE BERNOULLI takes every block
+  std::unique_ptr<Sample> sample;   // ANALYZE and TABLESAMPLE
+  uint32_t rows_left_of_block = 0;  // for the counters of blocks
+  BlockNumber next_block = 0;       // TABLESAMPLE BERNOULLI takes every block
   ScanState();
   ~ScanState();
 };

@@ -1,0 +1,63 @@
+-- foreign keys from the tables under test to heap tables and from heap tables to them: cascades, deferred, all levels
+CREATE TABLE here (id int PRIMARY KEY, v text);
+CREATE TABLE heap_child (id int PRIMARY KEY, here_id int REFERENCES here ON DELETE CASCADE ON UPDATE CASCADE) USING heap;
+CREATE TABLE heap_parent (id int PRIMARY KEY, v text) USING heap;
+CREATE TABLE child (id int PRIMARY KEY, parent_id int REFERENCES heap_parent ON DELETE SET NULL ON UPDATE CASCADE,
+  strict_id int REFERENCES heap_parent DEFERRABLE INITIALLY DEFERRED, other_id int REFERENCES here ON DELETE SET DEFAULT);
+INSERT INTO here SELECT g, 'here' || g FROM generate_series(1, 9) g;
+INSERT INTO heap_parent SELECT g, 'heap' || g FROM generate_series(1, 9) g;
+INSERT INTO heap_child SELECT g, g FROM generate_series(1, 9) g;
+INSERT INTO child SELECT g, g, NULL, g FROM generate_series(1, 9) g;
+INSERT INTO heap_child VALUES (20, 20);
+INSERT INTO child VALUES (20, 20, NULL, NULL);
+INSERT INTO child VALUES (20, NULL, NULL, 20);
+UPDATE here SET id = 101 WHERE id = 1;
+UPDATE heap_parent SET id = 201 WHERE id = 1;
+DELETE FROM here WHERE id = 2;
+DELETE FROM heap_parent WHERE id = 3;
+TABLE heap_child ORDER BY id;
+TABLE child ORDER BY id;
+TRUNCATE here;
+TRUNCATE heap_parent;
+-- deferred checks, forgiven and not
+BEGIN;
+INSERT INTO child VALUES (30, NULL, 77, NULL);
+INSERT INTO heap_parent VALUES (77, 'late');
+COMMIT;
+BEGIN;
+INSERT INTO child VALUES (31, NULL, 78, NULL);
+COMMIT;
+BEGIN;
+DELETE FROM heap_parent WHERE id = 77;
+SAVEPOINT s;
+SET CONSTRAINTS ALL IMMEDIATE;
+ROLLBACK TO s;
+DELETE FROM child WHERE strict_id = 77;
+SET CONSTRAINTS ALL IMMEDIATE;
+COMMIT;
+-- in one statement, in a savepoint that goes, in REPEATABLE READ and SERIALIZABLE
+WITH p AS (INSERT INTO here VALUES (50, 'cte') RETURNING id) INSERT INTO heap_child SELECT 50, id FROM p;
+BEGIN;
+SAVEPOINT s;
+INSERT INTO here VALUES (51, 'gone');
+INSERT INTO heap_child VALUES (51, 51);
+ROLLBACK TO s;
+INSERT INTO heap_child VALUES (51, 51);
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+INSERT INTO here VALUES (52, 'rr');
+INSERT INTO heap_child VALUES (52, 52);
+DELETE FROM here WHERE id IN (4, 52);
+TABLE heap_child ORDER BY id;
+COMMIT;
+-- self-reference across both, and a cycle of cascades
+ALTER TABLE here ADD parent int REFERENCES here ON DELETE CASCADE, ADD of_heap int REFERENCES heap_child ON DELETE CASCADE;
+INSERT INTO here VALUES (60, 'root', NULL, NULL), (61, 'leaf', 60, NULL);
+INSERT INTO heap_child VALUES (61, 61);
+INSERT INTO here VALUES (62, 'cycle', NULL, 61), (63, 'end', 62, NULL);
+DELETE FROM here WHERE id = 60;
+SELECT * FROM here WHERE id >= 60 ORDER BY id;
+SELECT * FROM heap_child WHERE id >= 60 ORDER BY id;
+DROP TABLE here;
+DROP TABLE here CASCADE;
+INSERT INTO heap_child VALUES (99, 99);

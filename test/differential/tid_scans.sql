@@ -1,0 +1,44 @@
+-- scans by TID: what they are is the access method's own, what they find is not
+CREATE TABLE t (id int PRIMARY KEY, v text);
+INSERT INTO t SELECT g, 'v' || g FROM generate_series(1, 2000) g;
+SELECT count(*), count(DISTINCT ctid) FROM t;
+SELECT a.id FROM t a JOIN t b ON a.ctid = b.ctid WHERE b.id % 500 = 0 ORDER BY 1;
+SELECT id FROM t WHERE ctid = (SELECT ctid FROM t WHERE id = 77);
+SELECT id FROM t WHERE ctid = ANY (ARRAY(SELECT ctid FROM t WHERE id IN (5, 9))) ORDER BY id;
+SET enable_seqscan = off;
+SELECT count(*) FROM t WHERE ctid > (SELECT ctid FROM t WHERE id = 1500);
+SELECT count(*) FROM t WHERE ctid <= (SELECT ctid FROM t WHERE id = 1500);
+SELECT count(*) FROM t WHERE ctid >= (SELECT ctid FROM t WHERE id = 100) AND ctid < (SELECT ctid FROM t WHERE id = 900);
+SELECT count(*) FROM t WHERE ctid < '(0,0)';
+SELECT count(*) FROM t WHERE ctid >= '(0,0)' AND ctid <= '(4294967295,65535)';
+SELECT count(*) FROM t WHERE ctid > '(4294967294,1)';
+SELECT id FROM t WHERE ctid >= (SELECT min(ctid) FROM t) ORDER BY ctid DESC LIMIT 2;
+BEGIN;
+DECLARE c SCROLL CURSOR FOR SELECT id FROM t WHERE ctid > (SELECT ctid FROM t WHERE id = 1996);
+FETCH ALL FROM c;
+FETCH BACKWARD 2 FROM c;
+FETCH FIRST FROM c;
+COMMIT;
+-- a TID that was updated away finds nothing, the cursor's way to the newest version is another
+CREATE TABLE old AS SELECT id, ctid AS tid FROM t WHERE id IN (10, 20, 30);
+UPDATE t SET v = 'new' WHERE id = 10;
+DELETE FROM t WHERE id = 20;
+SELECT t.id, v FROM old JOIN t ON t.ctid = old.tid ORDER BY 1;
+UPDATE t SET v = 'by tid' FROM old WHERE t.ctid = old.tid RETURNING t.id, v;
+DELETE FROM t USING old WHERE t.ctid = old.tid RETURNING t.id;
+SELECT id FROM t WHERE ctid IS NULL;
+SELECT count(*) FROM t WHERE ctid IS NOT NULL;
+-- bitmaps over many pages, exact and lossy
+INSERT INTO t SELECT g, 'w' || g % 7 FROM generate_series(10001, 60000) g;
+CREATE INDEX t_v ON t (v);
+CREATE INDEX t_gin ON t USING gin (string_to_array(v, 'w'));
+SET enable_indexscan = off;
+SET enable_indexonlyscan = off;
+SELECT count(*), sum(id) FROM t WHERE v = 'w3';
+SELECT count(*), sum(id) FROM t WHERE v = 'w3' AND id < 30000;
+SELECT count(*), sum(id) FROM t WHERE string_to_array(v, 'w') @> ARRAY['5'];
+SET work_mem = '64kB';
+SELECT count(*), sum(id) FROM t WHERE v = 'w3' OR v = 'w4';
+SELECT count(*), sum(id) FROM t WHERE string_to_array(v, 'w') @> ARRAY['5'];
+DELETE FROM t WHERE id % 3 = 0;
+SELECT count(*), sum(id) FROM t WHERE v = 'w3' OR v = 'w4';
