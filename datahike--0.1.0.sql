@@ -60,6 +60,7 @@ CREATE SEQUENCE datahike.table_id AS int8 MINVALUE 1;
 CREATE SEQUENCE datahike.branch_id AS int4 MINVALUE 1 MAXVALUE 2147483647;
 
 REVOKE ALL ON datahike.tx_log, datahike.heads, datahike.branch, datahike.relation FROM PUBLIC;
+GRANT SELECT (name) ON datahike.branch TO PUBLIC;
 REVOKE ALL ON SEQUENCE datahike.rowid_block, datahike.table_id, datahike.branch_id FROM PUBLIC;
 
 -- A subscriber must not receive another server's log into its own store.
@@ -87,7 +88,7 @@ CREATE FUNCTION datahike.initialize() RETURNS void
 SELECT datahike.initialize();
 
 CREATE FUNCTION datahike.branches() RETURNS SETOF text
-  LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog
+  LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT name FROM datahike.branch ORDER BY name COLLATE "C"; END;
 COMMENT ON FUNCTION datahike.branches() IS 'names of all branches, sorted';
 
