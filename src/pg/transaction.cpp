@@ -8,6 +8,7 @@
 #include "pg/hooks.h"
 #include "pg/shared.h"
 #include "pg/store.h"
+#include "pg/template_store.h"
 #include "pg/worker.h"
 #include "versioning/view.h"
 
@@ -51,6 +52,7 @@ void on_transaction(XactEvent event, void*) {
     case XACT_EVENT_COMMIT:
       if (wrote) wake_worker();
       wrote = false;
+      end_database_creation(true);
       end_transaction();
       break;
     case XACT_EVENT_PARALLEL_COMMIT:
@@ -58,6 +60,7 @@ void on_transaction(XactEvent event, void*) {
     case XACT_EVENT_ABORT:
     case XACT_EVENT_PREPARE:
       wrote = false;
+      end_database_creation(false);
       end_transaction();
       break;
     default:

@@ -1,12 +1,11 @@
 // Utility commands: temporary tables go to heap, databases are handled without the fold worker in
 // the way, and a table's going is noticed.
-#include <sys/stat.h>
-
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
 #include "pg/incarnation.h"
 #include "pg/store.h"
+#include "pg/template_store.h"
 #include "pg/worker.h"
 #include "versioning/view.h"
 
@@ -137,27 +136,6 @@ bool is_permitted(Node* statement, Oid database) {
   return owner;
 }
 
-// After DROP DATABASE has committed nothing refers to its store.
-void remove_store(Oid database) {
-  forget_worker(database);
-  char path[MAXPGPATH];
-  snprintf(path, sizeof path, "%s/datahike/%u", DataDir, database);
-  struct stat info;
-  if (stat(path, &info) == 0 && !rmtree(path, true))
-    ereport(WARNING, (errmsg("could not remove the datahike store \"%s\"", path)));
-}
-
-void refuse_template_with_commits(Node* statement, Oid database) {
-  if (!IsA(statement, CreatedbStmt) || !OidIsValid(database)) return;
-  char path[MAXPGPATH];
-  snprintf(path, sizeof path, "%s/datahike/%u/data.mdb", DataDir, database);
-  struct stat info;
-  if (stat(path, &info) != 0) return;
-  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                  errmsg("a database with a datahike store cannot be a template in this version"),
-                  errhint("Use pg_dump and restore.")));
-}
-
 struct Command {
   PlannedStmt* planned;
   const char* query;
@@ -220,17 +198,19 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   Oid database = affected_database(statement);
   bool dropping = OidIsValid(database) && IsA(statement, DropdbStmt);
   if (OidIsValid(database) && is_permitted(statement, database)) {
-    refuse_template_with_commits(statement, database);
+    if (IsA(statement, CreatedbStmt)) set_template(database);
     run_without_worker(c, database);
+    set_template(InvalidOid);
   } else {
     run(c);
   }
-  if (dropping) remove_store(database);
+  if (dropping) remove_store(database);  // nothing refers to it any more
   if (context == PROCESS_UTILITY_TOPLEVEL) release_store();
 }
 
 void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void* arg) {
   if (previous_access) previous_access(access, class_id, object, sub, arg);
+  if (access == OAT_POST_CREATE && class_id == DatabaseRelationId) copy_template_store(object);
   if (access != OAT_DROP || class_id != RelationRelationId || sub != 0) return;
   record_last_id(object);
   if (!extension_installed()) return;

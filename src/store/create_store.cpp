@@ -20,6 +20,8 @@ constexpr size_t kCreationMapBytes = 1 << 20;
   throw IoError("store: cannot " + what + " " + path + ": " + std::strerror(errno));
 }
 
+}  // namespace
+
 std::string parent_of(const std::string& path) {
   size_t end = path.find_last_not_of('/');
   size_t slash = path.find_last_of('/', end);
@@ -34,7 +36,6 @@ void make_directory(const std::string& path) {
   if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) fail("create directory", path);
 }
 
-// Makes the names in a directory durable.
 void sync_directory(const std::string& path) {
   int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) fail("open directory", path);
@@ -44,8 +45,6 @@ void sync_directory(const std::string& path) {
   errno = error;
   if (rc != 0) fail("sync directory", path);
 }
-
-}  // namespace
 
 Bytes encode_identity(const Identity& identity) {
   Bytes bytes;

@@ -16,6 +16,12 @@ bool store_exists(const std::string& directory);
 // either no data file or a complete one.
 void create_store(const std::string& directory, const Identity& identity);
 
+// Makes the directory and those above it that are missing.
+void make_directory(const std::string& path);
+std::string parent_of(const std::string& path);
+// Makes the names in a directory durable.
+void sync_directory(const std::string& path);
+
 // Makes the maps that are missing; writes format version and identity unless they are there.
 Maps initialise(const Lmdb& lmdb, const Identity& identity);
 
