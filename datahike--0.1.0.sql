@@ -51,7 +51,10 @@ CREATE TABLE datahike.branch (
 -- Which stable table id a relation has in the store.
 CREATE TABLE datahike.relation (
   relid oid NOT NULL CONSTRAINT relation_key PRIMARY KEY,
-  table_id int8 NOT NULL UNIQUE
+  table_id int8 NOT NULL UNIQUE,
+  horizon int8 NOT NULL DEFAULT 0,  -- rowids below it: rows from before a column changed its type
+  added_defaults bytea              -- of columns added with a constant default, once a rewrite
+                                    -- has made PostgreSQL forget them
 ) USING heap;
 
 -- Blocks of 65536 rowids; each table takes its own.

@@ -1,8 +1,10 @@
 // Tables coming, being emptied, and going.
 #include "am/callbacks.h"
 
+#include "am/added_defaults.h"
 #include "am/fetch.h"
 #include "am/pending.h"
+#include "am/rewrite.h"
 #include "am/serializable.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -18,7 +20,7 @@ void truncate(Relation relation) {
     versioning::require_writable(session, "TRUNCATE");
     pg::call([] { GetCurrentTransactionId(); });
     const RelationInfo& info = relation_info(relation);
-    TablePending& pending = pending_for(relation, info, session.branch);
+    TablePending& pending = pending_for(relation, info, session.branch, Purpose::Replace);
     note_serializable_clear(info.table, session.branch);
     clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
   });
@@ -58,11 +60,13 @@ void relation_copy_data(Relation relation, const RelFileNode* node) {
 
 // VACUUM FULL and CLUSTER: rows keep their rowids and their place in the store; PostgreSQL swaps
 // the files, which are empty, and rebuilds the indexes.
-void relation_copy_for_cluster(Relation from, Relation, Relation, bool, TransactionId,
+void relation_copy_for_cluster(Relation from, Relation to, Relation, bool, TransactionId,
                                TransactionId*, MultiXactId*, double* tuples, double* vacuumed,
                                double* recently_dead) {
-  refuse_to_forget_defaults(from);
   pg::guard([=] {
+    forget_rewrite(RelationGetRelid(to));
+    save_added_defaults(from, RelationGetDescr(from));
+    convert_older_rows(from);
     const RelationInfo& info = relation_info(from);
     TableView view = latest_table_view(info, versioning::session_view().branch);
     *tuples = static_cast<double>(view.view.overlay->count_rows(*view.table, view.view.limit));

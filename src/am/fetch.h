@@ -15,8 +15,11 @@ struct TableView {
   uint64_t table_id = 0;
   CommandId command = InvalidCommandId;  // own changes before it are seen; invalid: all
 
+  TablePending* set_aside = nullptr;  // own changes as they were before a rewrite began
+
   // Own changes; looked up anew, for they may go with a subtransaction.
   TablePending* pending() const {
+    if (set_aside) return set_aside;
     return view.pinned ? nullptr : find_pending(view.branch, table_id);
   }
   bool sees(uint64_t rowid) const;

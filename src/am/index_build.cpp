@@ -58,8 +58,9 @@ std::vector<int32_t> all_branches() {
   return pg::branches_with_heads(s);
 }
 
-// Every row version of a table, each once. A fold may move rows from the log to the store
-// meanwhile: rows of the log that are met in the store are remembered and not visited again.
+// Every row version of a table at or above its horizon, each once. A fold may move rows from the
+// log to the store meanwhile: rows of the log that are met in the store are remembered and not
+// visited again.
 class AllVersions {
   // Index expressions may run queries, at whose start unused views would be let go of.
   struct InUse {
@@ -96,7 +97,7 @@ class AllVersions {
     store::Environment* env = pg::try_store();
     if (!env) return 0;
     env->refresh();
-    uint64_t n = 0, from = 0;
+    uint64_t n = 0, from = info_.horizon;
     for (;;) {
       std::optional<store::SegmentReader> segment = env->segment_at_or_after(info_.table, from);
       if (!segment) return n;
@@ -132,7 +133,7 @@ class AllVersions {
     for (const auto& [first, run] : view.table->added) {
       if (!run.transaction || run.sequence > view.view.limit) continue;
       for (uint64_t rowid = first; rowid < first + run.rows; ++rowid) {
-        if (met_in_store_.count(rowid)) continue;
+        if (rowid < info_.horizon || met_in_store_.count(rowid)) continue;
         versioning::FoundRow row = versioning::load_row(run, info_.table, rowid);
         store_row(slot, rowid, row.segment, row.row, row.in_store);
         visit(rowid);

@@ -3,6 +3,7 @@
 
 #include "am/dead_rows.h"
 #include "am/fetch.h"
+#include "am/horizon.h"
 #include "am/rowids.h"
 #include "am/sample.h"
 #include "am/serializable.h"
@@ -33,6 +34,7 @@ TableView& view_of(IndexFetch* fetch, const RelationInfo& info, Snapshot snapsho
               fetch->xmax == snapshot->xmax;
   if (!same) {
     fetch->view = table_view(info, snapshot);
+    if (snapshot->snapshot_type == SNAPSHOT_MVCC) refuse_index(fetch->base.rel, fetch->view, info);
     fetch->snapshot = snapshot;
     fetch->command = snapshot->curcid;
     fetch->xmax = snapshot->xmax;

@@ -4,15 +4,12 @@
 #include "am/fetch.h"
 #include "am/flatten.h"
 #include "am/pending.h"
+#include "am/rewrite.h"
 #include "am/rowids.h"
 #include "am/slot.h"
 #include "am/serializable.h"
-#include "pg/branch_ids.h"
 #include "pg/bridge.h"
-
-extern "C" {
-#include "parser/parse_coerce.h"
-}
+#include "pg/catalog.h"
 
 namespace datahike::am {
 
@@ -45,51 +42,17 @@ MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
 
 namespace {
 
-// Whether a column has another type than the branch has recorded for it, in more than name.
-bool changes_types(const TablePending& pending, Relation relation) {
-  std::optional<Bytes> recorded =
-      versioning::recorded_schema(versioning::latest_view(pending.branch), pending.table);
-  if (!recorded) return false;
-  TupleDesc desc = RelationGetDescr(relation);
-  for (const RecordedColumn& column : schema_columns(*recorded)) {
-    if (column.number > desc->natts || TupleDescAttr(desc, column.number - 1)->attisdropped)
-      continue;
-    Oid type = TupleDescAttr(desc, column.number - 1)->atttypid;
-    if (!pg::call([&] { return IsBinaryCoercible(column.type, type); })) return true;
-  }
-  return false;
-}
-
-// Whether another branch has rows of the table, which would keep their old form.
-bool lives_elsewhere(const RelationInfo& info, int32_t branch) {
-  for (int32_t other : pg::named_branches()) {
-    if (other == branch) continue;
-    TableView view = latest_table_view(info, other);
-    if (view.view.overlay->count_rows(*view.table, view.view.limit) > 0) return true;
-  }
-  return false;
-}
-
-// The first row that a rewriting command writes: what was there goes, for the commands that follow.
+// The first row that REFRESH MATERIALIZED VIEW or ALTER TABLE ... SET ACCESS METHOD datahike
+// writes: what was there on the branch goes, for the commands that follow.
 void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo& info) {
   Oid owner = relation->rd_rel->relrewrite;
-  bool refresh = pg::call([=] { return get_rel_relkind(owner) == RELKIND_MATVIEW; });
-  if (!refresh && changes_types(pending, relation))
-    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                       "datahike tables do not support changing a column's type by rewriting the "
-                       "table in this version",
-                       "Add a new column, fill it with UPDATE, and drop the old one.");
-  if (!refresh && lives_elsewhere(info, pending.branch))
-    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                       "datahike tables do not support rewriting a table that has rows on other "
-                       "branches in this version",
-                       "Delete the other branches, or change the rows with UPDATE.");
-  if (!refresh)
-    pg::call([=] {
-      Relation old = table_open(owner, NoLock);
-      if (old->rd_tableam == relation->rd_tableam) refuse_to_forget_defaults(old);
-      table_close(old, NoLock);
-    });
+  uint64_t table = info.table;
+  pg::call([=] {
+    Relation old = table_open(owner, NoLock);
+    // What the store has from before the table was a heap table may be of other types.
+    if (old->rd_tableam != relation->rd_tableam) pg::set_horizon(owner, begin_block(table));
+    table_close(old, NoLock);
+  });
   clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
   pending.rewritten_by = RelationGetRelid(relation);
 }
@@ -97,21 +60,26 @@ void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo&
 TablePending& writable(Relation relation, const RelationInfo& info, const char* what) {
   const versioning::SessionView& session = versioning::session_view();
   versioning::require_writable(session, what);
-  TablePending& pending = pending_for(relation, info, session.branch);
-  if (is_rewrite_target(relation) && pending.rewritten_by != RelationGetRelid(relation))
+  bool rewrite = is_rewrite_target(relation);
+  TablePending& pending =
+      pending_for(relation, info, session.branch, rewrite ? Purpose::Replace : Purpose::Change);
+  if (!rewrite)
+    pending.fired_triggers = true;
+  else if (pending.rewritten_by != RelationGetRelid(relation))
     begin_rewrite(pending, relation, info);
   serializable_insert(relation, info, session.branch);
   return pending;
 }
 
 uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo& info,
-                    TupleTableSlot* slot, CommandId cid) {
-  uint64_t rowid = next_rowid(info.table, pending.branch);
+                    TupleTableSlot* slot, CommandId cid, const RewrittenRow& rewritten = {}) {
+  uint64_t least = std::max(info.horizon, rewritten.first_rowid);
+  uint64_t rowid = next_rowid(info.table, pending.branch, least);
   note_serializable_rowid(info.table, pending.branch, rowid);
   const RelationInfo* i = &info;
   MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
   if (info.publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
-  add_pending_row(pending, rowid, tuple, 0, cid, info, RelationGetDescr(relation));
+  add_pending_row(pending, rowid, tuple, rewritten.entity, cid, info, RelationGetDescr(relation));
   slot->tts_tableOid = RelationGetRelid(relation);
   slot->tts_tid = to_tid(rowid);
   pg::call([=] { mark_written_now(slot, cid, false); });
@@ -124,8 +92,12 @@ void tuple_insert(Relation relation, TupleTableSlot* slot, CommandId cid, int,
                   BulkInsertStateData*) {
   pg::guard([=] {
     const RelationInfo& info = relation_info(relation);
-    TablePending& pending = writable(relation, info, "INSERT");
-    insert_row(pending, relation, info, slot, cid);
+    RewrittenRow rewritten;
+    if (is_rewrite_target(relation))
+      rewritten = place_of_rewritten_row(RelationGetRelid(relation), info);
+    TablePending& pending =
+        rewritten.pending ? *rewritten.pending : writable(relation, info, "INSERT");
+    insert_row(pending, relation, info, slot, cid, rewritten);
   });
   pgstat_count_heap_insert(relation, 1);
 }
@@ -166,7 +138,10 @@ void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32,
 // A rewrite that wrote no row has emptied the table all the same.
 void finish_bulk_insert(Relation relation, int) {
   if (!is_rewrite_target(relation)) return;
-  pg::guard([=] { writable(relation, relation_info(relation), "INSERT"); });
+  pg::guard([=] {
+    if (finish_rewrite(RelationGetRelid(relation))) return;
+    writable(relation, relation_info(relation), "INSERT");
+  });
 }
 
 }  // namespace datahike::am

@@ -299,7 +299,7 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   if (locked != TM_Ok) return locked;
   if (hidden_from(t, crosscheck, failure)) return TM_Updated;
   TablePending& pending = pending_for(t.relation, *t.info, t.branch);
-  uint64_t rowid = next_rowid(t.info->table, t.branch);
+  uint64_t rowid = next_rowid(t.info->table, t.branch, t.info->horizon);
   note_serializable_rowid(t.info->table, t.branch, rowid);
   MinimalTuple tuple = pg::call([=] { return flatten(slot, *target->info); });
   if (t.info->publishes_rows) pg::call([=] { publish_row(rowid, tuple); });

@@ -1,5 +1,6 @@
 #include "am/pending.h"
 
+#include "am/horizon.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "pg/branch_ids.h"
@@ -158,14 +159,18 @@ TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t b
         ERRCODE_FEATURE_NOT_SUPPORTED,
         "datahike tables cannot be written after the transaction's commit has begun");
   if (TablePending* found = find_pending(branch, info.table)) {
-    if (purpose == Purpose::Change && found->stamp != info.stamp) describe(*found, relation, info);
+    if (purpose != Purpose::Lock && found->stamp != info.stamp) {
+      if (purpose == Purpose::Change) refuse_older_rows(relation, info, branch);
+      describe(*found, relation, info);
+    }
     return *found;
   }
   lock_branch(branch);
+  if (purpose == Purpose::Change) refuse_older_rows(relation, info, branch);
   auto table = std::make_unique<TablePending>();
   table->table = info.table;
   table->branch = branch;
-  if (purpose == Purpose::Change) describe(*table, relation, info);
+  if (purpose != Purpose::Lock) describe(*table, relation, info);
   TablePending& result = *table;
   transaction.tables[{branch, info.table}] = std::move(table);
   return result;
@@ -219,6 +224,7 @@ void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& remov
   transaction.operations.push_back(
       {Operation::RemoveRow, &table, rowid, table.branch, xid, nullptr});
   table.removed[rowid] = removal;
+  table.fired_triggers = true;
 }
 
 void drop_pending_row(TablePending& table, uint64_t rowid) {
@@ -230,7 +236,7 @@ bool own_cleared(const TablePending& table, CommandId command) {
   return table.cleared && (command == InvalidCommandId || table.cleared_cid < command);
 }
 
-void clear_table(TablePending& table, CommandId cid) {
+TablePending* clear_table(TablePending& table, CommandId cid) {
   auto before = std::make_unique<TablePending>();
   uint64_t id = table.table;
   int32_t branch = table.branch;
@@ -244,8 +250,11 @@ void clear_table(TablePending& table, CommandId cid) {
   table.cleared_cid = cid;
   table.stamp = before->stamp;
   table.schema = before->schema;
+  table.fired_triggers = before->fired_triggers;
+  TablePending* kept = before.get();
   transaction.operations.push_back(
       {Operation::Clear, &table, 0, branch, InvalidTransactionId, std::move(before)});
+  return kept;
 }
 
 void remember_row_lock(int32_t branch, uint64_t entity, TransactionId xid) {

@@ -45,6 +45,7 @@ struct TablePending {
   bool cleared = false;           // the committed rows are gone,
   CommandId cleared_cid = 0;      // for commands after this one
   Oid rewritten_by = InvalidOid;  // transient relation whose rewrite cleared it
+  bool fired_triggers = false;    // changed row by row, not by a command that rewrites the table
   uint64_t stamp = 0;             // of the definition that `schema` describes
   Bytes schema;                   // to be recorded; empty = recorded already
   std::vector<std::unique_ptr<Shape>> shapes;
@@ -60,8 +61,9 @@ bool has_pending();
 bool has_pending_on(int32_t branch);
 bool has_row_locks();
 // Makes the entry, and with the first of the transaction takes the branch's lock. Who is going to
-// change rows has the table's schema described, who only locks them has not.
-enum class Purpose { Lock, Change };
+// change rows has the table's schema described, who only locks them has not. Rows from before a
+// column changed its type cannot be changed one by one (0A000), but all of them be replaced.
+enum class Purpose { Lock, Change, Replace };
 TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
                           Purpose purpose = Purpose::Change);
 
@@ -81,7 +83,8 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
                      CommandId cid, const RelationInfo& info, TupleDesc desc);
 void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal);
 void drop_pending_row(TablePending& table, uint64_t rowid);  // a failed speculative insertion
-void clear_table(TablePending& table, CommandId cid);        // TRUNCATE, or a rewrite
+// TRUNCATE, or a rewrite. What was pending is kept for ROLLBACK, and for a scan that began before.
+TablePending* clear_table(TablePending& table, CommandId cid);
 void remember_row_lock(int32_t branch, uint64_t entity, TransactionId xid);
 MemoryContext pending_memory();
 

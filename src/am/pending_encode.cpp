@@ -320,6 +320,7 @@ bool has_deferrable_triggers(Oid relid) {
 // Deferred constraints have just been checked as the settings stand now: not on another branch that
 // the transaction has written.
 void refuse_unchecked(const TablePending& table) {
+  if (!table.fired_triggers) return;
   versioning::SessionView now = versioning::current_settings();
   if (!now.pinned && now.branch == table.branch) return;
   Oid relation = table.relation;

@@ -1,5 +1,6 @@
 #include "am/relation.h"
 
+#include "am/added_defaults.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 
@@ -83,9 +84,9 @@ constexpr size_t kMostKnown = 4096;
 RelationInfo* make_info(Relation relation) {
   bool rewrite = is_rewrite_target(relation);
   Oid owner = rewrite ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
-  uint64_t table = pg::find_table_id(owner);
-  if (table == 0 && rewrite) table = pg::make_table_id(owner);  // SET ACCESS METHOD datahike
-  if (table == 0)
+  pg::StoredTable table = pg::find_table(owner);
+  if (table.id == 0 && rewrite) table.id = pg::make_table_id(owner);  // SET ACCESS METHOD datahike
+  if (table.id == 0)
     ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                     errmsg("relation \"%s\" has no table id in datahike.relation",
                            RelationGetRelationName(relation))));
@@ -93,7 +94,9 @@ RelationInfo* make_info(Relation relation) {
   TupleDesc desc = RelationGetDescr(relation);
   size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;
   auto* info = static_cast<RelationInfo*>(MemoryContextAllocZero(TopMemoryContext, bytes));
-  info->table = table;
+  info->table = table.id;
+  info->horizon = table.horizon;
+  info->added_defaults = load_added_defaults(table.added_defaults);
   info->stamp = ++stamps;
   info->publishes_rows = needs_published_rows(relation);
   info->attributes = desc->natts;
@@ -102,6 +105,11 @@ RelationInfo* make_info(Relation relation) {
     if (!info->attribute[i].dropped) ++info->columns;
   }
   return info;
+}
+
+void free_info(RelationInfo* info) {
+  if (info->added_defaults) pfree(const_cast<AddedDefaults*>(info->added_defaults));
+  pfree(info);
 }
 
 }  // namespace
@@ -121,22 +129,12 @@ const RelationInfo& relation_info(Relation relation) {
 }
 
 void end_relation_infos() {
-  for (RelationInfo* info : replaced) pfree(info);
+  for (RelationInfo* info : replaced) free_info(info);
   replaced.clear();
   if (known.size() <= kMostKnown) return;
-  for (auto& [relid, info] : known) pfree(info);
+  for (auto& [relid, info] : known) free_info(info);
   known.clear();
   ++generation;
-}
-
-void refuse_to_forget_defaults(Relation relation) {
-  TupleDesc desc = RelationGetDescr(relation);
-  for (int i = 0; i < desc->natts; ++i)
-    if (TupleDescAttr(desc, i)->atthasmissing && !TupleDescAttr(desc, i)->attisdropped)
-      not_supported(
-          "VACUUM FULL, CLUSTER and rewrites of a table with a column that was added with a "
-          "default",
-          "Plain VACUUM and REINDEX need no rewrite; a new column can be filled with UPDATE.");
 }
 
 std::vector<store::ColumnSpec> column_specs(const RelationInfo& info) {

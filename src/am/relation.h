@@ -17,15 +17,14 @@ struct Attribute {
   int32_t typmod;
 };
 
-// Refuses a command after which PostgreSQL forgets the defaults that rows from before ADD COLUMN
-// ... DEFAULT are completed with: rows here are never rewritten, and neither are those of old
-// commits. May raise a PostgreSQL error (0A000).
-void refuse_to_forget_defaults(Relation relation);
+struct AddedDefaults;  // see added_defaults.h
 
 // Valid to the end of the transaction.
 struct RelationInfo {
-  uint64_t table;       // stable table id
-  uint64_t stamp;       // another one whenever the definition may have changed
+  uint64_t table;    // stable table id
+  uint64_t stamp;    // another one whenever the definition may have changed
+  uint64_t horizon;  // rows below it may have been written with other types: see horizon.h
+  const AddedDefaults* added_defaults;  // nullptr: none are kept
   bool publishes_rows;  // other sessions need the content of uncommitted rows: see rowids.h
   int columns;          // attributes that are not dropped
   int attributes;

@@ -56,6 +56,18 @@ void RowCursor::rewind() {
   has_segment_ = false;
 }
 
+bool RowCursor::has_committed_below(uint64_t rowid) {
+  limit_to(0, rowid - 1);
+  bool found = false;
+  for (Phase phase : {Base, Overlay}) {
+    if (found) break;
+    enter(phase, true);
+    found = step_in_phase(true);
+  }
+  limit_to(0, UINT64_MAX);
+  return found;
+}
+
 bool RowCursor::is_removed(uint64_t rowid) const {
   if (!view_.table->removed.empty()) {
     const versioning::RemovedRow* r = versioning::Overlay::find_removed(*view_.table, rowid);
@@ -104,8 +116,8 @@ void RowCursor::enter(Phase phase, bool forward) {
     containers_->seek(first_ >> 16);
   else
     containers_->first();
-  load_container();
   bit_ = forward ? -1 : 65536;
+  if (load_container() && forward && high_ > last_ >> 16) containers_.reset();
 }
 
 bool RowCursor::load_container() {
@@ -164,7 +176,7 @@ bool RowCursor::step_overlay(bool forward) {
         continue;
       }
     }
-    if (!step_run(added, forward)) return false;
+    if (!step_run(added, forward) || (forward && added_->first > last_)) return false;
     const versioning::AddedRun& run = added_->second;
     bool gone = run.removed_rows == run.rows && run.last_removal <= view_.view.limit;
     bool visible = run.sequence <= view_.view.limit && run.sequence >= clear && !gone;

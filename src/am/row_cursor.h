@@ -12,6 +12,9 @@ class RowCursor {
   // Only rowids first..last.
   void limit_to(uint64_t first, uint64_t last);
   void rewind();
+  // Whether there is a visible row of another transaction below `rowid`, a multiple of 65536.
+  // Rewinds.
+  bool has_committed_below(uint64_t rowid);
   // To the next or previous visible row; false at the end, from where the other way is open.
   bool step(bool forward);
   uint64_t rowid() const { return rowid_; }

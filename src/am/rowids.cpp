@@ -90,7 +90,7 @@ uint64_t take_from_block(uint64_t table, int size) {
   return room ? start : 0;
 }
 
-void add_block(uint64_t table) {
+uint64_t add_block(uint64_t table) {
   auto block = static_cast<uint64_t>(nextval_internal(pg::extension().rowid_block, false));
   BlockKey key{MyDatabaseId, 0, table};
   dshash_table* blocks = pg::shared_tables().blocks;
@@ -99,6 +99,7 @@ void add_block(uint64_t table) {
   entry->next = block * kBlockRows;
   entry->end = entry->next + kBlockRows;
   dshash_release_lock(blocks, entry);
+  return block * kBlockRows;
 }
 
 uint64_t take_chunk(uint64_t table, int size) {
@@ -130,8 +131,10 @@ void register_chunk(Chunk& chunk, int32_t branch) {
 // An entry names one subtransaction and one branch, so that who waits for a row is released when
 // just that subtransaction is rolled back. A session's rows come in the order in which it wrote
 // them: rowids never go back, also not after a subtransaction that took a chunk of its own.
-bool usable(const TableChunks& t, const Chunk& chunk, TransactionId self, int32_t branch) {
-  if (!chunk.has_room() || (branch == t.newest_branch && chunk.next < t.newest)) return false;
+bool usable(const TableChunks& t, const Chunk& chunk, TransactionId self, int32_t branch,
+            uint64_t least) {
+  if (!chunk.has_room() || chunk.next < least) return false;
+  if (branch == t.newest_branch && chunk.next < t.newest) return false;
   if (chunk.registered == self) return chunk.branch == branch;
   return !TransactionIdIsValid(chunk.registered) ||
          !TransactionIdIsCurrentTransactionId(chunk.registered);
@@ -151,11 +154,12 @@ void forget_chunks_at_exit() {
   registered = true;
 }
 
-Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t branch) {
-  if (t.current < t.chunks.size() && usable(t, t.chunks[t.current], self, branch))
+Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t branch,
+                 uint64_t least) {
+  if (t.current < t.chunks.size() && usable(t, t.chunks[t.current], self, branch, least))
     return t.chunks[t.current];
   for (size_t i = 0; i < t.chunks.size(); ++i)
-    if (usable(t, t.chunks[i], self, branch)) return t.chunks[t.current = i];
+    if (usable(t, t.chunks[i], self, branch, least)) return t.chunks[t.current = i];
   forget_chunks_at_exit();
   int size = size_for(t.taken);
   uint64_t start = pg::call([=] { return take_chunk(table, size); });
@@ -200,14 +204,16 @@ void erase(const InsertKey& key) { dshash_delete_key(pg::shared_tables().inserts
 
 }  // namespace
 
-uint64_t next_rowid(uint64_t table, int32_t branch) {
+uint64_t begin_block(uint64_t table) { return add_block(table); }
+
+uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least) {
   TableChunks& t = tables[table];
   TransactionId self = pg::call([] { return GetCurrentTransactionId(); });
   if (t.taker != self) {
     t.taker = self;
     t.taken = 0;
   }
-  Chunk& chunk = chunk_for(t, table, self, branch);
+  Chunk& chunk = chunk_for(t, table, self, branch, least);
   if (chunk.registered != self) pg::call([&] { register_chunk(chunk, branch); });
   ++t.taken;
   t.newest = chunk.next;

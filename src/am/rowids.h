@@ -8,7 +8,11 @@ namespace datahike::am {
 
 // The next rowid of a table for this transaction, which inserts on `branch`. Registers the rowid's
 // chunk as being inserted into, before any index entry can name it. May raise a PostgreSQL error.
-uint64_t next_rowid(uint64_t table, int32_t branch);
+// Never one below `least`.
+uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least);
+// Makes the rowids that follow come from a new block, and returns its first: greater than every
+// rowid of the table so far. REQUIRES: the table is locked against other writers.
+uint64_t begin_block(uint64_t table);
 
 struct RunningInsert {
   TransactionId xid;  // subtransaction

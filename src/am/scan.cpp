@@ -2,6 +2,8 @@
 #include "am/scan.h"
 
 #include "am/callbacks.h"
+#include "am/horizon.h"
+#include "am/rewrite.h"
 #include "am/sample.h"
 #include "am/serializable.h"
 #include "am/slot.h"
@@ -50,6 +52,9 @@ bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot)
     snapshot->speculativeToken = 0;
   }
   bool found = pg::guard([=] {
+    ScanState* state = as_scan(scan)->state;
+    if (OidIsValid(state->rewrite))
+      return next_row_to_rewrite(state->rewrite, scan->rs_rd, snapshot, state->cursor, slot);
     const RelationInfo& info = relation_info(scan->rs_rd);
     RowCursor& cursor = cursor_of(scan, info);
     if (!cursor.step(!ScanDirectionIsBackward(direction))) return false;
@@ -86,6 +91,7 @@ TableScanDesc scan_begin(Relation relation, Snapshot snapshot, int nkeys, ScanKe
   pg::guard([=] {
     scan->state = new ScanState();
     open_scans.insert(scan->state);
+    if (flags & SO_TYPE_SEQSCAN) scan->state->rewrite = take_rewrite(relation);
     versioning::begin_using_views();
   });
   if (flags & SO_TYPE_SEQSCAN) pgstat_count_heap_scan(relation);
@@ -157,7 +163,9 @@ bool scan_bitmap_next_block(TableScanDesc scan, TBMIterateResult* result) {
   return pg::guard([=] {
     const RelationInfo& info = relation_info(scan->rs_rd);
     ScanState* state = as_scan(scan)->state;
+    bool begins = !state->cursor;
     const TableView& view = cursor_of(scan, info).view();
+    if (begins) refuse_index(scan->rs_rd, view, info);
     state->bitmap_rows.clear();
     state->bitmap_next = 0;
     uint64_t block = uint64_t{result->blockno} * kRowsPerBlock;

@@ -14,6 +14,7 @@ struct ScanState {
   std::unique_ptr<Sample> sample;   // ANALYZE and TABLESAMPLE
   uint32_t rows_left_of_block = 0;  // for the counters of blocks
   BlockNumber next_block = 0;       // TABLESAMPLE BERNOULLI takes every block
+  Oid rewrite = InvalidOid;         // the transient relation that ALTER TABLE fills from the scan
   ScanState();
   ~ScanState();
 };

@@ -1,15 +1,13 @@
 #include "am/slot.h"
 
+#include "am/added_defaults.h"
+#include "am/convert.h"
 #include "am/pending.h"
 #include "am/row_locks.h"
 #include "pg/bridge.h"
 #include "pg/shared.h"
 #include "pg/store.h"
 #include "versioning/view.h"
-
-extern "C" {
-#include "parser/parse_coerce.h"
-}
 
 namespace datahike::am {
 
@@ -80,6 +78,51 @@ Datum make_fixed(Slot* slot, ByteView bytes) {
   return PointerGetDatum(p);
 }
 
+// A value of segment column `column` as its type then is: in the slot's memory.
+Datum decode_as(Slot* slot, int column, Kind kind, bool plain_storage) {
+  const SegmentReader& segment = slot->segment;
+  if (kind <= Kind::Float64) return static_cast<Datum>(segment.bits(column, slot->row));
+  if (kind == Kind::Fixed) return make_fixed(slot, segment.bytes(column, slot->row));
+  return make_varlena(slot, segment.bytes(column, slot->row), plain_storage);
+}
+
+// What a value of another type is in attribute `i`.
+void convert_into(Slot* slot, int i, Datum value, Oid type, int32_t typmod) {
+  TupleTableSlot& base = slot->base.base;
+  const Attribute& a = slot->info->attribute[i];
+  FormData_pg_attribute* att = TupleDescAttr(base.tts_tupleDescriptor, i);
+  Datum converted = pg::call([&] {
+    return convert_value(value, type, typmod, *att, base.tts_tableOid, &base.tts_isnull[i]);
+  });
+  if (base.tts_isnull[i]) return;
+  if (a.kind > Kind::Float64) {
+    if (a.length == -1) {
+      auto* detoasted = pg::call([=] { return PG_DETOAST_DATUM(converted); });
+      converted = PointerGetDatum(detoasted);
+    }
+    Size size = datumGetSize(converted, false, a.length);
+    char* copy = allocate(slot, size);
+    std::memcpy(copy, DatumGetPointer(converted), size);
+    converted = PointerGetDatum(copy);
+  }
+  base.tts_values[i] = converted;
+}
+
+// The row was written before the column was added.
+void complete_attribute(Slot* slot, int i) {
+  TupleTableSlot& base = slot->base.base;
+  const Attribute& a = slot->info->attribute[i];
+  base.tts_values[i] = getmissingattr(base.tts_tupleDescriptor, a.number, &base.tts_isnull[i]);
+  if (!base.tts_isnull[i]) return;
+  const AddedDefault* added = find_added_default(*slot->info, a.number);
+  if (!added) return;
+  base.tts_isnull[i] = false;
+  if (added->type == a.type && added->typmod == a.typmod)
+    base.tts_values[i] = added->value;
+  else
+    convert_into(slot, i, added->value, added->type, added->typmod);
+}
+
 void decode_attribute(Slot* slot, int i) {
   TupleTableSlot& base = slot->base.base;
   const Attribute& a = slot->info->attribute[i];
@@ -90,24 +133,26 @@ void decode_attribute(Slot* slot, int i) {
   // Columns are in attribute order: without dropped ones the index is the attribute's.
   int column =
       i < segment.columns() && segment.spec(i).number == a.number ? i : segment.find(a.number);
-  if (column < 0) {  // written before the column was added
-    base.tts_values[i] = getmissingattr(base.tts_tupleDescriptor, a.number, &base.tts_isnull[i]);
+  if (column < 0) {
+    complete_attribute(slot, i);
     return;
   }
-  store::ColumnSpec spec = segment.spec(column);
-  bool same = spec.kind == a.kind && spec.width == a.width &&
-              (spec.type == a.type || IsBinaryCoercible(spec.type, a.type));
-  if (!same)
-    not_supported("reading rows from before a column changed its type",
-                  "Read the table as it was at that commit with its old definition.");
   if (segment.is_null(column, slot->row)) return;
   base.tts_isnull[i] = false;
-  if (a.kind <= Kind::Float64)
-    base.tts_values[i] = static_cast<Datum>(segment.bits(column, slot->row));
-  else if (a.kind == Kind::Fixed)
-    base.tts_values[i] = make_fixed(slot, segment.bytes(column, slot->row));
-  else
-    base.tts_values[i] = make_varlena(slot, segment.bytes(column, slot->row), a.plain_storage);
+  store::ColumnSpec spec = segment.spec(column);
+  bool older = slot->rowid < slot->info->horizon;
+  if (older && (spec.type != a.type || spec.typmod != a.typmod)) {
+    bool plain_storage = spec.kind == Kind::Bytes &&
+                         pg::call([&] { return get_typstorage(spec.type) == TYPSTORAGE_PLAIN; });
+    Datum value = decode_as(slot, column, spec.kind, plain_storage);
+    convert_into(slot, i, value, spec.type, spec.typmod);
+    return;
+  }
+  if (spec.kind != a.kind || spec.width != a.width)
+    throw CorruptError("row " + std::to_string(slot->rowid) + " holds a value of type " +
+                       std::to_string(spec.type) + " where type " + std::to_string(a.type) +
+                       " was expected");
+  base.tts_values[i] = decode_as(slot, column, a.kind, a.plain_storage);
 }
 
 // A view into the map that has been let go of since is found again: row versions are immutable.
@@ -279,11 +324,14 @@ RelationInfo* describe_slot(TupleTableSlot* slot, const RelationInfo& info) {
   size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;
   auto* own = static_cast<RelationInfo*>(MemoryContextAllocZero(slot->tts_mcxt, bytes));
   own->table = info.table;
+  own->horizon = info.horizon;
+  own->added_defaults = info.added_defaults;
   own->attributes = desc->natts;
   for (int i = 0; i < desc->natts; ++i) {
     FormData_pg_attribute* att = TupleDescAttr(desc, i);
     const Attribute* known = i < info.attributes ? &info.attribute[i] : nullptr;
-    bool same = known && known->type == att->atttypid && known->dropped == att->attisdropped;
+    bool same = known && known->type == att->atttypid && known->typmod == att->atttypmod &&
+                known->dropped == att->attisdropped;
     own->attribute[i] = same ? *known : describe_attribute(*att);
   }
   return own;
@@ -341,6 +389,12 @@ void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, 
   heap.t_data = reinterpret_cast<HeapTupleHeader>(copy - MINIMAL_TUPLE_OFFSET);
   heap_deform_tuple(&heap, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
   slot->tts_nvalid = slot->tts_tupleDescriptor->natts;
+  int written = HeapTupleHeaderGetNatts(heap.t_data);
+  if (written < slot->tts_tupleDescriptor->natts) {
+    if (!s->info) s->info = describe_slot(slot, relation_info(relation));
+    for (int i = written; i < s->info->attributes; ++i)
+      if (!s->info->attribute[i].dropped) complete_attribute(s, i);
+  }
   s->table = 0;
   s->owned = true;
   s->xmin = xmin;

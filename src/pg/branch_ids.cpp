@@ -26,6 +26,23 @@ std::vector<int32_t> named_branches() {
   return branches;
 }
 
+const char* branch_name(int32_t branch) {
+  return call([=] {
+    const char* name = "?";
+    Relation rel = table_open(extension().branch, AccessShareLock);
+    ScanKeyData key;
+    ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(branch));
+    SysScanDesc scan = systable_beginscan(rel, extension().branch_id_key, true, nullptr, 1, &key);
+    HeapTuple tuple = systable_getnext(scan);
+    bool isnull;
+    if (HeapTupleIsValid(tuple))
+      name = TextDatumGetCString(heap_getattr(tuple, 2, RelationGetDescr(rel), &isnull));
+    systable_endscan(scan);
+    table_close(rel, AccessShareLock);
+    return name;
+  });
+}
+
 bool is_named_branch(int32_t branch) {
   std::vector<int32_t> branches = named_branches();
   return std::find(branches.begin(), branches.end(), branch) != branches.end();

@@ -1,7 +1,12 @@
 // Functions here may raise PostgreSQL errors and own nothing with a destructor while they may.
 #include "pg/catalog.h"
 
+#include "am/horizon.h"
 #include "pg/bridge.h"
+
+extern "C" {
+#include "utils/plancache.h"
+}
 
 namespace datahike::pg {
 
@@ -24,6 +29,7 @@ uint64_t generation_of_branches = 1;
 
 void forget_branches() {
   ++generation_of_branches;
+  if (am::plans_depend_on_view()) ResetPlanCache();
   for (CachedBranch& b : cached_branches) b.valid = false;
 }
 
@@ -131,6 +137,26 @@ void delete_row(Oid relation, ItemPointerData tid) {
   table_close(rel, RowExclusiveLock);
 }
 
+// Makes its change visible, for the same row may be changed again.
+void change_relation_row(Oid relation, int column, Datum value) {
+  Relation rel = table_open(extension().relation, RowExclusiveLock);
+  Datum values[4] = {};
+  bool nulls[4] = {}, replace[4] = {};
+  values[column - 1] = value;
+  replace[column - 1] = true;
+  ScanKeyData key;
+  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
+  SysScanDesc scan = systable_beginscan(rel, extension().relation_key, true, nullptr, 1, &key);
+  HeapTuple old = systable_getnext(scan);
+  if (!HeapTupleIsValid(old)) elog(ERROR, "relation %u has no row in datahike.relation", relation);
+  HeapTuple changed = heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace);
+  CatalogTupleUpdate(rel, &changed->t_self, changed);
+  systable_endscan(scan);
+  table_close(rel, RowExclusiveLock);
+  CacheInvalidateRelcacheByRelid(relation);
+  CommandCounterIncrement();
+}
+
 }  // namespace
 
 bool extension_installed() {
@@ -167,6 +193,35 @@ void lock_log_relations() {
     index_close(index_open(index, AccessShareLock), NoLock);
 }
 
+StoredTable find_table(Oid relation) {
+  const ExtensionOids& e = extension();
+  StoredTable result{};
+  Relation rel = table_open(e.relation, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
+  SysScanDesc scan = systable_beginscan(rel, e.relation_key, true, nullptr, 1, &key);
+  HeapTuple tuple = systable_getnext(scan);
+  if (HeapTupleIsValid(tuple)) {
+    bool isnull;
+    TupleDesc desc = RelationGetDescr(rel);
+    result.id = static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, 2, desc, &isnull)));
+    result.horizon = static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, 3, desc, &isnull)));
+    Datum defaults = heap_getattr(tuple, 4, desc, &isnull);
+    if (!isnull) result.added_defaults = reinterpret_cast<bytea*>(PG_DETOAST_DATUM_COPY(defaults));
+  }
+  systable_endscan(scan);
+  table_close(rel, AccessShareLock);
+  return result;
+}
+
+void set_horizon(Oid relation, uint64_t horizon) {
+  change_relation_row(relation, 3, Int64GetDatum(static_cast<int64_t>(horizon)));
+}
+
+void set_added_defaults(Oid relation, const bytea* added_defaults) {
+  change_relation_row(relation, 4, PointerGetDatum(added_defaults));
+}
+
 uint64_t find_table_id(Oid relation) {
   return static_cast<uint64_t>(find_relation_row(relation).value);
 }
@@ -175,8 +230,8 @@ uint64_t make_table_id(Oid relation) {
   const ExtensionOids& e = extension();
   int64_t id = nextval_internal(e.table_id, false);
   Relation rel = table_open(e.relation, RowExclusiveLock);
-  Datum values[2] = {ObjectIdGetDatum(relation), Int64GetDatum(id)};
-  bool nulls[2] = {false, false};
+  Datum values[4] = {ObjectIdGetDatum(relation), Int64GetDatum(id), Int64GetDatum(0)};
+  bool nulls[4] = {false, false, false, true};
   HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
   CatalogTupleInsert(rel, tuple);
   heap_freetuple(tuple);

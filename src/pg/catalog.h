@@ -25,10 +25,19 @@ uint64_t extension_generation();  // changes whenever another installation may h
 // transaction, before index code runs (reading the log may happen under an index page's lock).
 void lock_log_relations();
 
-// Table id of a relation of our access method; made at its creation. 0 if there is none.
+// What datahike.relation says of a relation of our access method.
+struct StoredTable {
+  uint64_t id;            // stable table id, made at the relation's creation; 0 if there is none
+  uint64_t horizon;       // see am/horizon.h
+  bytea* added_defaults;  // see am/added_defaults.h; palloc'd, nullptr if there are none
+};
+StoredTable find_table(Oid relation);
 uint64_t find_table_id(Oid relation);
 uint64_t make_table_id(Oid relation);
 void forget_table_id(Oid relation);  // no effect if there is none
+// Both tell the other sessions. REQUIRES: the relation has a table id.
+void set_horizon(Oid relation, uint64_t horizon);
+void set_added_defaults(Oid relation, const bytea* added_defaults);
 // Relation with this table id, or InvalidOid.
 Oid find_relation(uint64_t table);
 

@@ -1,4 +1,5 @@
 // What PostgreSQL's planner and executor must do differently for datahike tables.
+#include "am/horizon.h"
 #include "am/pending.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
@@ -150,6 +151,9 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
   if (is_datahike(relation)) {
     rel->rel_parallel_workers = 0;
     hide_brin_indexes(rel);
+    bool usable =
+        rel->indexlist == NIL || guard([=] { return am::indexes_are_complete(relation); });
+    if (!usable) rel->indexlist = NIL;
   }
   RelationClose(relation);
 }

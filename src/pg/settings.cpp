@@ -1,5 +1,6 @@
 #include "pg/settings.h"
 
+#include "am/horizon.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/store.h"
@@ -8,6 +9,7 @@
 extern "C" {
 #include "access/parallel.h"
 #include "utils/datetime.h"
+#include "utils/plancache.h"
 }
 
 namespace datahike::pg {
@@ -25,7 +27,11 @@ namespace {
 
 uint64_t generation = 1;
 
-void bump(const char*, void*) { ++generation; }
+// Whether indexes can be used may depend on what is read.
+void bump(const char*, void*) {
+  ++generation;
+  if (am::plans_depend_on_view()) ResetPlanCache();
+}
 
 // Catalogs and store can be asked only by an ordinary session inside a transaction; elsewhere (at
 // connection, in a parallel worker, in a configuration file) the next statement finds out.

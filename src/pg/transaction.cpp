@@ -1,7 +1,9 @@
 // Transaction callbacks: where pending rows become log rows, and where they are forgotten.
 #include "am/callbacks.h"
+#include "am/convert.h"
 #include "am/pending.h"
 #include "am/relation.h"
+#include "am/rewrite.h"
 #include "am/rowids.h"
 #include "am/serializable.h"
 #include "pg/bridge.h"
@@ -25,6 +27,8 @@ void end_transaction() {
   am::end_pending();
   am::end_serializable();
   am::end_relation_infos();
+  am::forget_casts();
+  am::forget_rewrites();
   versioning::release_views(true);
   forget_next_xid();
   release_store();

@@ -1,5 +1,6 @@
 // Utility commands: temporary tables go to heap, databases are handled without the fold worker in
 // the way, and a table's going is noticed.
+#include "am/rewrite.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
@@ -147,12 +148,19 @@ struct Command {
   QueryCompletion* completion;
 };
 
+void name_branch(void*) {
+  if (const char* branch = am::branch_being_rewritten())
+    errcontext("rewriting the table on branch \"%s\"", branch);
+}
+
 void run(const Command& command) {
   const Command* const c = &command;
+  ErrorContextCallback context{error_context_stack, name_branch, nullptr};
   // A command inside a running query's function goes by the settings of now.
   const versioning::SessionView* before = versioning::use_session_view(nullptr);
   PG_TRY();
   {
+    error_context_stack = &context;
     auto next = previous_utility ? previous_utility : standard_ProcessUtility;
     next(c->planned, c->query, c->read_only, c->context, c->params, c->environment, c->destination,
          c->completion);
@@ -160,6 +168,7 @@ void run(const Command& command) {
   PG_CATCH();
   {
     versioning::use_session_view(before);
+    am::forget_branch_being_rewritten();
     PG_RE_THROW();
   }
   PG_END_TRY();
@@ -211,9 +220,12 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
 void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void* arg) {
   if (previous_access) previous_access(access, class_id, object, sub, arg);
   if (access == OAT_POST_CREATE && class_id == DatabaseRelationId) copy_template_store(object);
-  if (access != OAT_DROP || class_id != RelationRelationId || sub != 0) return;
+  if (class_id != RelationRelationId || sub != 0) return;
+  if (access == OAT_POST_CREATE) guard([=] { am::rewrite_begins(object); });
+  if (access != OAT_DROP) return;
   record_last_id(object);
   if (!extension_installed()) return;
+  guard([=] { am::rewrite_ends(object); });
   const ExtensionOids& e = extension();
   if (object == e.relation || object == e.relation_key) return;  // the extension itself goes
   char kind = get_rel_relkind(object);

@@ -165,6 +165,8 @@ const SessionView* use_session_view(const SessionView* view) {
   return std::exchange(of_running_query, view);
 }
 
+const SessionView* view_of_running_query() { return of_running_query; }
+
 const SessionView& session_view() {
   const SessionView& session = of_running_query ? *of_running_query : settings_view();
   if (session.branch >= 0) return session;

@@ -25,6 +25,7 @@ SessionView current_settings();
 // The view of the query that runs from now on; nullptr = what the settings say. Returns the one
 // before.
 const SessionView* use_session_view(const SessionView* view);
+const SessionView* view_of_running_query();  // nullptr: none runs, what the settings say counts
 // ereport-style refusal of a write under a pinned view: throws SqlError 25006.
 void require_writable(const SessionView& session, const char* what);
 

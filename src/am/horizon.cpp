@@ -1,0 +1,53 @@
+#include "am/horizon.h"
+
+#include "am/row_cursor.h"
+#include "pg/bridge.h"
+
+namespace datahike::am {
+
+namespace {
+bool planned_with_horizon = false;
+}
+
+bool has_older_rows(const TableView& view, const RelationInfo& info) {
+  return info.horizon > 0 && RowCursor(view).has_committed_below(info.horizon);
+}
+
+void refuse_older_rows(Relation relation, const RelationInfo& info, int32_t branch) {
+  if (info.horizon == 0 || !has_older_rows(latest_table_view(info, branch), info)) return;
+  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                     std::string("cannot change rows of table \"") +
+                         RelationGetRelationName(relation) +
+                         "\" on a branch that has rows from before a column changed its type",
+                     "VACUUM FULL converts the rows of every branch.");
+}
+
+void refuse_index(Relation relation, const TableView& view, const RelationInfo& info) {
+  if (!has_older_rows(view, info)) return;
+  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                     std::string("an index of table \"") + RelationGetRelationName(relation) +
+                         "\" has no entries for rows from before a column changed its type",
+                     "The plan was made for another view; DISCARD PLANS.");
+}
+
+bool indexes_are_complete(Relation relation) {
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  if (info.horizon == 0) return true;
+  planned_with_horizon = true;
+  versioning::SessionView session = versioning::current_settings();
+  if (session.branch < 0 || !ActiveSnapshotSet()) return false;
+  const versioning::SessionView* before = versioning::use_session_view(&session);
+  try {
+    bool older = has_older_rows(table_view(info, GetActiveSnapshot()), info);
+    versioning::use_session_view(before);
+    return !older;
+  } catch (...) {
+    versioning::use_session_view(before);
+    throw;
+  }
+}
+
+bool plans_depend_on_view() { return planned_with_horizon; }
+
+}  // namespace datahike::am

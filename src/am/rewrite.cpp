@@ -1,0 +1,311 @@
+#include "am/rewrite.h"
+
+#include "am/added_defaults.h"
+#include "am/fetch.h"
+#include "am/flatten.h"
+#include "am/horizon.h"
+#include "am/rowids.h"
+#include "am/slot.h"
+#include "pg/branch_ids.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+
+extern "C" {
+#include "executor/nodeModifyTable.h"
+}
+
+namespace datahike::am {
+
+namespace {
+
+struct Rewrite {
+  Oid owner = InvalidOid;         // the table that is rewritten
+  bool to_datahike = false;       // its new access method; the old one is datahike
+  bool scanned = false;           // its scan has begun,
+  bool prepared = false;          // has been asked for a row,
+  bool complete = false;          // and has returned the last one
+  std::vector<int32_t> branches;  // still to be scanned, the last one first
+  int32_t branch = -1;            // of the row returned last,
+  uint64_t entity = 0;            // and its identity
+  uint64_t horizon = 0;           // new rowids begin here; 0: anywhere
+};
+std::map<Oid, Rewrite> rewrites;  // by transient relation
+const char* rewritten_branch = nullptr;
+
+// Memory of the transaction: an error may leave it set until the transaction's end.
+void name_rewritten_branch(int32_t branch) {
+  rewritten_branch = nullptr;
+  if (branch != versioning::session_view().branch)
+    rewritten_branch = MemoryContextStrdup(TopTransactionContext, pg::branch_name(branch));
+}
+
+bool is_datahike(Relation relation) {
+  return relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
+         relation->rd_tableam->slot_callbacks(relation) == &slot_operations;
+}
+
+// What the hook has to know of a relation. Plain PostgreSQL code.
+struct Created {
+  Oid owner = InvalidOid;
+  bool is_datahike = false;
+  bool from_datahike = false;
+  bool is_view = false;
+};
+Created look_at(Oid oid) {
+  Created c;
+  Relation relation = RelationIdGetRelation(oid);
+  if (!relation) return c;
+  c.owner = relation->rd_rel->relrewrite;
+  c.is_datahike = is_datahike(relation);
+  RelationClose(relation);
+  Relation old = OidIsValid(c.owner) ? RelationIdGetRelation(c.owner) : nullptr;
+  if (!old) return c;
+  c.from_datahike = is_datahike(old);
+  c.is_view = old->rd_rel->relkind == RELKIND_MATVIEW;
+  RelationClose(old);
+  return c;
+}
+
+// Whether the branch has rows of the table, this transaction's included.
+bool has_rows(const RelationInfo& info, int32_t branch) {
+  const TablePending* own = find_pending(branch, info.table);
+  if (own && !own->empty()) return !own->runs.empty() || !own->cleared;
+  TableView view = latest_table_view(info, branch);
+  return view.view.overlay->count_rows(*view.table, view.view.limit) > 0;
+}
+
+void refuse_to_leave_rows(Oid owner) {
+  Relation relation = pg::call([=] { return table_open(owner, NoLock); });
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  int32_t session = versioning::session_view().branch;
+  bool elsewhere = false;
+  for (int32_t branch : pg::named_branches())
+    elsewhere |= branch != session && has_rows(info, branch);
+  std::string name = RelationGetRelationName(relation);
+  pg::call([=] { table_close(relation, NoLock); });
+  if (elsewhere)
+    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                       "cannot give table \"" + name +
+                           "\" another access method while it has rows on other branches",
+                       "Only the rows of one branch can be kept. Delete the table's rows on the "
+                       "other branches, or the branches.");
+}
+
+bool same_types(TupleDesc before, TupleDesc after) {
+  for (int i = 0; i < std::min(before->natts, after->natts); ++i) {
+    FormData_pg_attribute* a = TupleDescAttr(before, i);
+    FormData_pg_attribute* b = TupleDescAttr(after, i);
+    if (a->attisdropped || b->attisdropped) continue;
+    if (a->atttypid != b->atttypid || a->atttypmod != b->atttypmod) return false;
+  }
+  return true;
+}
+
+// Before the first row. `before` describes the table as it was.
+void prepare(Rewrite& r, Relation relation, const RelationInfo& info, TupleDesc before) {
+  r.prepared = true;
+  const versioning::SessionView& session = versioning::session_view();
+  versioning::require_writable(session, "rewrite a table");
+  save_added_defaults(relation, before);
+  r.branches.push_back(session.branch);
+  if (!r.to_datahike) return;
+  std::vector<int32_t> named = pg::named_branches();
+  std::sort(named.begin(), named.end(), std::greater<>());
+  std::erase(named, session.branch);
+  r.branches.insert(r.branches.begin(), named.begin(), named.end());
+  if (same_types(before, RelationGetDescr(relation))) return;
+  uint64_t table = info.table;
+  r.horizon = pg::call([=] { return begin_block(table); });
+}
+
+// Deleted branches keep their rows as they are, as history does.
+bool lock_branch(int32_t branch, bool is_session_branch) {
+  pg::call([=] { pg::lock_branch_for_write(branch); });
+  return is_session_branch || pg::is_named_branch(branch);
+}
+
+// To the next branch that has rows of the table. What the transaction has pending there is set
+// aside for the scan, and the table is empty for what is inserted.
+bool enter_next_branch(Rewrite& r, Relation relation, const RelationInfo& info, Snapshot snapshot,
+                       std::unique_ptr<RowCursor>& cursor) {
+  int32_t session = versioning::session_view().branch;
+  while (!r.branches.empty()) {
+    r.branch = r.branches.back();
+    r.branches.pop_back();
+    if (r.to_datahike && !lock_branch(r.branch, r.branch == session)) continue;
+    if (!has_rows(info, r.branch)) continue;
+    TableView view = latest_table_view(info, r.branch);
+    view.command = snapshot->curcid;
+    if (r.to_datahike) {
+      TablePending& pending = pending_for(relation, info, r.branch, Purpose::Replace);
+      view.set_aside = clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
+    }
+    cursor = std::make_unique<RowCursor>(view);
+    name_rewritten_branch(r.branch);
+    return true;
+  }
+  return false;
+}
+
+uint64_t entity_in(const TupleTableSlot* slot, const TableView& view, uint64_t rowid) {
+  const auto* s = reinterpret_cast<const Slot*>(slot);
+  return s->table != 0 ? s->segment.entity(s->row) : entity_of(view, rowid);
+}
+
+// A table that becomes a heap table is empty for the branches that are made from now on.
+void clear_left_table(Oid transient) {
+  Relation relation = pg::call([=] { return table_open(transient, NoLock); });
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  TablePending& pending =
+      pending_for(relation, info, versioning::session_view().branch, Purpose::Replace);
+  clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
+  pg::call([=] { table_close(relation, NoLock); });
+}
+
+// What constraints and generated columns want of a converted row. Plain PostgreSQL code.
+struct Checker {
+  EState* estate;
+  ResultRelInfo* result;
+  TupleTableSlot* slot;
+};
+Checker begin_checking(Relation relation) {
+  Checker c{CreateExecutorState(), makeNode(ResultRelInfo), table_slot_create(relation, nullptr)};
+  InitResultRelInfo(c.result, relation, 0, nullptr, 0);
+  return c;
+}
+void check(const Checker& c) {
+  TupleConstr* constraints = RelationGetDescr(c.result->ri_RelationDesc)->constr;
+  if (!constraints) return;
+  ResetPerTupleExprContext(c.estate);
+  if (constraints->has_generated_stored)
+    ExecComputeStoredGenerated(c.result, c.estate, c.slot, CMD_INSERT);
+  ExecConstraints(c.result, c.slot, c.estate);
+}
+void end_checking(const Checker& c) {
+  ExecDropSingleTupleTableSlot(c.slot);
+  FreeExecutorState(c.estate);
+}
+
+}  // namespace
+
+void rewrite_begins(Oid created) {
+  Created c = pg::call([=] { return look_at(created); });
+  if (!c.from_datahike) return;
+  if (c.is_view && c.is_datahike) return;  // REFRESH: the rows come from a query
+  if (!c.is_datahike) refuse_to_leave_rows(c.owner);
+  Rewrite r;
+  r.owner = c.owner;
+  r.to_datahike = c.is_datahike;
+  rewrites[created] = r;
+}
+
+void rewrite_ends(Oid dropped) {
+  auto at = rewrites.find(dropped);
+  if (at == rewrites.end()) return;
+  bool left = !at->second.to_datahike && at->second.complete;
+  rewrites.erase(at);
+  if (left) clear_left_table(dropped);
+}
+
+Oid take_rewrite(Relation relation) {
+  for (auto& [target, r] : rewrites) {
+    if (r.owner != RelationGetRelid(relation) || r.scanned) continue;
+    Oid oid = target;
+    bool exists = pg::call([=] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(oid)); });
+    if (!exists) continue;  // of a subtransaction that was rolled back
+    r.scanned = true;
+    return target;
+  }
+  return InvalidOid;
+}
+
+bool next_row_to_rewrite(Oid target, Relation relation, Snapshot snapshot,
+                         std::unique_ptr<RowCursor>& cursor, TupleTableSlot* slot) {
+  Rewrite& r = rewrites.at(target);
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  if (!r.prepared) prepare(r, relation, info, slot->tts_tupleDescriptor);
+  for (;;) {
+    if (!cursor && !enter_next_branch(r, relation, info, snapshot, cursor)) break;
+    if (cursor->step(true)) {
+      cursor->fetch(relation, info, slot);
+      r.entity = entity_in(slot, cursor->view(), cursor->rowid());
+      return true;
+    }
+    cursor.reset();
+  }
+  r.complete = true;
+  rewritten_branch = nullptr;
+  return false;
+}
+
+RewrittenRow place_of_rewritten_row(Oid target, const RelationInfo& info) {
+  auto at = rewrites.find(target);
+  if (at == rewrites.end() || !at->second.scanned) return {};
+  Rewrite& r = at->second;
+  TablePending* pending = find_pending(r.branch, info.table);
+  if (!pending || r.entity == 0)
+    throw pg::SqlError(ERRCODE_INTERNAL_ERROR, "a row is inserted that no scan has returned");
+  return {pending, std::exchange(r.entity, 0), r.horizon};
+}
+
+bool finish_rewrite(Oid target) {
+  auto at = rewrites.find(target);
+  if (at == rewrites.end() || !at->second.scanned) return false;
+  const Rewrite& r = at->second;
+  if (!r.complete)
+    throw pg::SqlError(ERRCODE_INTERNAL_ERROR,
+                       "the table has been rewritten without the rows of all branches");
+  if (r.horizon != 0) {
+    Oid owner = r.owner;
+    uint64_t horizon = r.horizon;
+    pg::call([=] { pg::set_horizon(owner, horizon); });
+  }
+  return true;
+}
+
+void forget_rewrite(Oid target) { rewrites.erase(target); }
+
+void forget_rewrites() {
+  rewrites.clear();
+  rewritten_branch = nullptr;
+}
+
+const char* branch_being_rewritten() { return rewritten_branch; }
+
+void forget_branch_being_rewritten() { rewritten_branch = nullptr; }
+
+void convert_older_rows(Relation relation) {
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  if (info.horizon == 0) return;
+  Checker checker = pg::call([=] { return begin_checking(relation); });
+  for (int32_t branch : pg::named_branches()) {
+    if (!lock_branch(branch, false)) continue;
+    TableView view = latest_table_view(info, branch);
+    if (!has_older_rows(view, info)) continue;
+    CommandId cid = pg::call([] { return GetCurrentCommandId(true); });
+    name_rewritten_branch(branch);
+    TablePending& pending = pending_for(relation, info, branch, Purpose::Replace);
+    view.set_aside = clear_table(pending, cid);
+    for (RowCursor cursor(view); cursor.step(true);) {
+      cursor.fetch(relation, info, checker.slot);
+      const Checker* c = &checker;
+      const RelationInfo* i = &info;
+      MinimalTuple tuple = pg::call([=] {
+        check(*c);
+        return flatten(c->slot, *i);
+      });
+      uint64_t rowid = next_rowid(info.table, branch, info.horizon);
+      add_pending_row(pending, rowid, tuple, entity_of(view, cursor.rowid()), cid, info,
+                      RelationGetDescr(relation));
+    }
+    rewritten_branch = nullptr;
+  }
+  const Checker* c = &checker;
+  pg::call([=] { end_checking(*c); });
+}
+
+}  // namespace datahike::am
