@@ -8,6 +8,7 @@
 #include "pg/worker.h"
 
 extern "C" {
+#include "common/pg_prng.h"
 #include "utils/pgstat_internal.h"
 }
 
@@ -50,6 +51,7 @@ bool scan_analyze_next_block(TableScanDesc scan, BlockNumber block, BufferAccess
       const RelationInfo& info = relation_info(relation);
       TableView view = view_of_scan(scan, info);
       state->sample = make_sample(view, measure_table(view, relation, info));
+      state->sample->seed = pg_prng_uint64(&pg_global_prng_state);
     }
     Sample& s = *state->sample;
     if (block >= s.blocks) return false;

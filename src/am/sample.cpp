@@ -63,13 +63,58 @@ std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size
   return s;
 }
 
-uint64_t nth_row(const Sample& s, uint64_t n) {
+namespace {
+
+const Stretch& stretch_of(const Sample& s, uint64_t n) {
   auto at = std::upper_bound(s.stretches.begin(), s.stretches.end(), n,
                              [](uint64_t row, const Stretch& x) { return row < x.before; });
-  const Stretch& stretch = *--at;
+  return *--at;
+}
+
+const tree::Container* container_of(const Sample& s, const Stretch& stretch) {
+  return s.view.view.overlay->container(*s.view.table, stretch.first >> 16);
+}
+
+// The rowids of `count` rows from the n-th on, those that deltas removed left out.
+void append_rows(const Sample& s, uint64_t n, uint64_t count, std::vector<uint64_t>& out) {
+  auto add = [&](uint64_t rowid) {
+    if (s.view.sees(rowid)) out.push_back(rowid);
+  };
+  while (count > 0) {
+    const Stretch& stretch = stretch_of(s, n);
+    uint64_t skip = n - stretch.before, take = std::min(count, stretch.rows - skip);
+    if (!stretch.container) {
+      for (uint64_t i = 0; i < take; ++i) add(stretch.first + skip + i);
+    } else if (const tree::Container* c = container_of(s, stretch)) {
+      uint64_t bit = nth_member(*c, skip), left = take;
+      for (; left > 0 && bit < 65536; ++bit) {
+        if (!c->contains(static_cast<uint16_t>(bit))) continue;
+        add(stretch.first | bit);
+        --left;
+      }
+    }
+    n += take;
+    count -= take;
+  }
+}
+
+// A number that looks random, the same for the same arguments (splitmix64).
+uint64_t scatter(uint64_t seed, uint64_t n) {
+  uint64_t x = seed + (n + 1) * 0x9e3779b97f4a7c15u;
+  x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ x >> 27) * 0x94d049bb133111ebu;
+  return x ^ x >> 31;
+}
+
+}  // namespace
+
+uint64_t pick_row(const Sample& s, uint64_t first, uint64_t count, uint64_t picks, uint64_t i) {
+  uint64_t from = i * count / picks, to = (i + 1) * count / picks;
+  uint64_t n = first + from + scatter(s.seed, first + i) % (to - from);
+  const Stretch& stretch = stretch_of(s, n);
   n -= stretch.before;
   if (!stretch.container) return stretch.first + n;
-  const tree::Container* c = s.view.view.overlay->container(*s.view.table, stretch.first >> 16);
+  const tree::Container* c = container_of(s, stretch);
   return stretch.first | (c ? nth_member(*c, n) : 0);
 }
 
@@ -80,8 +125,12 @@ void take_slice(Sample& s, uint64_t block, uint64_t most) {
   s.slice.clear();
   s.next = 0;
   s.weight = picks == 0 ? 1 : static_cast<double>(count) / static_cast<double>(picks);
+  if (picks == count) {
+    append_rows(s, from, count, s.slice);
+    return;
+  }
   for (uint64_t i = 0; i < picks; ++i) {
-    uint64_t rowid = nth_row(s, from + i * count / picks);
+    uint64_t rowid = pick_row(s, from, count, picks, i);
     if (s.view.sees(rowid)) s.slice.push_back(rowid);
   }
 }

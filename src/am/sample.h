@@ -17,6 +17,7 @@ struct Sample {
   TableView view;
   std::vector<Stretch> stretches;
   uint64_t rows = 0, blocks = 0, rows_per_block = 0;
+  uint64_t seed = 0;            // of picks
   std::vector<uint64_t> slice;  // rowids of the slice at hand
   double weight = 1;            // live rows that each of them stands for
   size_t next = 0;
@@ -24,9 +25,11 @@ struct Sample {
 // The rows are dealt out to the blocks of `size` in their order, one block filled before the next.
 std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size);
 uint64_t count_rows(const TableView& view);  // live rows, own changes included
-// The rowid of the n-th row, from 0. REQUIRES: n < sample.rows. Deltas may have removed it.
-uint64_t nth_row(const Sample& sample, uint64_t n);
-// Makes the visible rows of a block the sample's slice: of more than `most` only some, evenly.
+// One row out of each of `picks` equal parts of the `count` rows from the first-th on: the rowid of
+// the i-th. Where in its part it lies is left to chance, for a regular distance would meet a
+// pattern in the data. REQUIRES: i < picks <= count. Deltas may have removed it.
+uint64_t pick_row(const Sample& sample, uint64_t first, uint64_t count, uint64_t picks, uint64_t i);
+// Makes the visible rows of a block the sample's slice: of more than `most` only so many picks.
 void take_slice(Sample& sample, uint64_t block, uint64_t most);
 
 }  // namespace datahike::am

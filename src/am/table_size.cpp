@@ -70,7 +70,7 @@ uint64_t average_bytes(const TableView& view, Relation relation, const RelationI
   std::unique_ptr<Sample> sample = make_sample(view, {});
   uint64_t bytes = 0, rows = 0, picks = std::min(sample->rows, kWeighedRows);
   for (uint64_t i = 0; i < picks; ++i) {
-    uint64_t rowid = nth_row(*sample, i * sample->rows / picks);
+    uint64_t rowid = pick_row(*sample, 0, sample->rows, picks, i);
     if (!view.sees(rowid)) continue;
     // What exceeds TOAST's threshold, heap moves out of line.
     uint64_t tuple = std::min<uint64_t>(weigh(view, relation, info, rowid), TOAST_TUPLE_THRESHOLD);

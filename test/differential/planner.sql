@@ -51,6 +51,15 @@ CREATE STATISTICS s (ndistinct, dependencies, mcv) ON a, b, c FROM dependent;
 ANALYZE dependent;
 SELECT rows_of('SELECT * FROM dependent WHERE a = 1 AND b = 1 AND c = 1'), rows_of('SELECT a, b FROM dependent GROUP BY a, b');
 SELECT stxdndistinct, stxddependencies FROM pg_statistic_ext_data JOIN pg_statistic_ext ON oid = stxoid WHERE stxname = 's';
+-- a sample is not led astray by a pattern in the order of the rows
+CREATE TABLE pattern (id int, grp int, v text) WITH (autovacuum_enabled = off);
+INSERT INTO pattern SELECT g, g % 1000, CASE WHEN g % 2 = 0 THEN repeat('w', 200) END FROM generate_series(1, 120000) g;
+SET default_statistics_target = 10;
+ANALYZE pattern;
+SELECT abs(relpages - 1900) < 150 AS pages, abs(reltuples - 120000) < 12000 AS rows FROM pg_class WHERE relname = 'pattern';
+SELECT attname, CASE attname WHEN 'grp' THEN n_distinct BETWEEN 850 AND 1150 WHEN 'v' THEN abs(null_frac - 0.5) < 0.06 END AS close
+  FROM pg_stats WHERE tablename = 'pattern' AND attname IN ('grp', 'v') ORDER BY 1;
+RESET default_statistics_target;
 -- plans
 CREATE TABLE big (id int PRIMARY KEY, grp int, v text) WITH (autovacuum_enabled = off);
 INSERT INTO big SELECT g, g % 500, repeat('v', 100) FROM generate_series(1, 20000) g;
