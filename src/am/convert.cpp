@@ -37,7 +37,7 @@ char* where_read() {
   const versioning::SessionView* query = versioning::view_of_running_query();
   const char* as_of = query ? query->as_of : pg::setting_as_of;
   const char* commit = query ? query->commit_id : pg::setting_commit_id;
-  if (const char* branch = branch_being_rewritten()) return psprintf("on branch \"%s\"", branch);
+  if (const char* branch = branch_in_errors()) return psprintf("on branch \"%s\"", branch);
   if (as_of && *as_of) return psprintf("as of %s", as_of);
   if (commit && *commit) return psprintf("in commit %s", commit);
   return psprintf("on branch \"%s\"", pg::setting_branch);

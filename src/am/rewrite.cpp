@@ -30,13 +30,13 @@ struct Rewrite {
   uint64_t horizon = 0;           // new rowids begin here; 0: anywhere
 };
 std::map<Oid, Rewrite> rewrites;  // by transient relation
-const char* rewritten_branch = nullptr;
+const char* named_branch = nullptr;
 
 // Memory of the transaction: an error may leave it set until the transaction's end.
-void name_rewritten_branch(int32_t branch) {
-  rewritten_branch = nullptr;
+void name_branch(int32_t branch) {
+  named_branch = nullptr;
   if (branch != versioning::session_view().branch)
-    rewritten_branch = MemoryContextStrdup(TopTransactionContext, pg::branch_name(branch));
+    named_branch = MemoryContextStrdup(TopTransactionContext, pg::branch_name(branch));
 }
 
 bool is_datahike(Relation relation) {
@@ -142,7 +142,7 @@ bool enter_next_branch(Rewrite& r, Relation relation, const RelationInfo& info, 
       view.set_aside = clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
     }
     cursor = std::make_unique<RowCursor>(view);
-    name_rewritten_branch(r.branch);
+    name_branch(r.branch);
     return true;
   }
   return false;
@@ -237,7 +237,7 @@ bool next_row_to_rewrite(Oid target, Relation relation, Snapshot snapshot,
     cursor.reset();
   }
   r.complete = true;
-  rewritten_branch = nullptr;
+  named_branch = nullptr;
   return false;
 }
 
@@ -270,12 +270,21 @@ void forget_rewrite(Oid target) { rewrites.erase(target); }
 
 void forget_rewrites() {
   rewrites.clear();
-  rewritten_branch = nullptr;
+  named_branch = nullptr;
 }
 
-const char* branch_being_rewritten() { return rewritten_branch; }
+const char* branch_in_errors() { return named_branch; }
 
-void forget_branch_being_rewritten() { rewritten_branch = nullptr; }
+void name_branch_in_errors(const char* branch) { named_branch = branch; }
+
+bool branch_has_rows(Oid table, int32_t branch) {
+  Relation relation = pg::call([=] { return table_open(table, NoLock); });
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  bool found = has_rows(info, branch);
+  pg::call([=] { table_close(relation, NoLock); });
+  return found;
+}
 
 void convert_older_rows(Relation relation) {
   const RelationInfo& info =
@@ -287,7 +296,7 @@ void convert_older_rows(Relation relation) {
     TableView view = latest_table_view(info, branch);
     if (!has_older_rows(view, info)) continue;
     CommandId cid = pg::call([] { return GetCurrentCommandId(true); });
-    name_rewritten_branch(branch);
+    name_branch(branch);
     TablePending& pending = pending_for(relation, info, branch, Purpose::Replace);
     view.set_aside = clear_table(pending, cid);
     for (RowCursor cursor(view); cursor.step(true);) {
@@ -302,7 +311,7 @@ void convert_older_rows(Relation relation) {
       add_pending_row(pending, rowid, tuple, entity_of(view, cursor.rowid()), cid, info,
                       RelationGetDescr(relation));
     }
-    rewritten_branch = nullptr;
+    named_branch = nullptr;
   }
   const Checker* c = &checker;
   pg::call([=] { end_checking(*c); });

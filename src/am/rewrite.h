@@ -36,8 +36,13 @@ void forget_rewrites();           // at the end of the transaction
 // VACUUM FULL and CLUSTER: writes the rows of branches that were made from commits before a column
 // changed its type anew, as the types are now. Errors: those of casts and constraints.
 void convert_older_rows(Relation relation);
-// The branch whose rows are being written anew, for messages; nullptr: none, or the session's.
-const char* branch_being_rewritten();
-void forget_branch_being_rewritten();  // the command has failed
+// The branch whose rows a command is at, for messages; nullptr: none, or the session's. An error
+// leaves it set.
+const char* branch_in_errors();
+void name_branch_in_errors(const char* branch);
+
+// Whether the branch has rows of a datahike table, this transaction's included. The table is
+// locked.
+bool branch_has_rows(Oid table, int32_t branch);
 
 }  // namespace datahike::am

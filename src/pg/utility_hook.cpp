@@ -1,5 +1,6 @@
 // Utility commands: temporary tables go to heap, databases are handled without the fold worker in
 // the way, and a table's going is noticed.
+#include "am/branch_constraints.h"
 #include "am/rewrite.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -149,8 +150,7 @@ struct Command {
 };
 
 void name_branch(void*) {
-  if (const char* branch = am::branch_being_rewritten())
-    errcontext("rewriting the table on branch \"%s\"", branch);
+  if (const char* branch = am::branch_in_errors()) errcontext("on branch \"%s\"", branch);
 }
 
 void run(const Command& command) {
@@ -161,14 +161,16 @@ void run(const Command& command) {
   PG_TRY();
   {
     error_context_stack = &context;
+    List* constraints = am::note_constraints(c->planned->utilityStmt);
     auto next = previous_utility ? previous_utility : standard_ProcessUtility;
     next(c->planned, c->query, c->read_only, c->context, c->params, c->environment, c->destination,
          c->completion);
+    am::check_added_constraints(constraints);
   }
   PG_CATCH();
   {
     versioning::use_session_view(before);
-    am::forget_branch_being_rewritten();
+    am::name_branch_in_errors(nullptr);
     PG_RE_THROW();
   }
   PG_END_TRY();

@@ -1,6 +1,6 @@
 -- ALTER TABLE that changes the type of columns converts every branch; commits keep what they held, cast when it is read.
 -- Heap twins hold what each branch and commit should: the branches' are altered by the same commands.
-SELECT plan(50);
+SELECT plan(49);
 CREATE TABLE t (id int PRIMARY KEY, n int, s varchar(20), at timestamp, v text UNIQUE);
 INSERT INTO t SELECT g, g % 10, (g % 7)::text, '2020-01-01'::timestamp + g * interval '1 hour', 'v' || g FROM generate_series(1, 300) g;
 CREATE INDEX t_n ON t (n);
@@ -110,14 +110,8 @@ SELECT same('h_db', 'and the others are as they were');
 SET enable_seqscan = off;
 -- what cannot be converted
 SELECT datahike.create_branch('older', :'loaded') \g /dev/null
-ALTER TABLE t ALTER s SET NOT NULL;
-\set ON_ERROR_STOP off
+SELECT throws_ok('ALTER TABLE t ADD CHECK (s <> 5), ADD COLUMN r float8 DEFAULT random()', '23514', NULL, 'a constraint that an older branch violates');
 VACUUM FULL t;
-\set constraint :SQLSTATE
-\set ON_ERROR_STOP on
-SELECT is(:'constraint'::text, '00000', 'every row has a value');
-SELECT throws_ok('ALTER TABLE t ALTER id TYPE bigint', '23502', NULL, 'not so on another branch, as a rewrite finds');
-ALTER TABLE t ALTER s DROP NOT NULL;
 SET datahike.branch = 'older';
 INSERT INTO t (id, v, n, s) VALUES (7000, 'v7000', 5, 5);
 RESET datahike.branch;
