@@ -3,8 +3,10 @@
 
 #include "am/added_defaults.h"
 #include "am/fetch.h"
+#include "am/floor.h"
 #include "am/pending.h"
 #include "am/rewrite.h"
+#include "am/sample.h"
 #include "am/serializable.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -31,45 +33,41 @@ void truncate(Relation relation) {
 void relation_set_new_filenode(Relation relation, const RelFileNode* node, char persistence,
                                TransactionId* freeze_xid, MultiXactId* min_multi) {
   pg::require_preloaded();
-  if (persistence == RELPERSISTENCE_UNLOGGED)
-    not_supported("UNLOGGED",
-                  "Every change of a versioned table is logged; or create the table USING heap.");
   // Temporary tables have been sent to heap; REFRESH MATERIALIZED VIEW CONCURRENTLY makes one of
   // the view's access method, fills it, reads it, and drops it.
   *freeze_xid = RecentXmin;
   *min_multi = GetOldestMultiXactId();
-  // An empty main fork: PostgreSQL stats, prefetches and copies it without asking the access
-  // method.
-  SMgrRelation smgr = RelationCreateStorage(*node, persistence, true);
-  smgrclose(smgr);
+  // There is a main fork though it holds no rows: PostgreSQL stats, prefetches and copies it
+  // without asking the access method.
   Oid relid = RelationGetRelid(relation);
   if (pg::find_table_id(relid) == 0) {
+    make_file(node, persistence, 0);
     pg::make_table_id(relid);
     return;
   }
+  make_file(node, persistence, read_floor(relation));
   truncate(relation);  // TRUNCATE gives an existing relation a new file
 }
 
 void relation_nontransactional_truncate(Relation relation) { truncate(relation); }
 
 void relation_copy_data(Relation relation, const RelFileNode* node) {
-  SMgrRelation smgr = RelationCreateStorage(*node, relation->rd_rel->relpersistence, true);
-  RelationDropStorage(relation);
-  smgrclose(smgr);
+  copy_file_to(relation, node);
 }
 
 // VACUUM FULL and CLUSTER: rows keep their rowids and their place in the store; PostgreSQL swaps
-// the files, which are empty, and rebuilds the indexes.
+// the files, which hold no rows, and rebuilds the indexes.
 void relation_copy_for_cluster(Relation from, Relation to, Relation, bool, TransactionId,
                                TransactionId*, MultiXactId*, double* tuples, double* vacuumed,
                                double* recently_dead) {
+  carry_floor(from, to);
   pg::guard([=] {
     forget_rewrite(RelationGetRelid(to));
     save_added_defaults(from, RelationGetDescr(from));
     convert_older_rows(from);
     const RelationInfo& info = relation_info(from);
     TableView view = latest_table_view(info, versioning::session_view().branch);
-    *tuples = static_cast<double>(view.view.overlay->count_rows(*view.table, view.view.limit));
+    *tuples = static_cast<double>(count_rows(view));
   });
   *vacuumed = 0;
   *recently_dead = 0;

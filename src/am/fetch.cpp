@@ -13,8 +13,8 @@ namespace {
 
 using versioning::View;
 
-TableView make_view(const View& view, uint64_t table, CommandId command) {
-  return {view, &view.overlay->table(table), table, command};
+TableView make_view(const View& view, const RelationInfo& info, CommandId command) {
+  return {view, &view.overlay->table(info.table), info.table, command, info.floor};
 }
 
 }  // namespace
@@ -25,24 +25,24 @@ bool TableView::sees(uint64_t rowid) const {
       return own_row_visible(*own, *row.run, rowid, command);
     if (own_cleared(*own, command) || own_removed(*own, rowid, command)) return false;
   }
-  return view.overlay->is_live(*table, rowid, view.limit);
+  return rowid >= floor && view.overlay->is_live(*table, rowid, view.limit);
 }
 
 TableView latest_table_view(const RelationInfo& info, int32_t branch) {
-  return make_view(versioning::latest_view(branch), info.table, InvalidCommandId);
+  return make_view(versioning::latest_view(branch), info, InvalidCommandId);
 }
 
 TableView table_view(const RelationInfo& info, Snapshot snapshot) {
   switch (snapshot->snapshot_type) {
     case SNAPSHOT_MVCC:
-      return make_view(versioning::view_for(snapshot), info.table, snapshot->curcid);
+      return make_view(versioning::view_for(snapshot), info, snapshot->curcid);
     case SNAPSHOT_SELF:
     case SNAPSHOT_ANY:
     case SNAPSHOT_DIRTY:
     case SNAPSHOT_NON_VACUUMABLE: {
       const versioning::SessionView& session = versioning::session_view();
       if (session.pinned && ActiveSnapshotSet())
-        return make_view(versioning::view_for(GetActiveSnapshot()), info.table, InvalidCommandId);
+        return make_view(versioning::view_for(GetActiveSnapshot()), info, InvalidCommandId);
       return latest_table_view(info, session.branch);
     }
     default:

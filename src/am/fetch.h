@@ -14,6 +14,7 @@ struct TableView {
   versioning::TableOverlay* table = nullptr;
   uint64_t table_id = 0;
   CommandId command = InvalidCommandId;  // own changes before it are seen; invalid: all
+  uint64_t floor = 0;                    // see floor.h
 
   TablePending* set_aside = nullptr;  // own changes as they were before a rewrite began
 

@@ -3,6 +3,7 @@
 #include "am/callbacks.h"
 
 #include "am/fetch.h"
+#include "am/floor.h"
 #include "am/sample.h"
 #include "am/slot.h"
 #include "pg/branch_ids.h"
@@ -97,7 +98,8 @@ class AllVersions {
     store::Environment* env = pg::try_store();
     if (!env) return 0;
     env->refresh();
-    uint64_t n = 0, from = info_.horizon;
+    uint64_t n = 0, from = std::max(info_.horizon, info_.floor);
+    if (from == kAllLost) return 0;
     for (;;) {
       std::optional<store::SegmentReader> segment = env->segment_at_or_after(info_.table, from);
       if (!segment) return n;
@@ -131,7 +133,8 @@ class AllVersions {
   uint64_t visit_log(const TableView& view, TupleTableSlot* slot, Visit& visit) {
     uint64_t n = 0;
     for (const auto& [first, run] : view.table->added) {
-      if (!run.transaction || run.sequence > view.view.limit) continue;
+      bool below = first < view.floor;
+      if (below || !run.transaction || run.sequence > view.view.limit) continue;
       for (uint64_t rowid = first; rowid < first + run.rows; ++rowid) {
         if (rowid < info_.horizon || met_in_store_.count(rowid)) continue;
         versioning::FoundRow row = versioning::load_row(run, info_.table, rowid);

@@ -3,6 +3,7 @@
 
 #include "am/fetch.h"
 #include "am/flatten.h"
+#include "am/floor.h"
 #include "am/pending.h"
 #include "am/rewrite.h"
 #include "am/rowids.h"
@@ -67,6 +68,11 @@ TablePending& writable(Relation relation, const RelationInfo& info, const char* 
     pending.fired_triggers = true;
   else if (pending.rewritten_by != RelationGetRelid(relation))
     begin_rewrite(pending, relation, info);
+  if (info.floor == kAllLost)
+    pg::call([=] {
+      begin_after_crash(relation);
+      relation_info(relation);  // reads the floor anew
+    });
   serializable_insert(relation, info, session.branch);
   return pending;
 }
@@ -139,8 +145,9 @@ void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32,
 void finish_bulk_insert(Relation relation, int) {
   if (!is_rewrite_target(relation)) return;
   pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
     if (finish_rewrite(RelationGetRelid(relation))) return;
-    writable(relation, relation_info(relation), "INSERT");
+    writable(relation, info, "INSERT");
   });
 }
 

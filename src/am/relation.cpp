@@ -1,6 +1,7 @@
 #include "am/relation.h"
 
 #include "am/added_defaults.h"
+#include "am/floor.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 
@@ -90,6 +91,11 @@ RelationInfo* make_info(Relation relation) {
     ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                     errmsg("relation \"%s\" has no table id in datahike.relation",
                            RelationGetRelationName(relation))));
+  if (rewrite) {
+    Relation old = table_open(owner, NoLock);
+    carry_floor(old, relation);
+    table_close(old, NoLock);
+  }
   static uint64_t stamps = 0;
   TupleDesc desc = RelationGetDescr(relation);
   size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;
@@ -98,6 +104,7 @@ RelationInfo* make_info(Relation relation) {
   info->horizon = table.horizon;
   info->added_defaults = load_added_defaults(table.added_defaults);
   info->stamp = ++stamps;
+  info->floor = read_floor(relation);
   info->publishes_rows = needs_published_rows(relation);
   info->attributes = desc->natts;
   for (int i = 0; i < desc->natts; ++i) {
@@ -116,7 +123,11 @@ void free_info(RelationInfo* info) {
 
 const RelationInfo& relation_info(Relation relation) {
   auto* handle = static_cast<Handle*>(relation->rd_amcache);
-  if (handle && handle->generation == generation) return *handle->info;
+  if (handle && handle->generation == generation) {
+    // Another session may have begun anew; whatever else changes the floor gives a new file.
+    if (handle->info->floor == kAllLost) handle->info->floor = read_floor(relation);
+    return *handle->info;
+  }
   RelationInfo* info = make_info(relation);
   RelationInfo*& slot = known[RelationGetRelid(relation)];
   if (slot) replaced.push_back(slot);

@@ -25,6 +25,7 @@ struct RelationInfo {
   uint64_t stamp;    // another one whenever the definition may have changed
   uint64_t horizon;  // rows below it may have been written with other types: see horizon.h
   const AddedDefaults* added_defaults;  // nullptr: none are kept
+  uint64_t floor;                       // rows below it do not exist: see floor.h
   bool publishes_rows;  // other sessions need the content of uncommitted rows: see rowids.h
   int columns;          // attributes that are not dropped
   int attributes;
@@ -38,7 +39,7 @@ void end_relation_infos();  // at the end of the transaction
 // become rows of that table at once: PostgreSQL swaps the two when it is done.
 inline bool is_rewrite_target(Relation relation) {
   return OidIsValid(relation->rd_rel->relrewrite) &&
-         relation->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
+         relation->rd_rel->relpersistence != RELPERSISTENCE_TEMP;
 }
 // How values of an attribute are stored. May raise a PostgreSQL error (0A000: cstring).
 Attribute describe_attribute(const FormData_pg_attribute& attribute);

@@ -5,6 +5,7 @@
 #include "am/flatten.h"
 #include "am/horizon.h"
 #include "am/rowids.h"
+#include "am/sample.h"
 #include "am/slot.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
@@ -71,7 +72,7 @@ bool has_rows(const RelationInfo& info, int32_t branch) {
   const TablePending* own = find_pending(branch, info.table);
   if (own && !own->empty()) return !own->runs.empty() || !own->cleared;
   TableView view = latest_table_view(info, branch);
-  return view.view.overlay->count_rows(*view.table, view.view.limit) > 0;
+  return count_rows(view) > 0;
 }
 
 void refuse_to_leave_rows(Oid owner) {

@@ -46,7 +46,7 @@ auto neighbour(Map& map, bool has, uint64_t first, bool forward) {
 }  // namespace
 
 void RowCursor::limit_to(uint64_t first, uint64_t last) {
-  first_ = first;
+  first_ = std::max(first, view_.floor);
   last_ = last;
   rewind();
 }
@@ -137,7 +137,7 @@ bool RowCursor::step_base(bool forward) {
       else
         containers_->prev();
       if (!load_container()) break;
-      if (forward && high_ > last_ >> 16) break;
+      if (forward ? high_ > last_ >> 16 : high_ < first_ >> 16) break;
       bit_ = forward ? -1 : 65536;
       pg::call([] { CHECK_FOR_INTERRUPTS(); });
       continue;

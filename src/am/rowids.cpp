@@ -90,8 +90,21 @@ uint64_t take_from_block(uint64_t table, int size) {
   return room ? start : 0;
 }
 
+// The entry of table 0 holds the first block that was taken in the database.
+constexpr uint64_t kAnyTable = 0;
+
+void note_block(uint64_t first) {
+  BlockKey key{MyDatabaseId, 0, kAnyTable};
+  dshash_table* blocks = pg::shared_tables().blocks;
+  bool found;
+  auto* entry = static_cast<BlockEntry*>(dshash_find_or_insert(blocks, &key, &found));
+  if (!found || first < entry->next) entry->next = entry->end = first;
+  dshash_release_lock(blocks, entry);
+}
+
 uint64_t add_block(uint64_t table) {
   auto block = static_cast<uint64_t>(nextval_internal(pg::extension().rowid_block, false));
+  note_block(block * kBlockRows);
   BlockKey key{MyDatabaseId, 0, table};
   dshash_table* blocks = pg::shared_tables().blocks;
   bool found;
@@ -203,6 +216,20 @@ void change_entry(uint64_t rowid, Change&& change) {
 void erase(const InsertKey& key) { dshash_delete_key(pg::shared_tables().inserts, &key); }
 
 }  // namespace
+
+uint64_t first_rowid_of_run() {
+  BlockKey key{MyDatabaseId, 0, kAnyTable};
+  dshash_table* blocks = pg::shared_tables().blocks;
+  for (;;) {
+    if (auto* entry = find<BlockEntry>(blocks, key, false)) {
+      uint64_t first = entry->next;
+      dshash_release_lock(blocks, entry);
+      return first;
+    }
+    auto block = static_cast<uint64_t>(nextval_internal(pg::extension().rowid_block, false));
+    note_block(block * kBlockRows);
+  }
+}
 
 uint64_t begin_block(uint64_t table) { return add_block(table); }
 

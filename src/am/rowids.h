@@ -14,6 +14,11 @@ uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least);
 // rowid of the table so far. REQUIRES: the table is locked against other writers.
 uint64_t begin_block(uint64_t table);
 
+// The first rowid that was handed out in this database since the server started: rowids from before
+// are lower, later ones are not. Takes a block of rowids if there is none. May raise a PostgreSQL
+// error.
+uint64_t first_rowid_of_run();
+
 struct RunningInsert {
   TransactionId xid;  // subtransaction
   int32_t branch;

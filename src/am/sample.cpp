@@ -30,12 +30,29 @@ uint64_t nth_member(const tree::Container& c, uint64_t n) {
   return c.words.size() * 64;
 }
 
+// Blocks of rowids begin where containers do, so the floor divides no container.
+uint64_t count_committed(const TableView& view) {
+  if (view.floor == 0) return view.view.overlay->count_rows(*view.table, view.view.limit);
+  uint32_t clear = versioning::Overlay::last_clear(*view.table, view.view.limit);
+  uint64_t rows = 0;
+  if (clear == 0 && !view.table->live.empty()) {
+    tree::ContainerCursor cursor(pg::open_store(), view.table->live);
+    for (cursor.seek(view.floor >> 16); cursor.valid(); cursor.next()) rows += cursor.count();
+  }
+  for (const auto& [first, run] : view.table->added)
+    if (first >= view.floor && run.sequence <= view.view.limit && run.sequence >= clear)
+      rows += run.rows;
+  uint64_t removed = 0;
+  for (const auto& [rowid, removal] : view.table->removed)
+    removed += rowid >= view.floor && removal.sequence <= view.view.limit;
+  return rows - std::min(rows, removed);
+}
+
 }  // namespace
 
 uint64_t count_rows(const TableView& view) {
   TablePending* own = view.pending();
-  uint64_t rows =
-      own && own->cleared ? 0 : view.view.overlay->count_rows(*view.table, view.view.limit);
+  uint64_t rows = own && own->cleared ? 0 : count_committed(view);
   if (!own) return rows;
   for (const auto& [first, run] : own->runs) rows += run.count;
   return rows - std::min<uint64_t>(rows, own->removed.size());
@@ -49,12 +66,13 @@ std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size
   uint32_t clear = versioning::Overlay::last_clear(*view.table, view.view.limit);
   if (!own_clear && clear == 0 && !view.table->live.empty()) {
     tree::ContainerCursor cursor(pg::open_store(), view.table->live);
-    for (cursor.first(); cursor.valid(); cursor.next())
+    for (cursor.seek(view.floor >> 16); cursor.valid(); cursor.next())
       add(*s, cursor.high() << 16, cursor.count(), true);
   }
   if (!own_clear)
     for (const auto& [first, run] : view.table->added)
-      if (run.sequence <= view.view.limit && run.sequence >= clear) add(*s, first, run.rows, false);
+      if (first >= view.floor && run.sequence <= view.view.limit && run.sequence >= clear)
+        add(*s, first, run.rows, false);
   if (own)
     for (const auto& [first, run] : own->runs) add(*s, first, run.count, false);
   // As many as relation_size() reports; rows that deltas removed are numbered, and skipped later.
