@@ -1,6 +1,8 @@
 #include "am/index_entries.h"
 
 #include "am/columns_differ.h"
+#include "am/serializable.h"
+#include "pg/serializable_pause.h"
 
 namespace datahike::am {
 
@@ -57,6 +59,26 @@ IndexSet& indexes_of(Relation relation, uint64_t stamp) {
   return set;
 }
 
+struct Entries {
+  IndexSet* set;
+  Relation relation;
+  TupleTableSlot* row;
+};
+
+void insert_entries(void* argument) {
+  auto* entries = static_cast<Entries*>(argument);
+  IndexSet& set = *entries->set;
+  for (int i = 0; i < set.count; ++i) {
+    Datum values[INDEX_MAX_KEYS];
+    bool isnull[INDEX_MAX_KEYS];
+    FormIndexDatum(set.info[i], entries->row, nullptr, values, isnull);
+    Relation index = index_open(set.index[i], RowExclusiveLock);
+    index_insert(index, values, isnull, &entries->row->tts_tid, entries->relation, UNIQUE_CHECK_NO,
+                 true, set.info[i]);
+    index_close(index, NoLock);
+  }
+}
+
 }  // namespace
 
 bool insert_unchanged_entries(Relation relation, uint64_t stamp, TupleTableSlot* before,
@@ -64,15 +86,11 @@ bool insert_unchanged_entries(Relation relation, uint64_t stamp, TupleTableSlot*
   if (columns_differ(relation, INDEX_ATTR_BITMAP_ALL, before, after)) return false;
   IndexSet& set = indexes_of(relation, stamp);
   if (!set.simple) return false;
-  for (int i = 0; i < set.count; ++i) {
-    Datum values[INDEX_MAX_KEYS];
-    bool isnull[INDEX_MAX_KEYS];
-    FormIndexDatum(set.info[i], after, nullptr, values, isnull);
-    Relation index = index_open(set.index[i], RowExclusiveLock);
-    index_insert(index, values, isnull, &after->tts_tid, relation, UNIQUE_CHECK_NO, true,
-                 set.info[i]);
-    index_close(index, NoLock);
-  }
+  Entries entries{&set, relation, after};
+  if (hides_unchanged_entries())
+    pg::outside_serializable(insert_entries, &entries);
+  else
+    insert_entries(&entries);
   return true;
 }
 

@@ -38,6 +38,9 @@ struct Noted {
 };
 std::map<std::pair<int32_t, uint64_t>, Noted> noted;
 
+constexpr int kMostHiddenUpdates = 16;
+int hidden_updates = 0;  // of this transaction
+
 Change* changes_of(Entry* entry) {
   return static_cast<Change*>(dsa_get_address(pg::shared_tables().area, entry->changes));
 }
@@ -274,6 +277,15 @@ void note_serializable_clear(uint64_t table, int32_t branch) {
   pg::call([=] { add_change(table, branch, {own_xid(), 0, 0, true}); });
 }
 
-void end_serializable() { noted.clear(); }
+bool hides_unchanged_entries() {
+  if (!IsolationIsSerializable() || hidden_updates == kMostHiddenUpdates) return false;
+  ++hidden_updates;
+  return true;
+}
+
+void end_serializable() {
+  noted.clear();
+  hidden_updates = 0;
+}
 
 }  // namespace datahike::am

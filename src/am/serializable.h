@@ -37,6 +37,13 @@ void serializable_remove(Relation relation, const RelationInfo& info, int32_t br
 // All rows are to be removed. PostgreSQL looks for SIREAD locks itself.
 void note_serializable_clear(uint64_t table, int32_t branch);
 
+// Whether index entries for a new version of a row whose indexed columns stay as they were are to
+// be made without looking for SIREAD locks on the index pages. They say nothing new to whoever read
+// those: who saw the version before has locked that, who did not see it is in conflict with whoever
+// inserted it. Heap makes no such entries (HOT). Counts: PostgreSQL lets it be done a few times in
+// a transaction only (serializable_pause.h), later ones just raise 40001 more often.
+bool hides_unchanged_entries();
+
 void end_serializable();  // at the end of the transaction
 
 }  // namespace datahike::am
