@@ -55,9 +55,9 @@ void relation_copy_data(Relation relation, const RelFileNode* node) {
   copy_file_to(relation, node);
 }
 
-// VACUUM FULL and CLUSTER: rows keep their rowids and their place in the store; PostgreSQL swaps
-// the files, which hold no rows, and rebuilds the indexes.
-void relation_copy_for_cluster(Relation from, Relation to, Relation, bool, TransactionId,
+// VACUUM FULL: rows keep their rowids and their place in the store, as under CLUSTER by an index
+// that has no order. PostgreSQL swaps the files, which hold no rows, and rebuilds the indexes.
+void relation_copy_for_cluster(Relation from, Relation to, Relation index, bool, TransactionId,
                                TransactionId*, MultiXactId*, double* tuples, double* vacuumed,
                                double* recently_dead) {
   carry_floor(from, to);
@@ -65,6 +65,7 @@ void relation_copy_for_cluster(Relation from, Relation to, Relation, bool, Trans
     forget_rewrite(RelationGetRelid(to));
     save_added_defaults(from, RelationGetDescr(from));
     convert_older_rows(from);
+    if (index && index->rd_rel->relam == BTREE_AM_OID) sort_rows(from, index);
     const RelationInfo& info = relation_info(from);
     TableView view = latest_table_view(info, versioning::session_view().branch);
     *tuples = static_cast<double>(count_rows(view));

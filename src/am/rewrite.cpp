@@ -154,6 +154,59 @@ uint64_t entity_in(const TupleTableSlot* slot, const TableView& view, uint64_t r
   return s->table != 0 ? s->segment.entity(s->row) : entity_of(view, rowid);
 }
 
+// Rows of one branch, sorted by a btree index; each with its entity in place of its TID.
+class SortedRows {
+ public:
+  SortedRows(Relation relation, Relation index)
+      : slot_(pg::call([=] { return table_slot_create(relation, nullptr); })), sort_(pg::call([=] {
+          return tuplesort_begin_cluster(RelationGetDescr(relation), index, maintenance_work_mem,
+                                         nullptr, TUPLESORT_NONE);
+        })) {}
+  TupleTableSlot* slot() const { return slot_; }
+  void add(uint64_t entity) {
+    TupleTableSlot* slot = slot_;
+    Tuplesortstate* sort = sort_;
+    pg::call([=] {
+      HeapTuple tuple = ExecCopySlotHeapTuple(slot);
+      tuple->t_self = to_tid(entity);
+      tuplesort_putheaptuple(sort, tuple);
+      heap_freetuple(tuple);
+      CHECK_FOR_INTERRUPTS();
+    });
+  }
+  // visit(tuple, entity) in the index's order; the tuple is in the memory of pending rows.
+  template <class Visit>
+  void finish(Visit&& visit) {
+    Tuplesortstate* sort = sort_;
+    pg::call([=] { tuplesort_performsort(sort); });
+    for (;;) {
+      ItemPointerData entity;
+      ItemPointerData* out = &entity;
+      MinimalTuple tuple = pg::call([=]() -> MinimalTuple {
+        CHECK_FOR_INTERRUPTS();
+        HeapTuple next = tuplesort_getheaptuple(sort, true);
+        if (!next) return nullptr;
+        *out = next->t_self;
+        MemoryContext old = MemoryContextSwitchTo(pending_memory());
+        MinimalTuple copy = minimal_tuple_from_heap_tuple(next);
+        MemoryContextSwitchTo(old);
+        return copy;
+      });
+      if (!tuple) break;
+      visit(tuple, to_rowid(entity));
+    }
+    TupleTableSlot* slot = slot_;
+    pg::call([=] {
+      tuplesort_end(sort);
+      ExecDropSingleTupleTableSlot(slot);
+    });
+  }
+
+ private:
+  TupleTableSlot* slot_;
+  Tuplesortstate* sort_;
+};
+
 // A table that becomes a heap table is empty for the branches that are made from now on.
 void clear_left_table(Oid transient) {
   Relation relation = pg::call([=] { return table_open(transient, NoLock); });
@@ -316,6 +369,31 @@ void convert_older_rows(Relation relation) {
   }
   const Checker* c = &checker;
   pg::call([=] { end_checking(*c); });
+}
+
+void sort_rows(Relation relation, Relation index) {
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  versioning::require_writable(versioning::session_view(), "CLUSTER");
+  int32_t session = versioning::session_view().branch;
+  for (int32_t branch : pg::named_branches()) {
+    if (!lock_branch(branch, branch == session) || !has_rows(info, branch)) continue;
+    CommandId cid = pg::call([] { return GetCurrentCommandId(true); });
+    name_branch(branch);
+    TableView view = latest_table_view(info, branch);
+    TablePending& pending = pending_for(relation, info, branch, Purpose::Replace);
+    view.set_aside = clear_table(pending, cid);
+    SortedRows rows(relation, index);
+    for (RowCursor cursor(view); cursor.step(true);) {
+      cursor.fetch(relation, info, rows.slot());
+      rows.add(entity_in(rows.slot(), view, cursor.rowid()));
+    }
+    rows.finish([&](MinimalTuple tuple, uint64_t entity) {
+      uint64_t rowid = next_rowid(info.table, branch, info.horizon);
+      add_pending_row(pending, rowid, tuple, entity, cid, info, RelationGetDescr(relation));
+    });
+    named_branch = nullptr;
+  }
 }
 
 }  // namespace datahike::am

@@ -36,6 +36,8 @@ void forget_rewrites();           // at the end of the transaction
 // VACUUM FULL and CLUSTER: writes the rows of branches that were made from commits before a column
 // changed its type anew, as the types are now. Errors: those of casts and constraints.
 void convert_older_rows(Relation relation);
+// CLUSTER: writes the rows of every branch anew, in the order of a btree index.
+void sort_rows(Relation relation, Relation index);
 // The branch whose rows a command is at, for messages; nullptr: none, or the session's. An error
 // leaves it set.
 const char* branch_in_errors();
