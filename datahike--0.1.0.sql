@@ -56,6 +56,8 @@ CREATE TABLE datahike.relation (
   added_defaults bytea              -- of columns added with a constant default, once a rewrite
                                     -- has made PostgreSQL forget them
 ) USING heap;
+-- Read while an index page is locked: kept in line while it fits.
+ALTER TABLE datahike.relation ALTER added_defaults SET STORAGE MAIN;
 
 -- Blocks of 65536 rowids; each table takes its own.
 CREATE SEQUENCE datahike.rowid_block AS int8 MINVALUE 1 MAXVALUE 19069000 NO CYCLE;

@@ -22,6 +22,7 @@ namespace {
 struct Rewrite {
   Oid owner = InvalidOid;         // the table that is rewritten
   bool to_datahike = false;       // its new access method; the old one is datahike
+  bool refresh = false;           // REFRESH MATERIALIZED VIEW: a query fills it, or nothing
   bool scanned = false;           // its scan has begun,
   bool prepared = false;          // has been asked for a row,
   bool complete = false;          // and has returned the last one
@@ -207,7 +208,15 @@ class SortedRows {
   Tuplesortstate* sort_;
 };
 
-// A table that becomes a heap table is empty for the branches that are made from now on.
+// Whether REFRESH has come to write rows; not so WITH NO DATA.
+bool has_filled(Oid transient, Oid view) {
+  uint64_t table = pg::call([=] { return pg::find_table_id(view); });
+  const TablePending* pending = find_pending(versioning::session_view().branch, table);
+  return pending && pending->rewritten_by == transient;
+}
+
+// A table that becomes a heap table is empty for the branches that are made from now on, and so is
+// a materialized view WITH NO DATA on the session's branch.
 void clear_left_table(Oid transient) {
   Relation relation = pg::call([=] { return table_open(transient, NoLock); });
   const RelationInfo& info =
@@ -247,25 +256,26 @@ void end_checking(const Checker& c) {
 void rewrite_begins(Oid created) {
   Created c = pg::call([=] { return look_at(created); });
   if (!c.from_datahike) return;
-  if (c.is_view && c.is_datahike) return;  // REFRESH: the rows come from a query
   if (!c.is_datahike) refuse_to_leave_rows(c.owner);
   Rewrite r;
   r.owner = c.owner;
   r.to_datahike = c.is_datahike;
+  r.refresh = c.is_view && c.is_datahike;
   rewrites[created] = r;
 }
 
 void rewrite_ends(Oid dropped) {
   auto at = rewrites.find(dropped);
   if (at == rewrites.end()) return;
-  bool left = !at->second.to_datahike && at->second.complete;
+  Rewrite r = at->second;
   rewrites.erase(at);
-  if (left) clear_left_table(dropped);
+  if (r.refresh ? !has_filled(dropped, r.owner) : !r.to_datahike && r.complete)
+    clear_left_table(dropped);
 }
 
 Oid take_rewrite(Relation relation) {
   for (auto& [target, r] : rewrites) {
-    if (r.owner != RelationGetRelid(relation) || r.scanned) continue;
+    if (r.owner != RelationGetRelid(relation) || r.scanned || r.refresh) continue;
     Oid oid = target;
     bool exists = pg::call([=] { return SearchSysCacheExists1(RELOID, ObjectIdGetDatum(oid)); });
     if (!exists) continue;  // of a subtransaction that was rolled back

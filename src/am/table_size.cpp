@@ -42,7 +42,9 @@ uint64_t tuple_bytes(Relation relation, const RelationInfo& info,
       data = att_align_nominal(data, att->attalign) + static_cast<uint64_t>(a.length);
       continue;
     }
-    uint64_t bytes = segment.bytes(column, row).size();
+    // Written while the column was of a fixed length: about as long as a text of it.
+    bool varlena = segment.spec(column).kind == store::Kind::Bytes;
+    uint64_t bytes = varlena ? segment.bytes(column, row).size() : sizeof(Datum);
     if (!a.plain_storage && bytes + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
       data += bytes + VARHDRSZ_SHORT;
     else
