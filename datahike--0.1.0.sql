@@ -59,12 +59,19 @@ CREATE TABLE datahike.relation (
 -- Read while an index page is locked: kept in line while it fits.
 ALTER TABLE datahike.relation ALTER added_defaults SET STORAGE MAIN;
 
+-- How much history of a table is kept, where datahike.keep_history does not say so.
+CREATE TABLE datahike.table_history (
+  table_id int8 NOT NULL CONSTRAINT table_history_key PRIMARY KEY,
+  keep text COLLATE "C" NOT NULL
+) USING heap;
+
 -- Blocks of 65536 rowids; each table takes its own.
 CREATE SEQUENCE datahike.rowid_block AS int8 MINVALUE 1 MAXVALUE 19069000 NO CYCLE;
 CREATE SEQUENCE datahike.table_id AS int8 MINVALUE 1;
 CREATE SEQUENCE datahike.branch_id AS int4 MINVALUE 1 MAXVALUE 2147483647;
 
-REVOKE ALL ON datahike.tx_log, datahike.heads, datahike.branch, datahike.relation FROM PUBLIC;
+REVOKE ALL ON datahike.tx_log, datahike.heads, datahike.branch, datahike.relation,
+  datahike.table_history FROM PUBLIC;
 GRANT SELECT (name) ON datahike.branch TO PUBLIC;
 REVOKE ALL ON SEQUENCE datahike.rowid_block, datahike.table_id, datahike.branch_id FROM PUBLIC;
 
@@ -135,6 +142,16 @@ CREATE FUNCTION datahike.relation_size(relation regclass) RETURNS int8
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_relation_size';
 COMMENT ON FUNCTION datahike.relation_size(regclass) IS
   'bytes of the table''s row segments in the store, all versions and branches';
+
+CREATE FUNCTION datahike.set_keep_history(tbl regclass, value text) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_set_keep_history';
+COMMENT ON FUNCTION datahike.set_keep_history(regclass, text) IS
+  'how much history of a table is kept: all, none, an interval; NULL: as datahike.keep_history says';
+
+CREATE FUNCTION datahike.keep_history(tbl regclass) RETURNS text
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_keep_history';
+COMMENT ON FUNCTION datahike.keep_history(regclass) IS
+  'how much history of a table is kept: all, none or an interval';
 
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),

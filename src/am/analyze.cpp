@@ -1,11 +1,10 @@
-// Sizes for the planner, ANALYZE and VACUUM.
+// Sizes for the planner, and ANALYZE.
 #include <cmath>
 
 #include "am/callbacks.h"
 #include "am/sample.h"
 #include "am/scan.h"
 #include "pg/bridge.h"
-#include "pg/worker.h"
 
 extern "C" {
 #include "common/pg_prng.h"
@@ -136,24 +135,6 @@ void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages
     pg::call([&] { estimate_as_heap(relation, size, widths, &blocks, tuples, all_visible); });
     *pages = static_cast<BlockNumber>(std::min(blocks, 4e9));
   });
-}
-
-// Nothing here is removed by VACUUM in this version: history is kept. It brings the log into the
-// store and PostgreSQL's statistics up to date. The active snapshot may have been taken before a
-// long wait for the table's lock, and the purge of the log does not spare the snapshots of VACUUM
-// (PROC_IN_VACUUM): what that snapshot would read may be gone.
-void relation_vacuum(Relation relation, VacuumParams*, BufferAccessStrategy) {
-  TableSize size = pg::guard([=] {
-    const RelationInfo& info = relation_info(relation);
-    return measure_table(latest_view_of(info), relation, info);
-  });
-  pg::wake_worker();
-  auto pages = static_cast<BlockNumber>(size.counted_blocks());
-  vac_update_relstats(relation, pages, static_cast<double>(size.rows), pages,
-                      relation->rd_rel->relhasindex, RecentXmin, GetOldestMultiXactId(), nullptr,
-                      nullptr, false);
-  pgstat_report_vacuum(RelationGetRelid(relation), relation->rd_rel->relisshared,
-                       static_cast<PgStat_Counter>(size.rows), 0);
 }
 
 }  // namespace datahike::am

@@ -60,6 +60,8 @@ bool scan_analyze_next_tuple(TableScanDesc scan, TransactionId oldest_xmin, doub
 uint64 relation_size(Relation relation, ForkNumber fork);
 void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages, double* tuples,
                             double* all_visible);
+
+// vacuum.cpp
 void relation_vacuum(Relation relation, VacuumParams* params, BufferAccessStrategy strategy);
 
 // index_build.cpp

@@ -6,6 +6,7 @@
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/store.h"
+#include "versioning/collected.h"
 
 namespace datahike::am {
 
@@ -14,6 +15,7 @@ namespace {
 using versioning::View;
 
 TableView make_view(const View& view, const RelationInfo& info, CommandId command) {
+  if (view.pinned) versioning::require_kept(view, info.table);
   return {view, &view.overlay->table(info.table), info.table, command, info.floor};
 }
 

@@ -11,6 +11,7 @@
 #include "pg/catalog.h"
 #include "pg/log.h"
 #include "pg/store.h"
+#include "versioning/collected.h"
 
 namespace datahike::am {
 
@@ -106,6 +107,7 @@ class AllVersions {
       uint64_t first = segment->first_rowid(), last = segment->last_rowid();
       for (uint64_t rowid = std::max(first, from); rowid <= last; ++rowid, ++n) {
         if (in_some_log(rowid)) met_in_store_.insert(rowid);
+        if (versioning::is_dead_for_all(info_.table, rowid)) continue;
         // The visit may run SQL functions, which may renew the map.
         versioning::FoundRow row = row_in_store(*env, rowid);
         store_row(slot, rowid, row.segment, row.row, true);
@@ -328,10 +330,24 @@ void index_validate_scan(Relation table, Relation index, IndexInfo* info, Snapsh
   pg::guard([=] { validate(table, index, info, snapshot, state); });
 }
 
-// No entry is ever known to be dead in this version: any commit may still show its row.
-TransactionId index_delete_tuples(Relation, TM_IndexDeleteOp* op) {
-  op->ndeltids = 0;
-  return InvalidTransactionId;
+// Entries that a scan has marked are dead for good. Beside them, and where an index is about to
+// split a page for new versions of the same rows, all the others are looked at: that takes no
+// access to a page of the table.
+TransactionId index_delete_tuples(Relation relation, TM_IndexDeleteOp* op) {
+  return pg::guard([=] {
+    uint64_t table = relation_info(relation).table;
+    int dead = 0;
+    for (int i = 0; i < op->ndeltids; ++i) {
+      TM_IndexStatus& status = op->status[op->deltids[i].id];
+      if (!status.knowndeletable)
+        status.knowndeletable = versioning::is_dead_for_all(table, to_rowid(op->deltids[i].tid));
+      dead += status.knowndeletable;
+    }
+    if (dead == 0) op->ndeltids = 0;
+    store::DeadVersions* versions = versioning::dead_versions(table);
+    if (!versions) return InvalidTransactionId;
+    return static_cast<TransactionId>(versions->horizon().mark.xmax - 1);
+  });
 }
 
 }  // namespace datahike::am

@@ -10,6 +10,7 @@
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "versioning/collected.h"
 
 namespace datahike::am {
 
@@ -81,8 +82,7 @@ void index_fetch_end(IndexFetchTableData* scan) {
 bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snapshot,
                        TupleTableSlot* slot, bool* call_again, bool* all_dead) {
   *call_again = false;
-  if (all_dead) *all_dead = false;
-  return pg::guard([=] {
+  bool found = pg::guard([=] {
     IndexFetch* fetch = as_fetch(scan);
     uint64_t rowid = to_rowid(*tid);
     // Keys that are updated often leave long tails of dead entries: nothing to be done for one.
@@ -101,6 +101,12 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
     serializable_fetch(scan->rel, view, snapshot, rowid, visible);
     return visible && fetch_row(view, scan->rel, info, rowid, slot);
   });
+  // The index hides an entry that is dead from everybody: whatever branch or commit they read.
+  if (all_dead)
+    *all_dead = !found && pg::guard([=] {
+      return versioning::is_dead_for_all(relation_info(scan->rel).table, to_rowid(*tid));
+    });
+  return found;
 }
 
 bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot,

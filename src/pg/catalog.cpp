@@ -3,6 +3,7 @@
 
 #include "am/horizon.h"
 #include "pg/bridge.h"
+#include "pg/keep_history.h"
 
 extern "C" {
 #include "utils/plancache.h"
@@ -78,11 +79,13 @@ bool find_extension(ExtensionOids* e) {
   e->branch_id_key = index(e->branch, "branch_id_key");
   e->relation = member("relation");
   e->relation_key = index(e->relation, "relation_key");
+  e->table_history = member("table_history");
+  e->table_history_key = index(e->table_history, "table_history_key");
   e->rowid_block = member("rowid_block");
   e->table_id = member("table_id");
   e->branch_id = member("branch_id");
   for (Oid oid : {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key,
-                  e->relation_key, e->rowid_block, e->table_id, e->branch_id})
+                  e->relation_key, e->table_history_key, e->rowid_block, e->table_id, e->branch_id})
     if (!OidIsValid(oid)) return false;
   return true;
 }
@@ -241,7 +244,9 @@ uint64_t make_table_id(Oid relation) {
 
 void forget_table_id(Oid relation) {
   FoundRow row = find_relation_row(relation);
-  if (row.found) delete_row(extension().relation, row.tid);
+  if (!row.found) return;
+  delete_row(extension().relation, row.tid);
+  forget_keep_of_table(static_cast<uint64_t>(row.value));
 }
 
 Oid find_relation(uint64_t table) {

@@ -13,6 +13,7 @@ struct ExtensionOids {
   Oid heads, heads_key;
   Oid branch, branch_name_key, branch_id_key;
   Oid relation, relation_key;
+  Oid table_history, table_history_key;
   Oid rowid_block;  // sequence
   Oid table_id;     // sequence
   Oid branch_id;    // sequence

@@ -4,6 +4,7 @@
 // commit.
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/horizon.h"
 #include "pg/incarnation.h"
 #include "pg/log.h"
 #include "pg/settings.h"
@@ -23,6 +24,7 @@ namespace datahike::pg {
 namespace {
 
 WorkerSlot* slot = nullptr;
+Horizons* horizons = nullptr;
 constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
 
 // The batch being written, if one is. No frame owns it: where PostgreSQL ends the process from
@@ -153,7 +155,8 @@ store::LogEntry to_entry(LogRow& row) {
 // A fold in the making: the batch is begun by the first branch that has something to fold.
 class Fold {
  public:
-  explicit Fold(Snapshot snapshot) : snapshot_(snapshot), next_tx_(read_next_tx(snapshot)) {}
+  explicit Fold(Snapshot snapshot)
+      : snapshot_(snapshot), first_tx_(read_next_tx(snapshot)), next_tx_(first_tx_) {}
 
   void branch(int32_t branch) {
     std::optional<Head> head = read_head(branch, snapshot_);
@@ -180,6 +183,7 @@ class Fold {
     Bytes tx;
     ByteWriter(tx).fixed<uint64_t>(next_tx_);
     batch_->put_meta("next_tx", tx);
+    put_mark();
     call([] { flush_wal(); });
     crash_point("before_store_commit");
     check_for_leave();
@@ -215,10 +219,12 @@ class Fold {
   }
 
   void add(store::Folder& folder, int32_t branch, LogRow& row) {
-    uint64_t xid = row.xid;
+    uint64_t xid = row.xid, tx = folder.next_tx();
     std::map<uint32_t, Bytes> loaded;
     if (!row.rows.empty()) loaded[row.part] = std::move(row.rows);
-    folder.add(to_entry(row), [&](uint32_t part) -> ByteView {
+    store::LogEntry entry = to_entry(row);
+    for (const store::TableDelta& table : entry.delta.tables) horizons->touched(table.table, tx);
+    folder.add(entry, [&](uint32_t part) -> ByteView {
       check_for_leave();
       auto at = loaded.find(part);
       if (at != loaded.end()) return at->second;
@@ -230,6 +236,13 @@ class Fold {
       return loaded[part] = std::move(*rows);
     });
     check_for_leave();
+  }
+
+  void put_mark() {
+    FoldSnapshot contained = contained_in(snapshot_);
+    uint64_t xmin = contained.xip.empty() ? contained.xmax : contained.xip.front();
+    store::put_fold_mark(*batch_, {next_tx_ - 1, GetCurrentTimestamp(), xmin, contained.xmax},
+                         first_tx_);
   }
 
   void publish(int32_t branch, const store::Commit& commit) {
@@ -245,6 +258,7 @@ class Fold {
   }
 
   Snapshot snapshot_;
+  uint64_t first_tx_;  // of this fold
   uint64_t next_tx_;
   store::WriteBatch* batch_ = nullptr;  // open_batch
   std::vector<Head> heads_;
@@ -361,6 +375,18 @@ bool attempt(bool (*step)(), uint64_t serving) {
   return false;
 }
 
+// In a transaction of its own: the fold before it is then older than any snapshot taken from now
+// on, this step's own included.
+bool horizon_step() {
+  if (begin_step())
+    horizons->advance(GetActiveSnapshot(), begin_batch, [] {
+      commit_batch();
+      crash_point("after_horizon");
+    });
+  end_step();
+  return false;
+}
+
 bool purge_step() {
   purge();
   return false;
@@ -400,6 +426,7 @@ void sleep_when_announced() {
 }
 
 [[noreturn]] void run() {
+  horizons = new Horizons();
   TimestampTz purged = 0;
   bool ok = true;
   uint64_t folds = 0;
@@ -407,6 +434,7 @@ void sleep_when_announced() {
     if (!wait_for_work(!ok)) proc_exit(0);
     uint64_t serving = slot->requested;
     ok = attempt(fold_once, serving);
+    if (ok) attempt(horizon_step, 0);
     if (ok && GetCurrentTimestamp() - purged > kPurgeIntervalUs) {
       attempt(purge_step, 0);
       purged = GetCurrentTimestamp();

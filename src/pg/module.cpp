@@ -3,6 +3,7 @@
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
+#include "pg/pins.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 
@@ -18,6 +19,7 @@ void _PG_init(void) {
   if (!process_shared_preload_libraries_in_progress) return;
   define_settings();
   install_shared_memory_hooks();
+  install_pin_hooks();
   install_executor_hooks();
   install_utility_hook();
   install_transaction_callbacks();

@@ -3,6 +3,7 @@
 #include "am/horizon.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/keep_history.h"
 #include "pg/store.h"
 #include "store/version.h"
 
@@ -161,6 +162,7 @@ void define_settings() {
       "Where the fold worker kills itself, or waits (pause:NAME), for tests.", nullptr,
       &setting_crash_point, "", PGC_SIGHUP, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr,
       nullptr);
+  define_keep_history();
   MarkGUCPrefixReserved("datahike");
 }
 

@@ -8,6 +8,7 @@
 #include "am/serializable.h"
 #include "pg/bridge.h"
 #include "pg/hooks.h"
+#include "pg/pins.h"
 #include "pg/shared.h"
 #include "pg/store.h"
 #include "pg/template_store.h"
@@ -30,6 +31,7 @@ void end_transaction() {
   am::forget_casts();
   am::forget_rewrites();
   versioning::release_views(true);
+  unpin_commits();
   forget_next_xid();
   release_store();
 }

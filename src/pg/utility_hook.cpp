@@ -229,7 +229,9 @@ void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void*
   if (!extension_installed()) return;
   guard([=] { am::rewrite_ends(object); });
   const ExtensionOids& e = extension();
-  if (object == e.relation || object == e.relation_key) return;  // the extension itself goes
+  if (object == e.relation || object == e.relation_key || object == e.table_history ||
+      object == e.table_history_key)
+    return;  // the extension itself goes
   char kind = get_rel_relkind(object);
   if (kind == RELKIND_RELATION || kind == RELKIND_MATVIEW) forget_table_id(object);
 }

@@ -145,4 +145,22 @@ tree::NodeRef advance_version(tree::NodeSink& sink, const tree::NodeRef& root,
   return tree::apply_edits(sink, root, edits);
 }
 
+tree::NodeRef advance_live_set(tree::NodeSink& sink, const tree::NodeRef& root,
+                               std::span<const std::shared_ptr<const Delta>> deltas,
+                               uint64_t table) {
+  TableChange change;
+  bool changed = false;
+  for (const auto& delta : deltas)
+    for (const TableDelta& t : delta->tables)
+      if (t.table == table) {
+        change.apply(t);
+        changed = true;
+      }
+  const tree::NodeRef before = find_table(sink, root, table).live;
+  if (!changed) return before;
+  normalise(change);
+  return tree::update_live_set(sink, change.cleared ? tree::NodeRef{} : before, change.added,
+                               change.removed, nullptr);
+}
+
 }  // namespace datahike::store

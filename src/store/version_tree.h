@@ -30,4 +30,9 @@ tree::NodeRef advance_version(tree::NodeSink& sink, const tree::NodeRef& root,
                               std::span<const std::shared_ptr<const Delta>> deltas,
                               std::span<const HistoryEntry> history);
 
+// The live set of one table after `deltas`, oldest first, on top of the tree `root`.
+tree::NodeRef advance_live_set(tree::NodeSink& sink, const tree::NodeRef& root,
+                               std::span<const std::shared_ptr<const Delta>> deltas,
+                               uint64_t table);
+
 }  // namespace datahike::store

@@ -8,6 +8,7 @@
 #include "pg/shared.h"
 #include "pg/store.h"
 #include "pg/worker.h"
+#include "versioning/collected.h"
 #include "versioning/revision.h"
 
 using namespace datahike;
@@ -119,6 +120,7 @@ void create_branch(const char* name, const char* from) {
     throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT,
                        std::string("branch \"") + name + "\" already exists");
   store::Commit commit = commit_for_branch(from);
+  require_all_kept(commit);
   int32_t branch = insert_new_branch(name);
   pg::write_head(first_head(branch, commit));
   pg::call([] { CommandCounterIncrement(); });

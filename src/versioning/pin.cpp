@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/pins.h"
 #include "pg/settings.h"
 #include "pg/store.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 struct PinnedOverlay {
   store::Uuid commit;
+  uint64_t tx;
   std::shared_ptr<Overlay> overlay;
 };
 constexpr size_t kPinnedOverlays = 4;
@@ -89,17 +91,20 @@ View view_of_commit(const store::Uuid& commit) {
     if (pinned_overlays[i].commit != commit) continue;
     std::rotate(pinned_overlays.begin(), pinned_overlays.begin() + static_cast<ptrdiff_t>(i),
                 pinned_overlays.begin() + static_cast<ptrdiff_t>(i) + 1);
-    Overlay* overlay = pinned_overlays.front().overlay.get();
-    return {overlay, overlay->size(), 0, true};
+    const PinnedOverlay& known = pinned_overlays.front();
+    pg::call([&] { pg::pin_commit(known.tx); });
+    return {known.overlay.get(), known.overlay->size(), 0, true, known.tx};
   }
   store::Environment& env = store_with_commits();
+  uint64_t tx = store::load_known_commit(env, commit).tx;
+  pg::call([=] { pg::pin_commit(tx); });
   std::shared_ptr<Overlay> overlay = overlay_of_state(store::load_state(env, commit));
   if (pinned_overlays.size() == kPinnedOverlays) {
     retain_overlay(pinned_overlays.back().overlay);
     pinned_overlays.pop_back();
   }
-  pinned_overlays.insert(pinned_overlays.begin(), {commit, overlay});
-  return {overlay.get(), overlay->size(), 0, true};
+  pinned_overlays.insert(pinned_overlays.begin(), {commit, tx, overlay});
+  return {overlay.get(), overlay->size(), 0, true, tx};
 }
 
 View pinned_view(const SessionView& session) {

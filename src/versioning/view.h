@@ -35,13 +35,14 @@ struct View {
   uint32_t limit = 0;
   int32_t branch = 0;
   bool pinned = false;  // own pending writes are not part of it
+  uint64_t tx = 0;      // of the commit, where it is one
 };
 
 // The session's view under an MVCC snapshot.
 View view_for(Snapshot snapshot);
 // The newest committed state of a branch; a new look at each call.
 View latest_view(int32_t branch);
-// A commit's state, whatever the session's settings.
+// A commit's state, whatever the session's settings. Pins it: see pg/pins.h.
 View view_of_commit(const store::Uuid& commit);
 // The state of a branch under a snapshot, whatever the settings.
 View branch_view(int32_t branch, Snapshot snapshot);

@@ -1,0 +1,216 @@
+// VACUUM: removes index entries of row versions that nobody can see any more. Rows themselves are
+// immutable and stay in the store.
+//
+// Two kinds of entries go. Those of row versions that are dead by the table's horizon, which the
+// fold worker moves. And those of rowids that name no row at all: the transaction was rolled back,
+// or had superseded the version itself. The second kind goes whatever history is kept; but it takes
+// a pass over each index to find them, so where all history is kept that is left to VACUUM given by
+// hand: autovacuum would come back for every batch of updates and find nothing.
+#include "am/callbacks.h"
+#include "am/fetch.h"
+#include "am/rowids.h"
+#include "am/table_size.h"
+#include "pg/bridge.h"
+#include "pg/keep_history.h"
+#include "pg/log.h"
+#include "pg/store.h"
+#include "pg/worker.h"
+#include "versioning/collected.h"
+
+extern "C" {
+#include "postmaster/autovacuum.h"
+}
+
+namespace datahike::am {
+
+namespace {
+
+constexpr size_t kMostUnknown = 1 << 20;  // 64 MB at most; the rest is found next time
+
+// What a pass over the table's indexes looks for.
+struct Pass {
+  uint64_t table;
+  store::DeadVersions* dead;  // nullptr: nothing is
+  store::Environment* env;    // nullptr: there is no store yet
+  bool collect;               // unknown rowids; else removes them
+  std::unordered_set<uint64_t> unknown;
+  uint64_t removed = 0;
+};
+
+bool is_reaped(ItemPointer tid, void* state) {
+  auto* pass = static_cast<Pass*>(state);
+  return pg::guard([=] {
+    uint64_t rowid = to_rowid(*tid);
+    bool dead = false;
+    if (pass->collect) {
+      bool stored = true;
+      if (pass->dead) {
+        auto verdict = pass->dead->judge(*pass->env, rowid);
+        dead = verdict == store::DeadVersions::Verdict::Dead;
+        stored = verdict != store::DeadVersions::Verdict::NotStored;
+      } else {
+        stored = pass->env && pass->env->segment(pass->table, rowid).has_value();
+      }
+      if (!stored && pass->unknown.size() < kMostUnknown) pass->unknown.insert(rowid);
+    } else {
+      dead = pass->unknown.count(rowid) > 0;
+    }
+    pass->removed += dead;
+    return dead;
+  });
+}
+
+// Leaves of the rowids that the store did not have those that name no row. The order is that of
+// unique checks: who still runs is asked before the snapshot is taken, so a transaction that is not
+// found there has ended, and if it committed, its rows are in the views or in the store.
+void keep_rowless(Pass& pass, const RelationInfo& info) {
+  std::erase_if(pass.unknown, [](uint64_t rowid) {
+    RunningInsert insert;
+    RunningInsert* out = &insert;
+    return pg::call([=] { return find_running_insert(rowid, out); });
+  });
+  if (pass.unknown.empty()) return;
+  Snapshot snapshot = pg::call([] { return GetLatestSnapshot(); });
+  std::vector<TableView> views;
+  versioning::begin_using_views();
+  for (int32_t branch : pg::branches_with_heads(snapshot))
+    views.push_back(latest_table_view(info, branch));
+  store::Environment* env = pg::try_store();
+  if (env) env->refresh();
+  std::erase_if(pass.unknown, [&](uint64_t rowid) {
+    for (const TableView& view : views)
+      if (versioning::Overlay::find_added(*view.table, rowid) != view.table->added.end())
+        return true;
+    return env && env->segment(info.table, rowid).has_value();
+  });
+  versioning::end_using_views();
+}
+
+// The table's indexes, locked and opened. Plain PostgreSQL code.
+struct Indexes {
+  int count;
+  Relation* relations;
+  IndexBulkDeleteResult** results;
+  double rows;  // of the table, an estimate for the indexes
+  BufferAccessStrategy strategy;
+
+  // A BRIN index is kept empty.
+  bool has_entries(int i) const { return relations[i]->rd_rel->relam != BRIN_AM_OID; }
+  IndexVacuumInfo info(int i) const {
+    IndexVacuumInfo info{};
+    info.index = relations[i];
+    info.estimated_count = true;  // an index has entries for other branches too
+    info.message_level = DEBUG2;
+    info.num_heap_tuples = rows;
+    info.strategy = strategy;
+    return info;
+  }
+};
+
+void bulk_delete(Indexes& indexes, Pass* pass) {
+  for (int i = 0; i < indexes.count; ++i) {
+    if (!indexes.has_entries(i)) continue;
+    IndexVacuumInfo info = indexes.info(i);
+    indexes.results[i] = index_bulk_delete(&info, indexes.results[i], is_reaped, pass);
+  }
+}
+
+void clean_up(Indexes& indexes, int level) {
+  for (int i = 0; i < indexes.count; ++i) {
+    if (!indexes.has_entries(i)) continue;
+    IndexVacuumInfo info = indexes.info(i);
+    info.message_level = level;
+    IndexBulkDeleteResult* result = index_vacuum_cleanup(&info, indexes.results[i]);
+    if (!result) continue;
+    if (!result->estimated_count)
+      vac_update_relstats(indexes.relations[i], result->num_pages, result->num_index_tuples, 0,
+                          false, InvalidTransactionId, InvalidMultiXactId, nullptr, nullptr, false);
+    ereport(level,
+            (errmsg("index \"%s\" now contains %.0f entries in %u pages",
+                    RelationGetRelationName(indexes.relations[i]), result->num_index_tuples,
+                    result->num_pages),
+             errdetail("%.0f entries of dead row versions were removed.", result->tuples_removed)));
+  }
+}
+
+void set_phase(int64 phase) { pgstat_progress_update_param(PROGRESS_VACUUM_PHASE, phase); }
+
+uint64_t vacuum_indexes(const RelationInfo& info, Indexes& indexes) {
+  constexpr size_t kBlockKb = 16;
+  Pass pass{info.table, nullptr, pg::try_store(), true, {}, 0};
+  std::optional<store::DeadVersions> dead;
+  if (pass.env) {
+    pass.env->refresh();
+    // Indexes are in the order of their keys: it pays to have room for the whole table.
+    size_t blocks = static_cast<size_t>(maintenance_work_mem) / kBlockKb;
+    if (std::optional<store::Horizon> horizon = store::read_horizon(*pass.env, info.table))
+      pass.dead = &dead.emplace(info.table, std::move(*horizon), blocks);
+  }
+  Pass* p = &pass;
+  Indexes* of = &indexes;
+  pg::call([=] {
+    set_phase(PROGRESS_VACUUM_PHASE_VACUUM_INDEX);
+    bulk_delete(*of, p);
+  });
+  keep_rowless(pass, info);
+  pass.collect = false;
+  if (!pass.unknown.empty()) pg::call([=] { bulk_delete(*of, p); });
+  return pass.removed;
+}
+
+// The newest state of the session's branch. The active snapshot may have been taken before a long
+// wait for the table's lock, and the purge of the log does not spare the snapshots of VACUUM
+// (PROC_IN_VACUUM): what that snapshot would read may be gone.
+TableSize latest_size(Relation relation, const RelationInfo& info) {
+  return measure_table(latest_table_view(info, versioning::session_view().branch), relation, info);
+}
+
+// Folds, then moves horizons: the second fold is begun after that.
+void wait_for_horizon() {
+  pg::request_fold_and_wait();
+  pg::request_fold_and_wait();
+}
+
+}  // namespace
+
+void relation_vacuum(Relation relation, VacuumParams* params, BufferAccessStrategy strategy) {
+  pgstat_progress_start_command(PROGRESS_COMMAND_VACUUM, RelationGetRelid(relation));
+  int level = params->options & VACOPT_VERBOSE ? INFO : DEBUG2;
+  bool by_hand = !IsAutoVacuumWorkerProcess();
+  TableSize size = pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    uint64_t table = info.table;
+    Indexes indexes{};
+    Indexes* out = &indexes;
+    pg::call([=] {
+      vac_open_indexes(relation, RowExclusiveLock, &out->count, &out->relations);
+      out->results = static_cast<IndexBulkDeleteResult**>(
+          palloc0(sizeof(IndexBulkDeleteResult*) * (static_cast<size_t>(out->count) + 1)));
+    });
+    bool keeps_all = pg::call([=] { return pg::keep_of_table(table); }) == pg::kKeepAll;
+    bool cleanup = params->index_cleanup != VACOPTVALUE_DISABLED && indexes.count > 0;
+    bool forgets = !keeps_all || versioning::dead_versions(table);
+    if (cleanup && !keeps_all) wait_for_horizon();
+    TableSize live = latest_size(relation, info);
+    indexes.rows = static_cast<double>(live.rows);
+    indexes.strategy = strategy;
+    if (cleanup && (forgets || by_hand)) vacuum_indexes(info, indexes);
+    pg::call([=] {
+      set_phase(PROGRESS_VACUUM_PHASE_INDEX_CLEANUP);
+      if (cleanup) clean_up(*out, level);
+      vac_close_indexes(out->count, out->relations, NoLock);
+    });
+    return live;
+  });
+  set_phase(PROGRESS_VACUUM_PHASE_FINAL_CLEANUP);
+  pg::wake_worker();
+  auto pages = static_cast<BlockNumber>(size.counted_blocks());
+  vac_update_relstats(relation, pages, static_cast<double>(size.rows), pages,
+                      relation->rd_rel->relhasindex, RecentXmin, GetOldestMultiXactId(), nullptr,
+                      nullptr, false);
+  pgstat_report_vacuum(RelationGetRelid(relation), relation->rd_rel->relisshared,
+                       static_cast<PgStat_Counter>(size.rows), 0);
+  pgstat_progress_end_command();
+}
+
+}  // namespace datahike::am

@@ -1,0 +1,212 @@
+#include "pg/horizon.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/keep_history.h"
+#include "pg/pins.h"
+#include "pg/shared.h"
+#include "pg/store.h"
+#include "store/version_tree.h"
+
+namespace datahike::pg {
+
+namespace {
+
+// Calls visit(tuple, descriptor, state) for every tuple of a table of the extension that is not
+// dead to all, with what HeapTupleSatisfiesVacuum() says of it.
+template <class Visit>
+void for_each_version(Oid table, TransactionId oldest_xmin, Visit&& visit) {
+  Relation rel = table_open(table, AccessShareLock);
+  TupleTableSlot* slot = table_slot_create(rel, nullptr);
+  TableScanDesc scan = table_beginscan(rel, SnapshotAny, 0, nullptr);
+  while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+    auto* in_buffer = reinterpret_cast<BufferHeapTupleTableSlot*>(slot);
+    LockBuffer(in_buffer->buffer, BUFFER_LOCK_SHARE);
+    HTSV_Result state =
+        HeapTupleSatisfiesVacuum(in_buffer->base.tuple, oldest_xmin, in_buffer->buffer);
+    LockBuffer(in_buffer->buffer, BUFFER_LOCK_UNLOCK);
+    if (state != HEAPTUPLE_DEAD) visit(in_buffer->base.tuple, RelationGetDescr(rel), state);
+  }
+  table_endscan(scan);
+  ExecDropSingleTupleTableSlot(slot);
+  table_close(rel, AccessShareLock);
+}
+
+TransactionId oldest_xmin() {
+  return call([] {
+    Relation rel = table_open(extension().heads, AccessShareLock);
+    TransactionId xmin = GetOldestNonRemovableTransactionId(rel);
+    table_close(rel, AccessShareLock);
+    return xmin;
+  });
+}
+
+// The oldest commit that a branch is being made from, by a transaction that has not ended: that of
+// a prepared one has no pin any more. UINT64_MAX: none.
+uint64_t oldest_uncommitted_head(TransactionId xmin) {
+  constexpr int kTxColumn = 4;
+  uint64_t oldest = UINT64_MAX;
+  call([&] {
+    for_each_version(extension().heads, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result s) {
+      if (s != HEAPTUPLE_INSERT_IN_PROGRESS) return;
+      bool isnull;
+      Datum tx = heap_getattr(tuple, kTxColumn, desc, &isnull);
+      oldest = std::min(oldest, static_cast<uint64_t>(DatumGetInt64(tx)));
+    });
+  });
+  return oldest;
+}
+
+// Ids of branches that have a name in some snapshot that is in use, ascending.
+std::vector<int32_t> branches_named_to_anyone(TransactionId xmin) {
+  List* ids = call([=] {
+    List* found = NIL;
+    for_each_version(extension().branch, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result) {
+      bool isnull;
+      found = lappend_int(found, DatumGetInt32(heap_getattr(tuple, 1, desc, &isnull)));
+    });
+    return found;
+  });
+  std::vector<int32_t> branches;
+  ListCell* cell;
+  foreach (cell, ids) branches.push_back(lfirst_int(cell));
+  list_free(ids);
+  std::sort(branches.begin(), branches.end());
+  return branches;
+}
+
+// The last commit of a branch at or before a horizon.
+struct LastCommit {
+  uint64_t tx;
+  store::CommitState state;
+};
+
+// Those of all branches that count. A deleted branch counts while a commit of it is at or above the
+// horizon: that one can still be read by its id.
+std::vector<LastCommit> last_commits(store::Environment& env, const std::vector<Head>& heads,
+                                     const std::vector<int32_t>& named, uint64_t horizon) {
+  std::map<uint64_t, LastCommit> found;  // branches made from one commit share it
+  for (const Head& head : heads) {
+    bool counts = std::binary_search(named.begin(), named.end(), head.branch);
+    if (!counts && head.tx < horizon) continue;
+    std::optional<store::Uuid> id =
+        head.tx <= horizon ? head.commit : store::commit_as_of_tx(env, head.commit, horizon);
+    if (!id) throw CorruptError("a branch has no commit at transaction " + std::to_string(horizon));
+    uint64_t tx = head.tx <= horizon ? head.tx : store::load_known_commit(env, *id).tx;
+    if (!found.count(tx)) found.emplace(tx, LastCommit{tx, store::load_state(env, *id)});
+  }
+  std::vector<LastCommit> result;
+  for (auto& [tx, commit] : found) result.push_back(std::move(commit));
+  return result;
+}
+
+// A commit between two version trees has no live set of its own until it is made here. What the
+// horizon before has made is taken over: it would be made again each time, for nothing.
+store::Horizon horizon_at(store::Environment& env, store::WriteBatch& batch, uint64_t table,
+                          const store::FoldMark& mark, const std::vector<LastCommit>& commits) {
+  std::map<uint64_t, tree::NodeRef> made;
+  if (std::optional<store::Horizon> before = store::read_horizon(env, table))
+    for (const store::KeptVersion& kept : before->kept) made[kept.tx] = kept.live;
+  store::Horizon horizon;
+  horizon.mark = mark;
+  for (const LastCommit& commit : commits) {
+    auto known = made.find(commit.tx);
+    tree::NodeRef live = known != made.end() ? known->second
+                                             : store::advance_live_set(batch, commit.state.root,
+                                                                       commit.state.deltas, table);
+    horizon.kept.push_back({commit.tx, live});
+  }
+  return horizon;
+}
+
+// The newest mark for tables that keep so much; `marks` are ascending. nullptr: none yet.
+const store::FoldMark* mark_for(const std::vector<store::FoldMark>& marks, int64_t keep,
+                                uint64_t pin) {
+  int64_t until = keep == 0 ? INT64_MAX : GetCurrentTimestamp() - keep;
+  const store::FoldMark* best = nullptr;
+  for (const store::FoldMark& mark : marks)
+    if (mark.time <= until && mark.last_tx <= pin) best = &mark;
+  return best;
+}
+
+// Where a horizon can lie: at folds that have committed and that every snapshot sees whole.
+std::vector<store::FoldMark> visible_marks(store::Environment& env, Snapshot snapshot,
+                                           TransactionId xmin) {
+  std::vector<store::FoldMark> marks = store::read_fold_marks(env);
+  uint64_t next_tx = read_next_tx(snapshot), oldest = widen_xid(xmin);
+  std::erase_if(marks, [=](const store::FoldMark& mark) {
+    return mark.last_tx >= next_tx || mark.xmax > oldest;
+  });
+  return marks;
+}
+
+}  // namespace
+
+void Horizons::notice_branches(const std::vector<int32_t>& named) {
+  if (named == named_) return;
+  named_ = named;
+  ++branches_generation_;
+}
+
+// Whether moving the table's horizon to the mark would let go of anything.
+bool Horizons::may_move(Table& table, uint64_t id, const store::FoldMark& mark) {
+  if (!table.known) {
+    auto stored = store::read_horizon(open_store_for_writing(), id);
+    table.horizon = stored ? stored->mark.last_tx : 0;
+    table.known = true;
+  }
+  bool branches_went = table.branches != branches_generation_;
+  if (branches_went) return mark.last_tx >= table.horizon;
+  return mark.last_tx > table.horizon && table.touched > table.horizon;
+}
+
+void Horizons::advance(Snapshot snapshot, store::WriteBatch& (*begin)(), void (*commit)()) {
+  std::vector<TableKeep> tables = tables_that_forget();
+  if (tables.empty()) return;
+  TransactionId xmin = oldest_xmin();
+  store::Environment& env = open_store_for_writing();
+  std::vector<store::FoldMark> marks = visible_marks(env, snapshot, xmin);
+  notice_branches(branches_named_to_anyone(xmin));
+  bool any = false;
+  for (const TableKeep& t : tables) {
+    const store::FoldMark* mark = mark_for(marks, t.microseconds, UINT64_MAX);
+    any = any || (mark && may_move(tables_[t.table], t.table, *mark));
+  }
+  if (!any) return;
+
+  // From here to the batch's commit no session can begin to read an old commit (pins.h). Who makes
+  // a branch from one has a pin, or a head that is not committed, or has committed before the
+  // snapshot that the heads are read with: hence in this order.
+  lock_pins();
+  uint64_t pin = oldest_pin();
+  pin = std::min(pin, oldest_uncommitted_head(xmin));
+  Snapshot latest = call([] { return RegisterSnapshot(GetLatestSnapshot()); });
+  std::vector<Head> heads;
+  for (int32_t branch : branches_with_heads(latest))
+    if (std::optional<Head> head = read_head(branch, latest)) heads.push_back(std::move(*head));
+  call([=] { UnregisterSnapshot(latest); });
+  std::vector<int32_t> named = branches_named_to_anyone(xmin);
+  std::map<uint64_t, std::vector<LastCommit>> commits;  // by horizon
+  store::WriteBatch* batch = nullptr;
+  std::vector<std::pair<uint64_t, uint64_t>> moved;
+  for (const TableKeep& t : tables) {
+    const store::FoldMark* mark = mark_for(marks, t.microseconds, pin);
+    if (!mark || !may_move(tables_[t.table], t.table, *mark)) continue;
+    auto at = commits.find(mark->last_tx);
+    if (at == commits.end())
+      at = commits.emplace(mark->last_tx, last_commits(env, heads, named, mark->last_tx)).first;
+    if (!batch) batch = &begin();
+    store::put_horizon(*batch, t.table, horizon_at(env, *batch, t.table, *mark, at->second));
+    moved.emplace_back(t.table, mark->last_tx);
+  }
+  if (batch) commit();
+  unlock_pins();
+  for (auto [table, tx] : moved) {
+    tables_[table].horizon = tx;
+    tables_[table].branches = branches_generation_;
+    if (tables_[table].touched == UINT64_MAX) tables_[table].touched = tx;
+  }
+  if (!moved.empty()) count_horizon_change();
+}
+
+}  // namespace datahike::pg
