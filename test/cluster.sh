@@ -10,7 +10,8 @@
 # DIR/socket is the PGHOST, DIR/data the PGDATA, DIR/log the server log; the superuser is postgres.
 #
 # A cluster runs as the invoking user, or as $PGOSUSER where that is root; DIR's parents must be open to it.
-# AM=heap tests the tests: no extension is loaded then.
+# AM=heap tests the tests: no extension is loaded then. CLUSTER_CONF=FILE: more configuration for every cluster;
+# with test/parallel.conf every plan that can be is parallel.
 
 AM=${AM:-datahike}
 PGOSUSER=${PGOSUSER:-postgres}
@@ -48,6 +49,7 @@ cluster_create() {
     [ "$AM" = heap ] || echo "shared_preload_libraries = 'datahike'"
     local line
     for line; do echo "$line"; done
+    [ -z "${CLUSTER_CONF:-}" ] || cat "$CLUSTER_CONF"
   } | as_pg tee -a "$dir/data/postgresql.conf" >/dev/null
   cluster_start "$dir"
 }

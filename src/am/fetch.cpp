@@ -34,6 +34,10 @@ TableView latest_table_view(const RelationInfo& info, int32_t branch) {
   return make_view(versioning::latest_view(branch), info, InvalidCommandId);
 }
 
+TableView table_view_of_branch(const RelationInfo& info, int32_t branch, Snapshot snapshot) {
+  return make_view(versioning::branch_view(branch, snapshot), info, InvalidCommandId);
+}
+
 TableView table_view(const RelationInfo& info, Snapshot snapshot) {
   switch (snapshot->snapshot_type) {
     case SNAPSHOT_MVCC:

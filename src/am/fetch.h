@@ -29,6 +29,8 @@ struct TableView {
 // For MVCC and SELF snapshots (and ANY: the newest state). Errors: 0A000 for others.
 TableView table_view(const RelationInfo& info, Snapshot snapshot);
 TableView latest_table_view(const RelationInfo& info, int32_t branch);
+// A branch's committed state, whatever the session's settings.
+TableView table_view_of_branch(const RelationInfo& info, int32_t branch, Snapshot snapshot);
 
 // Puts the row version into the slot, whatever its visibility. False if there is none.
 bool fetch_row(const TableView& view, Relation relation, const RelationInfo& info, uint64_t rowid,

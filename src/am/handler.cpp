@@ -1,6 +1,6 @@
 // The table of callbacks.
 #include "am/callbacks.h"
-#include "am/relation.h"
+#include "am/parallel_scan.h"
 #include "am/slot.h"
 #include "pg/shared.h"
 
@@ -9,16 +9,6 @@ namespace datahike::am {
 namespace {
 
 const TupleTableSlotOps* slot_callbacks(Relation) { return &slot_operations; }
-
-Size parallelscan_estimate(Relation) {
-  not_supported("parallel scans", "SET max_parallel_workers_per_gather = 0.");
-}
-Size parallelscan_initialize(Relation, ParallelTableScanDesc) {
-  not_supported("parallel scans", "SET max_parallel_workers_per_gather = 0.");
-}
-void parallelscan_reinitialize(Relation, ParallelTableScanDesc) {
-  not_supported("parallel scans", "SET max_parallel_workers_per_gather = 0.");
-}
 
 // Nothing is ever moved to a TOAST table here: large values are in the store. A table has one where
 // heap's has, for its options and for SET ACCESS METHOD heap, which does not make one itself.

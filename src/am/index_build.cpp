@@ -1,15 +1,15 @@
 // Building indexes. One index serves every branch and every commit, so it gets an entry for every
 // row version there is: in the store, in the log, and of this transaction.
-#include "am/callbacks.h"
+#include "am/index_build.h"
 
-#include "am/fetch.h"
-#include "am/floor.h"
+#include "am/all_versions.h"
+#include "am/callbacks.h"
+#include "am/parallel_scan.h"
 #include "am/sample.h"
-#include "am/slot.h"
 #include "pg/branch_ids.h"
-#include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/log.h"
+#include "pg/snapshot.h"
 #include "pg/store.h"
 #include "versioning/collected.h"
 
@@ -55,134 +55,15 @@ bool form(IndexColumns& c) {
   return wanted;
 }
 
-std::vector<int32_t> all_branches() {
-  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
-  return pg::branches_with_heads(s);
-}
-
-// Every row version of a table at or above its horizon, each once. A fold may move rows from the
-// log to the store meanwhile: rows of the log that are met in the store are remembered and not
-// visited again.
-class AllVersions {
-  // Index expressions may run queries, at whose start unused views would be let go of.
-  struct InUse {
-    InUse() { versioning::begin_using_views(); }
-    ~InUse() { versioning::end_using_views(); }
-  } in_use_;
-
- public:
-  AllVersions(Relation table, const RelationInfo& info) : table_(table), info_(info) {
-    for (int32_t branch : all_branches()) views_.push_back(latest_table_view(info, branch));
-  }
-
-  // visit(rowid) finds the row in the slot.
-  template <class Visit>
-  uint64_t run(TupleTableSlot* slot, Visit&& visit) {
-    uint64_t n = visit_store(slot, visit);
-    for (const TableView& view : views_) n += visit_log(view, slot, visit);
-    for (const TableView& view : views_) n += visit_own(view, slot, visit);
-    return n;
-  }
-
-  const std::vector<TableView>& branches() const { return views_; }
-
- private:
-  bool in_some_log(uint64_t rowid) const {
-    for (const TableView& view : views_)
-      if (versioning::Overlay::find_added(*view.table, rowid) != view.table->added.end())
-        return true;
-    return false;
-  }
-
-  template <class Visit>
-  uint64_t visit_store(TupleTableSlot* slot, Visit& visit) {
-    store::Environment* env = pg::try_store();
-    if (!env) return 0;
-    env->refresh();
-    uint64_t n = 0, from = std::max(info_.horizon, info_.floor);
-    if (from == kAllLost) return 0;
-    for (;;) {
-      std::optional<store::SegmentReader> segment = env->segment_at_or_after(info_.table, from);
-      if (!segment) return n;
-      uint64_t first = segment->first_rowid(), last = segment->last_rowid();
-      for (uint64_t rowid = std::max(first, from); rowid <= last; ++rowid, ++n) {
-        if (in_some_log(rowid)) met_in_store_.insert(rowid);
-        if (versioning::is_dead_for_all(info_.table, rowid)) continue;
-        // The visit may run SQL functions, which may renew the map.
-        versioning::FoundRow row = row_in_store(*env, rowid);
-        store_row(slot, rowid, row.segment, row.row, true);
-        visit(rowid);
-      }
-      from = last + 1;
-      pg::call([] { CHECK_FOR_INTERRUPTS(); });
-    }
-  }
-
-  versioning::FoundRow row_in_store(store::Environment& env, uint64_t rowid) {
-    bool stale = generation_ != env.generation() || rowid < segment_.first_rowid() ||
-                 rowid > segment_.last_rowid();
-    if (stale) {
-      auto segment = env.segment(info_.table, rowid);
-      if (!segment)
-        throw CorruptError("row " + std::to_string(rowid) + " has vanished from the store");
-      segment_ = *segment;
-      generation_ = env.generation();
-    }
-    return {segment_, static_cast<uint32_t>(rowid - segment_.first_rowid()), true};
-  }
-
-  template <class Visit>
-  uint64_t visit_log(const TableView& view, TupleTableSlot* slot, Visit& visit) {
-    uint64_t n = 0;
-    for (const auto& [first, run] : view.table->added) {
-      bool below = first < view.floor;
-      if (below || !run.transaction || run.sequence > view.view.limit) continue;
-      for (uint64_t rowid = first; rowid < first + run.rows; ++rowid) {
-        if (rowid < info_.horizon || met_in_store_.count(rowid)) continue;
-        versioning::FoundRow row = versioning::load_row(run, info_.table, rowid);
-        store_row(slot, rowid, row.segment, row.row, row.in_store);
-        visit(rowid);
-        if (++n % 1024 == 0) pg::call([] { CHECK_FOR_INTERRUPTS(); });
-      }
-    }
-    return n;
-  }
-
-  // Own rows, those removed again too: a rollback to a savepoint may bring them back.
-  template <class Visit>
-  uint64_t visit_own(const TableView& view, TupleTableSlot* slot, Visit& visit) {
-    TablePending* own = view.pending();
-    if (!own) return 0;
-    uint64_t n = 0;
-    for (const auto& [first, run] : own->runs)
-      for (uint64_t i = 0; i < run.count; ++i, ++n) {
-        fetch_row(view, table_, info_, first + i, slot);
-        visit(first + i);
-      }
-    return n;
-  }
-
-  void store_row(TupleTableSlot* slot, uint64_t rowid, const store::SegmentReader& segment,
-                 uint32_t row, bool in_store) {
-    store_segment_row(slot, table_, info_, rowid, segment, row, in_store);
-  }
-
-  Relation table_;
-  const RelationInfo& info_;
-  std::vector<TableView> views_;
-  std::unordered_set<uint64_t> met_in_store_;
-  store::SegmentReader segment_;
-  uint64_t generation_ = UINT64_MAX;
-};
-
 // Uniqueness on the branches other than the session's, whose rows the index's own build does not
-// compare: a sort of their live rows raises the same error. Deleted branches do not count.
+// compare: a sort of their live rows raises the same error. Deleted branches do not count. Parallel
+// builds are not planned where there are such branches: see builds_in_parallel().
 class OtherBranches {
  public:
   OtherBranches(const AllVersions& versions, Relation table, Relation index, IndexInfo* info,
-                int32_t session_branch)
+                int32_t session_branch, bool parallel)
       : index_(index) {
-    if (!info->ii_Unique) return;
+    if (!info->ii_Unique || parallel) return;
     std::vector<int32_t> named = pg::named_branches();
     for (const TableView& view : versions.branches()) {
       bool counts = std::find(named.begin(), named.end(), view.view.branch) != named.end();
@@ -218,26 +99,45 @@ class OtherBranches {
   std::vector<Tuplesortstate*> sorts_;
 };
 
+// What a build scans. A caller's own scan means the rows of its snapshot alone: amcheck looks for
+// their entries. A parallel scan is PostgreSQL's, for a build by several processes: it has the
+// snapshot of CREATE INDEX CONCURRENTLY, which all of them must look with, or none.
+struct BuildScan {
+  ParallelScan* shared = nullptr;
+  Snapshot only = nullptr;   // these rows
+  Snapshot state = nullptr;  // the branches as it sees them; nullptr = the newest state
+  explicit BuildScan(TableScanDesc scan) {
+    if (!scan) return;
+    shared = parallel_scan_of(scan);
+    if (IsMVCCSnapshot(scan->rs_snapshot)) (shared ? state : only) = scan->rs_snapshot;
+  }
+};
+
 double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback,
-             void* state, Snapshot only) {
+             void* state, const BuildScan& scan) {
   const RelationInfo& relation = relation_info(table);
-  int32_t session_branch = versioning::session_view().branch;
+  int32_t session_branch = scan.shared ? scan.shared->branch : versioning::session_view().branch;
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
   IndexColumns* c = &columns;
-  AllVersions versions(table, relation);
-  OtherBranches others(versions, table, index, info, session_branch);
-  TableView session = latest_table_view(relation, session_branch);
-  TableView seen = only ? table_view(relation, only) : session;
+  AllVersions versions(table, relation, scan.state);
+  OtherBranches others(versions, table, index, info, session_branch, scan.shared != nullptr);
+  TableView session = scan.state ? table_view_of_branch(relation, session_branch, scan.state)
+                                 : latest_table_view(relation, session_branch);
+  TableView seen = scan.only ? table_view(relation, scan.only) : session;
   double live = 0;
-  versions.run(columns.slot, [&](uint64_t rowid) {
-    if (only && !seen.sees(rowid)) return;
+  auto visit = [&](uint64_t rowid) {
+    if (scan.only && !seen.sees(rowid)) return;
     bool alive = session.sees(rowid);
     live += alive;
     if (!pg::call([=] { return form(*c); })) return;
     ItemPointerData tid = to_tid(rowid);
     pg::call([&] { callback(index, &tid, c->values, c->isnull, alive, state); });
     others.add(rowid, tid, c);
-  });
+  };
+  if (!scan.shared) versions.run(0, UINT64_MAX, columns.slot, visit);
+  auto first_version = [&](uint64_t from) { return versions.first_version(from); };
+  while (auto stretch = scan.shared ? take_stretch(*scan.shared, first_version) : std::nullopt)
+    versions.run(stretch->first, stretch->last, columns.slot, visit);
   others.finish();
   pg::call([=] { end_columns(*c); });
   return live;
@@ -274,23 +174,24 @@ void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot
   std::sort(present.begin(), present.end());
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
   IndexColumns* c = &columns;
-  AllVersions versions(table, relation);
-  OtherBranches others(versions, table, index, info, versioning::session_view().branch);
+  AllVersions versions(table, relation, nullptr);
+  OtherBranches others(versions, table, index, info, versioning::session_view().branch, false);
   TableView session = latest_table_view(relation, versioning::session_view().branch);
-  state->htups += static_cast<double>(versions.run(columns.slot, [&](uint64_t rowid) {
-    bool indexed = std::binary_search(present.begin(), present.end(), rowid);
-    if (indexed && !info->ii_Unique) return;
-    if (!pg::call([=] { return form(*c); })) return;
-    ItemPointerData tid = to_tid(rowid);
-    others.add(rowid, tid, c);
-    if (indexed || !pg::call([=] { return written_before(c->slot, snapshot); })) return;
-    bool check = info->ii_Unique && session.sees(rowid);
-    pg::call([&] {
-      index_insert(index, c->values, c->isnull, &tid, table,
-                   check ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
-    });
-    state->tups_inserted += 1;
-  }));
+  state->htups +=
+      static_cast<double>(versions.run(0, UINT64_MAX, columns.slot, [&](uint64_t rowid) {
+        bool indexed = std::binary_search(present.begin(), present.end(), rowid);
+        if (indexed && !info->ii_Unique) return;
+        if (!pg::call([=] { return form(*c); })) return;
+        ItemPointerData tid = to_tid(rowid);
+        others.add(rowid, tid, c);
+        if (indexed || !pg::call([=] { return written_before(c->slot, snapshot); })) return;
+        bool check = info->ii_Unique && session.sees(rowid);
+        pg::call([&] {
+          index_insert(index, c->values, c->isnull, &tid, table,
+                       check ? UNIQUE_CHECK_YES : UNIQUE_CHECK_NO, false, info);
+        });
+        state->tups_inserted += 1;
+      }));
   others.finish();
   pg::call([=] { end_columns(*c); });
 }
@@ -303,7 +204,29 @@ double count_live(Relation table) {
       count_rows(latest_table_view(info, versioning::session_view().branch)));
 }
 
+bool has_unique_index(Relation table) {
+  bool found = false;
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
+    if (!HeapTupleIsValid(tuple)) continue;
+    found |= reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indisunique;
+    ReleaseSysCache(tuple);
+  }
+  list_free(indexes);
+  return found;
+}
+
 }  // namespace
+
+bool builds_in_parallel(Relation table) {
+  if (has_pending()) return false;
+  int32_t session_branch = versioning::session_view().branch;
+  for (int32_t branch : pg::named_branches())
+    if (branch != session_branch) return !pg::call([=] { return has_unique_index(table); });
+  return true;
+}
 
 double index_build_range_scan(Relation table, Relation index, IndexInfo* info, bool, bool, bool,
                               BlockNumber start, BlockNumber blocks, IndexBuildCallback callback,
@@ -315,12 +238,11 @@ double index_build_range_scan(Relation table, Relation index, IndexInfo* info, b
   }
   if (start != 0 || blocks != InvalidBlockNumber)
     not_supported("index builds over a range of blocks", "Build the whole index.");
-  if (scan && scan->rs_parallel)
-    not_supported("parallel index builds", "SET max_parallel_maintenance_workers = 0.");
-  // A caller's own scan means the rows of its snapshot alone: amcheck looks for their entries.
-  Snapshot only = scan && IsMVCCSnapshot(scan->rs_snapshot) ? scan->rs_snapshot : nullptr;
   if (!scan) pgstat_count_heap_scan(table);
-  double live = pg::guard([=] { return build(table, index, info, callback, state, only); });
+  double live = pg::guard([=] {
+    BuildScan build_scan(scan);
+    return build(table, index, info, callback, state, build_scan);
+  });
   if (scan) table_endscan(scan);
   return live;
 }

@@ -146,6 +146,12 @@ bool has_row_locks() {
   return !transaction.operations.empty() || !transaction.locked_branches.empty();
 }
 
+bool has_pending_of(uint64_t table) {
+  for (const auto& [key, pending] : transaction.tables)
+    if (key.second == table && !pending->empty()) return true;
+  return false;
+}
+
 bool has_pending_on(int32_t branch) {
   for (const auto& [key, table] : transaction.tables)
     if (key.first == branch && !table->empty()) return true;
@@ -165,6 +171,10 @@ TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t b
     }
     return *found;
   }
+  if (IsParallelWorker())
+    throw pg::SqlError(ERRCODE_INVALID_TRANSACTION_STATE,
+                       "cannot change or lock rows of datahike tables in a parallel worker",
+                       "Functions that do so must not be marked PARALLEL SAFE.");
   lock_branch(branch);
   if (purpose == Purpose::Change) refuse_older_rows(relation, info, branch);
   auto table = std::make_unique<TablePending>();

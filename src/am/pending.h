@@ -59,6 +59,7 @@ struct TablePending {
 TablePending* find_pending(int32_t branch, uint64_t table);
 bool has_pending();
 bool has_pending_on(int32_t branch);
+bool has_pending_of(uint64_t table);
 bool has_row_locks();
 // Makes the entry, and with the first of the transaction takes the branch's lock. Who is going to
 // change rows has the table's schema described, who only locks them has not. Rows from before a

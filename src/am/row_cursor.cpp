@@ -43,6 +43,14 @@ auto neighbour(Map& map, bool has, uint64_t first, bool forward) {
   return at == map.begin() ? map.end() : std::prev(at);
 }
 
+// The run that holds `rowid`, or else the next one.
+versioning::AddedRuns::iterator first_run_with(versioning::AddedRuns& added, uint64_t rowid) {
+  auto next = added.upper_bound(rowid);
+  if (next == added.begin()) return next;
+  auto run = std::prev(next);
+  return rowid - run->first < run->second.rows ? run : next;
+}
+
 }  // namespace
 
 void RowCursor::limit_to(uint64_t first, uint64_t last) {
@@ -100,15 +108,40 @@ bool RowCursor::step_in_phase(bool forward) {
   }
 }
 
+bool RowCursor::base_is_cleared() const {
+  TablePending* own = view_.pending();
+  return versioning::Overlay::last_clear(*view_.table, view_.view.limit) > 0 ||
+         (own && own_cleared(*own, view_.command));
+}
+
+std::optional<uint64_t> RowCursor::first_occupied(uint64_t rowid) {
+  rewind();
+  rowid = std::max(rowid, view_.floor);
+  std::optional<uint64_t> found;
+  auto run = first_run_with(view_.table->added, rowid);
+  if (run != view_.table->added.end()) found = std::max(rowid, run->first);
+  if (view_.table->live.empty() || base_is_cleared()) return found;
+  tree::ContainerCursor containers(pg::open_store(), view_.table->live);
+  containers.seek(rowid >> 16);
+  if (containers.valid() && containers.high() == rowid >> 16) {
+    containers.load(&container_);
+    int bit = next_bit(container_, static_cast<int>(rowid & 0xffff) - 1);
+    if (bit < 65536) {
+      uint64_t row = containers.high() << 16 | static_cast<unsigned>(bit);
+      return std::min(row, found.value_or(row));
+    }
+    containers.next();
+  }
+  if (!containers.valid()) return found;
+  return std::min(containers.high() << 16, found.value_or(UINT64_MAX));
+}
+
 void RowCursor::enter(Phase phase, bool forward) {
   phase_ = phase;
   has_run_ = false;
   if (phase != Base) return;
   containers_.reset();
-  TablePending* own = view_.pending();
-  bool cleared = versioning::Overlay::last_clear(*view_.table, view_.view.limit) > 0 ||
-                 (own && own_cleared(*own, view_.command));
-  if (cleared || view_.table->live.empty()) return;
+  if (base_is_cleared() || view_.table->live.empty()) return;
   containers_ = std::make_unique<tree::ContainerCursor>(pg::open_store(), view_.table->live);
   if (!forward)
     containers_->last();
@@ -116,8 +149,15 @@ void RowCursor::enter(Phase phase, bool forward) {
     containers_->seek(first_ >> 16);
   else
     containers_->first();
-  bit_ = forward ? -1 : 65536;
   if (load_container() && forward && high_ > last_ >> 16) containers_.reset();
+  bit_ = forward ? bit_before(first_) : 65536;
+}
+
+// Where a scan begins in the container at hand whose first row is `first`.
+int RowCursor::bit_before(uint64_t first) const {
+  return containers_ && containers_->valid() && high_ == first >> 16
+             ? static_cast<int>(first & 0xffff) - 1
+             : -1;
 }
 
 bool RowCursor::load_container() {
@@ -143,6 +183,7 @@ bool RowCursor::step_base(bool forward) {
       continue;
     }
     rowid_ = high_ << 16 | static_cast<unsigned>(bit_);
+    if (forward && rowid_ > last_) return false;
     if (in_range(rowid_) && !is_removed(rowid_)) return true;
   }
   return false;
@@ -150,13 +191,18 @@ bool RowCursor::step_base(bool forward) {
 
 // To the next run; false behind the last. Runs may have been added while the scan is under way.
 bool RowCursor::step_run(versioning::AddedRuns& added, bool forward) {
-  auto next = has_run_ ? added_ : forward ? added.begin() : added.end();
-  if (has_run_ && forward) ++next;
-  if (!forward) {
+  auto next = added_;
+  if (forward) {
+    if (has_run_)
+      ++next;
+    else
+      next = first_run_with(added, first_);
+    if (next == added.end() || next->first > last_) return false;
+  } else {
+    if (!has_run_) next = added.upper_bound(last_);
     if (next == added.begin()) return false;
     --next;
-  } else if (next == added.end()) {
-    return false;
+    if (next->first + next->second.rows <= first_) return false;
   }
   added_ = next;
   return has_run_ = true;

@@ -15,6 +15,9 @@ class RowCursor {
   // Whether there is a visible row of another transaction below `rowid`, a multiple of 65536.
   // Rewinds.
   bool has_committed_below(uint64_t rowid);
+  // A rowid at or above `rowid` with no visible committed row in between; nullopt: there is none
+  // any more. Rewinds the cursor.
+  std::optional<uint64_t> first_occupied(uint64_t rowid);
   // To the next or previous visible row; false at the end, from where the other way is open.
   bool step(bool forward);
   uint64_t rowid() const { return rowid_; }
@@ -30,6 +33,8 @@ class RowCursor {
   bool step_overlay(bool forward);
   bool step_own(bool forward);
   bool load_container();
+  int bit_before(uint64_t first) const;
+  bool base_is_cleared() const;
   bool step_run(versioning::AddedRuns& added, bool forward);
   bool is_removed(uint64_t rowid) const;
   bool in_range(uint64_t rowid) const { return rowid >= first_ && rowid <= last_; }

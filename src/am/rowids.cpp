@@ -6,6 +6,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/sequence.h"
 #include "pg/shared.h"
 
 namespace datahike::am {
@@ -103,7 +104,7 @@ void note_block(uint64_t first) {
 }
 
 uint64_t add_block(uint64_t table) {
-  auto block = static_cast<uint64_t>(nextval_internal(pg::extension().rowid_block, false));
+  auto block = static_cast<uint64_t>(pg::draw(pg::extension().rowid_block));
   note_block(block * kBlockRows);
   BlockKey key{MyDatabaseId, 0, table};
   dshash_table* blocks = pg::shared_tables().blocks;
@@ -226,7 +227,7 @@ uint64_t first_rowid_of_run() {
       dshash_release_lock(blocks, entry);
       return first;
     }
-    auto block = static_cast<uint64_t>(nextval_internal(pg::extension().rowid_block, false));
+    auto block = static_cast<uint64_t>(pg::draw(pg::extension().rowid_block));
     note_block(block * kBlockRows);
   }
 }

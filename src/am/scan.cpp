@@ -3,6 +3,7 @@
 
 #include "am/callbacks.h"
 #include "am/horizon.h"
+#include "am/parallel_scan.h"
 #include "am/rewrite.h"
 #include "am/sample.h"
 #include "am/serializable.h"
@@ -45,6 +46,26 @@ void count_row(TableScanDesc scan) {
   --state->rows_left_of_block;
 }
 
+// Leader and workers have been given the same view, or rows would be missed or met twice.
+void check_view(const ParallelScan& shared, const RowCursor& cursor) {
+  const versioning::View& view = cursor.view().view;
+  if (view.branch != shared.branch || view.pinned != shared.pinned)
+    throw Error("a parallel worker reads branch " + std::to_string(view.branch) + ", its leader " +
+                std::to_string(shared.branch));
+}
+
+bool step_shared(ScanState& state, RowCursor& cursor, ParallelScan& shared) {
+  for (;;) {
+    if (state.has_stretch && cursor.step(true)) return true;
+    if (!state.has_stretch) check_view(shared, cursor);
+    pg::call([] { CHECK_FOR_INTERRUPTS(); });
+    auto stretch = take_stretch(shared, [&](uint64_t from) { return cursor.first_occupied(from); });
+    state.has_stretch = stretch.has_value();
+    if (!stretch) return false;
+    cursor.limit_to(stretch->first, stretch->last);
+  }
+}
+
 bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot) {
   Snapshot snapshot = scan->rs_snapshot;
   if (snapshot && snapshot->snapshot_type == SNAPSHOT_DIRTY) {
@@ -57,7 +78,10 @@ bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot)
       return next_row_to_rewrite(state->rewrite, scan->rs_rd, snapshot, state->cursor, slot);
     const RelationInfo& info = relation_info(scan->rs_rd);
     RowCursor& cursor = cursor_of(scan, info);
-    if (!cursor.step(!ScanDirectionIsBackward(direction))) return false;
+    ParallelScan* shared = parallel_scan_of(scan);
+    bool row = shared ? step_shared(*state, cursor, *shared)
+                      : cursor.step(!ScanDirectionIsBackward(direction));
+    if (!row) return false;
     cursor.fetch(scan->rs_rd, info, slot);
     return true;
   });
@@ -82,16 +106,16 @@ TableView view_of_scan(TableScanDesc scan, const RelationInfo& info) {
 TableScanDesc scan_begin(Relation relation, Snapshot snapshot, int nkeys, ScanKeyData*,
                          ParallelTableScanDesc parallel, uint32 flags) {
   if (nkeys > 0) not_supported("scans with scan keys", "Use a query with a WHERE clause.");
-  if (parallel) not_supported("parallel scans", "SET max_parallel_workers_per_gather = 0.");
   auto* scan = static_cast<Scan*>(palloc0(sizeof(Scan)));
   scan->base.rs_rd = relation;
   scan->base.rs_snapshot = snapshot;
   scan->base.rs_flags = flags;
+  scan->base.rs_parallel = parallel;
   RelationIncrementReferenceCount(relation);
   pg::guard([=] {
     scan->state = new ScanState();
     open_scans.insert(scan->state);
-    if (flags & SO_TYPE_SEQSCAN) scan->state->rewrite = take_rewrite(relation);
+    if ((flags & SO_TYPE_SEQSCAN) && !parallel) scan->state->rewrite = take_rewrite(relation);
     versioning::begin_using_views();
   });
   if (flags & SO_TYPE_SEQSCAN) pgstat_count_heap_scan(relation);
@@ -120,6 +144,7 @@ void scan_rescan(TableScanDesc scan, ScanKeyData*, bool, bool, bool, bool) {
     state->bitmap_rows.clear();
     state->bitmap_next = 0;
     state->sample.reset();
+    state->has_stretch = false;
     if (!state->cursor) return;
     // The same snapshot sees the same rows, but for own changes of commands since.
     bool fixed = scan->rs_snapshot && scan->rs_snapshot->snapshot_type == SNAPSHOT_MVCC &&

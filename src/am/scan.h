@@ -9,6 +9,7 @@ struct Sample;
 
 struct ScanState {
   std::unique_ptr<RowCursor> cursor;
+  bool has_stretch = false;           // parallel: the cursor is limited to a stretch it has taken
   std::vector<uint64_t> bitmap_rows;  // of the bitmap page at hand
   size_t bitmap_next = 0;
   std::unique_ptr<Sample> sample;   // ANALYZE and TABLESAMPLE

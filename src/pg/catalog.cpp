@@ -4,6 +4,7 @@
 #include "am/horizon.h"
 #include "pg/bridge.h"
 #include "pg/keep_history.h"
+#include "pg/sequence.h"
 
 extern "C" {
 #include "utils/plancache.h"
@@ -231,7 +232,7 @@ uint64_t find_table_id(Oid relation) {
 
 uint64_t make_table_id(Oid relation) {
   const ExtensionOids& e = extension();
-  int64_t id = nextval_internal(e.table_id, false);
+  int64_t id = draw(e.table_id);
   Relation rel = table_open(e.relation, RowExclusiveLock);
   Datum values[4] = {ObjectIdGetDatum(relation), Int64GetDatum(id), Int64GetDatum(0)};
   bool nulls[4] = {false, false, false, true};
@@ -294,7 +295,7 @@ int64_t count_branches() {
 
 int32_t insert_branch(const char* name) {
   const ExtensionOids& e = extension();
-  int32_t id = static_cast<int32_t>(nextval_internal(e.branch_id, false));
+  int32_t id = static_cast<int32_t>(draw(e.branch_id));
   Relation rel = table_open(e.branch, RowExclusiveLock);
   Datum values[4] = {Int32GetDatum(id), CStringGetTextDatum(name),
                      TimestampTzGetDatum(GetCurrentTimestamp()),

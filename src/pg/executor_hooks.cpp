@@ -1,15 +1,18 @@
 // What PostgreSQL's planner and executor must do differently for datahike tables.
 #include "am/horizon.h"
+#include "am/index_build.h"
 #include "am/pending.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/hooks.h"
 #include "pg/store.h"
-#include "versioning/view.h"
+#include "versioning/shared_view.h"
 
 extern "C" {
+#include "access/parallel.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
 #include "parser/parsetree.h"
 }
 
@@ -22,6 +25,7 @@ ExecutorRun_hook_type previous_run = nullptr;
 ExecutorFinish_hook_type previous_finish = nullptr;
 ExecutorEnd_hook_type previous_end = nullptr;
 get_relation_info_hook_type previous_relation_info = nullptr;
+set_rel_pathlist_hook_type previous_pathlist = nullptr;
 int depth = 0;
 
 // The view that each open query was started with: a cursor keeps it whatever is SET meanwhile.
@@ -30,6 +34,14 @@ std::unordered_map<QueryDesc*, versioning::SessionView> views;
 bool is_datahike(Relation relation) {
   return relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
          relation->rd_tableam->slot_callbacks(relation) == &am::slot_operations;
+}
+
+bool is_datahike(Oid relid) {
+  Relation relation = RelationIdGetRelation(relid);
+  if (!relation) return false;
+  bool result = is_datahike(relation);
+  RelationClose(relation);
+  return result;
 }
 
 // PostgreSQL would prefetch blocks of a file that has none.
@@ -63,9 +75,20 @@ bool locks_or_writes_datahike(QueryDesc* query) {
   return false;
 }
 
+// A worker's own query reads what its leader reads. Queries of functions inside it go by the
+// settings, as they do in the leader.
+versioning::SessionView view_at_start() {
+  if (IsParallelWorker() && depth == 0 && views.empty())
+    if (std::optional<versioning::SessionView> shared = versioning::shared_view()) return *shared;
+  return versioning::current_settings();
+}
+
 void start(QueryDesc* query, int flags) {
   if (depth == 0 && views.empty()) versioning::release_views(false);
-  guard([=] { views[query] = versioning::current_settings(); });
+  guard([=] {
+    versioning::SessionView view = view_at_start();
+    views[query] = view;
+  });
   if (previous_start)
     previous_start(query, flags);
   else
@@ -98,10 +121,51 @@ void with_view_of(QueryDesc* query, Body&& body) {
   PG_END_TRY();
 }
 
+// Whether the plan names a datahike table for which `test` holds.
+template <class Test>
+bool any_datahike(PlannedStmt* plan, Test&& test) {
+  ListCell* cell;
+  foreach (cell, plan->rtable) {
+    auto* entry = static_cast<RangeTblEntry*>(lfirst(cell));
+    if (entry->rtekind != RTE_RELATION) continue;
+    Relation relation = RelationIdGetRelation(entry->relid);
+    if (!relation) continue;
+    bool found = is_datahike(relation) && test(relation);
+    RelationClose(relation);
+    if (found) return true;
+  }
+  return false;
+}
+
+bool reads_datahike(PlannedStmt* plan) {
+  return any_datahike(plan, [](Relation) { return true; });
+}
+
+// Workers do not have the rows that only this session knows of. What a function of the user's reads
+// is not known; a plan that calls none depends on relations alone.
+bool needs_own_changes(PlannedStmt* plan) {
+  if (!guard([] { return am::has_pending(); })) return false;
+  if (plan->invalItems != NIL) return true;
+  return any_datahike(plan, [](Relation relation) {
+    return guard([=] { return am::has_pending_of(am::relation_info(relation).table); });
+  });
+}
+
+// For the workers that the query may launch. Ends with the GUC level that the caller has begun.
+void share_view_of(QueryDesc* query) {
+  char text[versioning::kMostSharedView] = "";
+  char(*out)[versioning::kMostSharedView] = &text;
+  guard([=] {
+    auto view = views.find(query);
+    if (view != views.end()) versioning::share_view(view->second, *out);
+  });
+  set_config_option(versioning::kSharedViewSetting, text, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                    true, 0, false);
+}
+
 void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
-  // Parallel workers cannot see rows that only this session knows of.
   PlannedStmt* plan = query->plannedstmt;
-  bool alone = plan->parallelModeNeeded && guard([] { return am::has_pending(); });
+  bool alone = plan->parallelModeNeeded && needs_own_changes(plan);
   if (alone) {
     plan = static_cast<PlannedStmt*>(
         MemoryContextAlloc(query->estate->es_query_cxt, sizeof(PlannedStmt)));
@@ -109,12 +173,16 @@ void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_o
     plan->parallelModeNeeded = false;
     query->plannedstmt = plan;
   }
+  bool shares = plan->parallelModeNeeded && reads_datahike(plan);
+  int level = shares ? NewGUCNestLevel() : 0;
+  if (shares) share_view_of(query);
   with_view_of(query, [=] {
     if (previous_run)
       previous_run(query, direction, count, execute_once);
     else
       standard_ExecutorRun(query, direction, count, execute_once);
   });
+  if (shares) AtEOXact_GUC(true, level);
 }
 
 // After-triggers run here.
@@ -144,18 +212,27 @@ void hide_brin_indexes(RelOptInfo* rel) {
       rel->indexlist = foreach_delete_current(rel->indexlist, cell);
 }
 
+// PostgreSQL plans CREATE INDEX by a query of nothing but the table.
 void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel) {
   if (previous_relation_info) previous_relation_info(root, relid, inherited, rel);
+  if (!is_datahike(relid)) return;
   Relation relation = RelationIdGetRelation(relid);
-  if (!relation) return;
-  if (is_datahike(relation)) {
+  hide_brin_indexes(rel);
+  bool usable = rel->indexlist == NIL || guard([=] { return am::indexes_are_complete(relation); });
+  if (!usable) rel->indexlist = NIL;
+  bool builds_index = !root->parse->jointree;
+  if (builds_index && !guard([=] { return am::builds_in_parallel(relation); }))
     rel->rel_parallel_workers = 0;
-    hide_brin_indexes(rel);
-    bool usable =
-        rel->indexlist == NIL || guard([=] { return am::indexes_are_complete(relation); });
-    if (!usable) rel->indexlist = NIL;
-  }
   RelationClose(relation);
+}
+
+// A sample counts rows by where its view has them, which differs between leader and workers.
+void paths(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry* entry) {
+  if (previous_pathlist) previous_pathlist(root, rel, index, entry);
+  if (!entry->tablesample || !is_datahike(entry->relid)) return;
+  rel->consider_parallel = false;
+  ListCell* cell;
+  foreach (cell, rel->pathlist) static_cast<Path*>(lfirst(cell))->parallel_safe = false;
 }
 
 }  // namespace
@@ -177,6 +254,8 @@ void install_executor_hooks() {
   ExecutorEnd_hook = end;
   previous_relation_info = get_relation_info_hook;
   get_relation_info_hook = relation_info;
+  previous_pathlist = set_rel_pathlist_hook;
+  set_rel_pathlist_hook = paths;
 }
 
 }  // namespace datahike::pg

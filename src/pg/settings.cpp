@@ -22,6 +22,7 @@ char* setting_author = nullptr;
 char* setting_message = nullptr;
 int setting_map_size = 0;
 int setting_fold_delay = 100;
+char* setting_shared_view = nullptr;
 char* setting_crash_point = nullptr;
 
 namespace {
@@ -157,6 +158,11 @@ void define_settings() {
                           "Time the fold worker lets commits gather when nobody waits for it.",
                           nullptr, &setting_fold_delay, 100, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
+  DefineCustomStringVariable(
+      "datahike.shared_view", "What a parallel query's leader reads: set by it, for its workers.",
+      nullptr, &setting_shared_view, "", PGC_SUSET,
+      GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL | GUC_NO_RESET_ALL | GUC_DISALLOW_IN_FILE, nullptr,
+      nullptr, nullptr);
   DefineCustomStringVariable(
       "datahike.crash_point",
       "Where the fold worker kills itself, or waits (pause:NAME), for tests.", nullptr,

@@ -12,6 +12,7 @@ extern char* setting_author;       // datahike.author: '' = session user
 extern char* setting_message;      // datahike.message
 extern int setting_map_size;       // datahike.map_size: MB, 0 = 16 TB
 extern int setting_fold_delay;     // datahike.fold_delay: ms between folds that nobody waits for
+extern char* setting_shared_view;  // datahike.shared_view: versioning/shared_view.h
 extern char* setting_crash_point;  // datahike.crash_point: for tests, where the worker kills itself
 
 void define_settings();

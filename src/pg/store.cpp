@@ -24,9 +24,18 @@ store::Options options(bool read_only) {
   return o;
 }
 
+// PostgreSQL counts the files that a process has open. LMDB keeps two, and the process keeps them.
+void open_environment(bool read_only) {
+  if (environment) return;
+  environment =
+      store::Environment::open(store_directory(MyDatabaseId), options(read_only)).release();
+  if (!environment) return;
+  ReserveExternalFD();
+  ReserveExternalFD();
+}
+
 bool open_for_reading() {
-  if (!environment)
-    environment = store::Environment::open(store_directory(MyDatabaseId), options(true)).release();
+  open_environment(true);
   return environment != nullptr;
 }
 
@@ -79,8 +88,7 @@ store::Environment& open_store() {
 }
 
 store::Environment& open_store_for_writing() {
-  if (!environment)
-    environment = store::Environment::open(store_directory(MyDatabaseId), options(false)).release();
+  open_environment(false);
   return *environment;
 }
 

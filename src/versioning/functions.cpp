@@ -6,6 +6,7 @@
 #include "pg/incarnation.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
+#include "pg/snapshot.h"
 #include "pg/store.h"
 #include "pg/worker.h"
 #include "versioning/collected.h"
@@ -59,7 +60,7 @@ pg::Head first_head(int32_t branch, const store::Commit& commit) {
   head.has_root = commit.keyframe;
   head.root = commit.root;
   head.fold = pg::widen_xid(pg::call([] { return GetTopTransactionId(); }));
-  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
   head.contained.xmax = pg::widen_xid(s->xmax);
   for (uint32_t i = 0; i < s->xcnt; ++i) head.contained.xip.push_back(pg::widen_xid(s->xip[i]));
   if (head.fold < head.contained.xmax) head.contained.xip.push_back(head.fold);

@@ -4,6 +4,7 @@
 #include "pg/catalog.h"
 #include "pg/pins.h"
 #include "pg/settings.h"
+#include "pg/snapshot.h"
 #include "pg/store.h"
 
 namespace datahike::versioning {
@@ -25,9 +26,7 @@ std::shared_ptr<Overlay> overlay_of_state(const store::CommitState& state) {
 }
 
 pg::Head newest_head(int32_t branch) {
-  // In parallel mode no later snapshot than the statement's can be had.
-  Snapshot s =
-      pg::call([] { return IsInParallelMode() ? GetActiveSnapshot() : GetLatestSnapshot(); });
+  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
   std::optional<pg::Head> head = pg::read_head(branch, s);
   if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
   return *head;
@@ -107,8 +106,7 @@ View view_of_commit(const store::Uuid& commit) {
   return {overlay.get(), overlay->size(), 0, true, tx};
 }
 
-View pinned_view(const SessionView& session) {
-  // One answer per snapshot: as_of may name a moving target.
+store::Uuid chosen_commit(const SessionView& session) {
   static struct {
     SessionView session;
     store::Uuid commit{};
@@ -127,7 +125,11 @@ View pinned_view(const SessionView& session) {
     store::Uuid commit = pinned_commit(session);
     last = {session, commit, s ? s->xmax : 0, s ? s->xcnt : 0, s ? s->curcid : 0, MyProc->lxid};
   }
-  View view = view_of_commit(last.commit);
+  return last.commit;
+}
+
+View pinned_view(const SessionView& session) {
+  View view = view_of_commit(chosen_commit(session));
   view.branch = session.branch;
   return view;
 }

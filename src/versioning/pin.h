@@ -7,6 +7,8 @@ namespace datahike::versioning {
 
 // The commit that the settings pin. Errors: 42704 no such commit, or none that early.
 store::Uuid pinned_commit(const SessionView& session);
+// The same, decided once for each snapshot: an as_of may name a moving target.
+store::Uuid chosen_commit(const SessionView& session);
 View pinned_view(const SessionView& session);
 // An overlay that holds exactly the head's commit.
 std::shared_ptr<Overlay> overlay_of_head(const pg::Head& head);

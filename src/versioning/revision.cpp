@@ -3,6 +3,7 @@
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/settings.h"
+#include "pg/snapshot.h"
 #include "pg/store.h"
 
 namespace datahike::versioning {
@@ -94,11 +95,11 @@ store::Uuid apply_time(const store::Uuid& from, const std::string& text, const s
 }  // namespace
 
 store::Uuid branch_head(int32_t branch) {
-  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
   View view = branch_view(branch, s);
   if (view.overlay->size() > 0) {
     wait_for_fold();
-    s = pg::call([] { return GetLatestSnapshot(); });
+    s = pg::call([] { return pg::latest_snapshot(); });
   }
   std::optional<pg::Head> head = pg::read_head(branch, s);
   if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch does not exist");

@@ -7,6 +7,7 @@
 #include "pg/catalog.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
+#include "pg/snapshot.h"
 #include "pg/store.h"
 #include "pg/worker.h"
 #include "versioning/pin.h"
@@ -273,7 +274,7 @@ View view_for(Snapshot s) {
 }
 
 View latest_view(int32_t branch) {
-  Snapshot s = pg::call([] { return GetLatestSnapshot(); });
+  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
   // Toast can be read under a registered or active snapshot only; every statement has one.
   return to_view(cached_view(branch, s));
 }
@@ -285,7 +286,7 @@ store::Uuid current_commit(Snapshot s) {
   if (before.limit == 0) return before.head.commit;
   store::Uuid seen = before.head.commit;
   wait_for_fold();
-  Snapshot latest = pg::call([] { return GetLatestSnapshot(); });
+  Snapshot latest = pg::call([] { return pg::latest_snapshot(); });
   std::optional<pg::Head> head = pg::read_head(session.branch, latest);
   if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
   std::optional<store::Uuid> commit = commit_of_snapshot(session.branch, s, head->commit, seen);

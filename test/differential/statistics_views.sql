@@ -1,4 +1,7 @@
--- the counters of pg_stat_user_tables and pg_stat_user_indexes
+-- the counters of pg_stat_user_tables and pg_stat_user_indexes; not in parallel, where each process counts its scan and
+-- reads ahead of a LIMIT
+SET force_parallel_mode = off;
+SET max_parallel_workers_per_gather = 0;
 CREATE TABLE t (id int PRIMARY KEY, v text) WITH (autovacuum_enabled = off);
 CREATE FUNCTION counters(OUT seq_scan bigint, OUT seq_tup_read bigint, OUT idx_scan bigint, OUT idx_tup_fetch bigint, OUT ins bigint,
   OUT upd bigint, OUT del bigint, OUT live bigint, OUT mods bigint, OUT ins_since bigint) LANGUAGE plpgsql AS $$

@@ -1,0 +1,24 @@
+// The view of a parallel query, handed by its leader to the workers.
+//
+// Workers get the leader's settings, but must not go by them: a branch's name may be given to
+// another branch meanwhile, an as_of may name a later commit, and the settings may not be those the
+// query was started with. So the leader says which branch and commit it has chosen. The text
+// travels as a setting, datahike.shared_view, which PostgreSQL copies when it launches the workers.
+//
+//   view = branch-id [ " " commit-id ]        a commit: the view is pinned to it
+#pragma once
+
+#include "versioning/view.h"
+
+namespace datahike::versioning {
+
+inline constexpr const char* kSharedViewSetting = "datahike.shared_view";
+inline constexpr size_t kMostSharedView = 64;
+
+// Leader: `text` describes the view. An as_of is replaced by the commit it names, in `session` too:
+// leader and workers read the same. Errors: those of naming the commit.
+void share_view(SessionView& session, char (&text)[kMostSharedView]);
+// Worker: the leader's view; nullopt where it shares none.
+std::optional<SessionView> shared_view();
+
+}  // namespace datahike::versioning
