@@ -140,9 +140,18 @@ is(same('SET UNLOGGED'), 2000, 'keeps the rows');
 each_table("ALTER TABLE T SET LOGGED; INSERT INTO T VALUES (3000, 'logged')");
 crash();
 is(same('and SET LOGGED'), 2001, 'them too');
+$c->sql("SET datahike.branch = 'side'; INSERT INTO u VALUES (8, 'side'), (9, 'side')") if $datahike;
+each_table('ALTER TABLE T SET UNLOGGED');
+restart();
+is(on_side("2|17\n2"), "2|17\n2", 'the other branch is rewritten, too');
+each_table('ALTER TABLE T SET LOGGED');
+crash();
+is(same('with rows on both branches'), 2001, 'SET LOGGED keeps them');
+is(on_side("2|17\n2"), "2|17\n2", 'on both');
 each_table('ALTER TABLE T SET UNLOGGED');
 crash();
 is(same('a crash'), 0, 'does not');
+is(on_side("0|0\n0"), "0|0\n0", 'on neither');
 
 # Rows of two sessions that come first at once, and a table that a crash catches in the making.
 each_table("INSERT INTO T SELECT g, 'x' FROM generate_series(1, 10) g");
