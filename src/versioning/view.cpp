@@ -63,6 +63,7 @@ struct CachedView {
 constexpr size_t kCachedViews = 6;
 constexpr uint32_t kRebaseSize = 64;  // deltas worth a newer tree
 constexpr size_t kRebaseBytes = 8 << 20;
+constexpr size_t kMostKeptDelta = 64 << 10;  // encoded bytes of a delta whose memory is kept
 
 std::vector<std::unique_ptr<CachedView>> cache;  // most recently used first
 std::vector<std::shared_ptr<Overlay>> retained;  // overlays that a scan may still point to
@@ -99,9 +100,10 @@ DeltaRow to_delta_row(pg::LogRow& row) {
 }
 
 void apply_row(CachedView& view, const DeltaRow& row) {
-  static store::Delta delta;  // its memory is used again
+  static store::Delta delta;  // its memory is used again, unless it is large
   store::decode_delta(row.delta(), delta);
   view.overlay->apply(row.xid, view.branch, delta, row.part, row.rows());
+  if (row.delta().size() > kMostKeptDelta) delta = store::Delta();
   view.limit = view.overlay->size();
 }
 
