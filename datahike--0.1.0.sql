@@ -65,13 +65,21 @@ CREATE TABLE datahike.table_history (
   keep text COLLATE "C" NOT NULL
 ) USING heap;
 
+-- What a prepared transaction has locked, is removing and inserting: the shared tables are rebuilt from it
+-- after a restart. Of no use once the transaction has ended.
+CREATE TABLE datahike.prepared (
+  xid int8 NOT NULL,          -- 64-bit id of the top-level transaction
+  locks bytea NOT NULL
+) USING heap;
+ALTER TABLE datahike.prepared ALTER locks SET STORAGE EXTERNAL, ALTER locks SET STATISTICS 0;
+
 -- Blocks of 65536 rowids; each table takes its own.
 CREATE SEQUENCE datahike.rowid_block AS int8 MINVALUE 1 MAXVALUE 19069000 NO CYCLE;
 CREATE SEQUENCE datahike.table_id AS int8 MINVALUE 1;
 CREATE SEQUENCE datahike.branch_id AS int4 MINVALUE 1 MAXVALUE 2147483647;
 
 REVOKE ALL ON datahike.tx_log, datahike.heads, datahike.branch, datahike.relation,
-  datahike.table_history FROM PUBLIC;
+  datahike.table_history, datahike.prepared FROM PUBLIC;
 GRANT SELECT (name) ON datahike.branch TO PUBLIC;
 REVOKE ALL ON SEQUENCE datahike.rowid_block, datahike.table_id, datahike.branch_id FROM PUBLIC;
 
@@ -86,8 +94,11 @@ CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON dat
   FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
 CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.heads
   FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
+CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.prepared
+  FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
 ALTER TABLE datahike.tx_log ENABLE REPLICA TRIGGER refuse_replicated_change;
 ALTER TABLE datahike.heads ENABLE REPLICA TRIGGER refuse_replicated_change;
+ALTER TABLE datahike.prepared ENABLE REPLICA TRIGGER refuse_replicated_change;
 
 CREATE FUNCTION datahike.table_am_handler(internal) RETURNS table_am_handler
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'datahike_table_am_handler';

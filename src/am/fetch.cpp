@@ -1,6 +1,7 @@
 #include "am/fetch.h"
 
 #include "am/dead_rows.h"
+#include "am/prepared.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "am/slot.h"
@@ -101,6 +102,7 @@ bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
   snapshot->speculativeToken = 0;
   int32_t branch = versioning::session_view().branch;
   if (is_known_dead(branch, rowid)) return false;
+  restore_prepared();
   TablePending* own = find_pending(branch, info.table);
   if (own) {
     if (PendingRow row = find_pending_row(*own, rowid))

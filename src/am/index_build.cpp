@@ -5,6 +5,7 @@
 #include "am/all_versions.h"
 #include "am/callbacks.h"
 #include "am/parallel_scan.h"
+#include "am/prepared.h"
 #include "am/sample.h"
 #include "pg/branch_ids.h"
 #include "pg/catalog.h"
@@ -249,7 +250,10 @@ double index_build_range_scan(Relation table, Relation index, IndexInfo* info, b
 
 void index_validate_scan(Relation table, Relation index, IndexInfo* info, Snapshot snapshot,
                          ValidateIndexState* state) {
-  pg::guard([=] { validate(table, index, info, snapshot, state); });
+  pg::guard([=] {
+    restore_prepared();  // unique checks follow under an index page's lock
+    validate(table, index, info, snapshot, state);
+  });
 }
 
 // Entries that a scan has marked are dead for good. Beside them, and where an index is about to

@@ -4,6 +4,7 @@
 #include "am/dead_rows.h"
 #include "am/fetch.h"
 #include "am/horizon.h"
+#include "am/prepared.h"
 #include "am/rowids.h"
 #include "am/sample.h"
 #include "am/serializable.h"
@@ -57,6 +58,11 @@ bool fetch_for_dirty(const RelationInfo& info, Relation relation, uint64_t rowid
     pfree(published);
     return true;
   }
+  // That of a transaction prepared before the server started is in its log rows only.
+  if (info.publishes_rows && TransactionIdIsValid(snapshot->xmin) &&
+      fetch_prepared_row(relation, info, versioning::session_view().branch, snapshot->xmin, rowid,
+                         slot))
+    return true;
   ExecStoreAllNullTuple(slot);
   slot->tts_tid = to_tid(rowid);
   slot->tts_tableOid = RelationGetRelid(relation);

@@ -1,6 +1,7 @@
 #include "am/pending.h"
 
 #include "am/horizon.h"
+#include "am/prepared.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "pg/branch_ids.h"
@@ -37,6 +38,7 @@ TablePending* last_table = nullptr;
 void lock_branch(int32_t branch) {
   auto& locked = transaction.locked_branches;
   if (std::find(locked.begin(), locked.end(), branch) != locked.end()) return;
+  restore_prepared();
   pg::call([=] {
     pg::lock_log_relations();
     pg::lock_branch_for_write(branch);
@@ -326,6 +328,18 @@ void end_pending() {
   end_inserts();
   if (memory) MemoryContextReset(memory);
 }
+
+std::vector<PendingLock> pending_locks() {
+  std::vector<PendingLock> locks;
+  for (const Operation& op : transaction.operations) {
+    bool removal = op.kind == Operation::RemoveRow && TransactionIdIsValid(op.xid);
+    if (removal || op.kind == Operation::LockRow)
+      locks.push_back({removal, op.branch, op.rowid, op.xid});
+  }
+  return locks;
+}
+
+void leave_pending() { transaction.operations.clear(); }
 
 std::vector<TablePending*> pending_tables() {
   std::vector<TablePending*> tables;

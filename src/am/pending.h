@@ -111,6 +111,16 @@ void abort_subtransaction();
 void write_pending_to_log();  // PRE_COMMIT
 void end_pending();           // after commit or abort: forgets everything, releases locks
 
+// A row lock or removal that counts when the transaction is prepared.
+struct PendingLock {
+  bool removal;
+  int32_t branch;
+  uint64_t id;  // entity if locked, rowid if removed
+  TransactionId xid;
+};
+std::vector<PendingLock> pending_locks();
+void leave_pending();  // at PREPARE: locks and removals stay in the shared tables
+
 std::vector<TablePending*> pending_tables();  // those with changes, by branch and table
 void mark_written();
 

@@ -147,6 +147,53 @@ void end_removal(int32_t branch, uint64_t rowid, TransactionId xid) {
   unlock_row(branch, rowid | kRemoval, xid);
 }
 
+LockTupleMode mode_of_lock(int32_t branch, uint64_t entity, TransactionId xid) {
+  Key key = key_of(branch, entity);
+  int mode = -1;
+  auto* e = static_cast<Entry*>(dshash_find(pg::shared_tables().row_locks, &key, false));
+  for (int i = 0; e && i < e->count; ++i)
+    if (holder_at(e, i).xid == xid) mode = holder_at(e, i).mode;
+  if (e) dshash_release_lock(pg::shared_tables().row_locks, e);
+  if (mode < 0) elog(ERROR, "a row lock of this transaction is missing");
+  return static_cast<LockTupleMode>(mode);
+}
+
+void restore_row_lock(int32_t branch, uint64_t entity, LockTupleMode mode, TransactionId xid) {
+  Entry* e = find_or_make(key_of(branch, entity));
+  int mine = -1;
+  for (int i = 0; i < e->count; ++i)
+    if (holder_at(e, i).xid == xid) mine = i;
+  auto wanted = static_cast<uint8_t>(mode);
+  if (mine >= 0)
+    holder_at(e, mine).mode = std::max(holder_at(e, mine).mode, wanted);
+  else
+    add_holder(e, {xid, wanted});
+  release_entry(e);
+}
+
+void restore_removal(int32_t branch, uint64_t rowid, TransactionId xid) {
+  restore_row_lock(branch, rowid | kRemoval, LockTupleExclusive, xid);
+}
+
+void sweep_row_locks() {
+  TransactionId ended = InvalidTransactionId;  // the one met last: neighbours often share it
+  dshash_seq_status walk;
+  dshash_seq_init(&walk, pg::shared_tables().row_locks, true);
+  while (auto* e = static_cast<Entry*>(dshash_seq_next(&walk))) {
+    if (e->key.database != MyDatabaseId) continue;
+    for (int i = 0; i < e->count; ++i) {
+      TransactionId xid = holder_at(e, i).xid;
+      if (xid != ended && TransactionIdIsInProgress(xid)) continue;
+      ended = xid;
+      remove_holder(e, i--);
+    }
+    if (e->count > 0) continue;
+    if (e->capacity) dsa_free(pg::shared_tables().area, e->more);
+    dshash_delete_current(&walk);
+  }
+  dshash_seq_term(&walk);
+}
+
 TransactionId find_running_remover(int32_t branch, uint64_t rowid) {
   Key key = key_of(branch, rowid | kRemoval);
   auto* e = static_cast<Entry*>(dshash_find(pg::shared_tables().row_locks, &key, false));

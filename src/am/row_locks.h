@@ -27,4 +27,12 @@ void end_removal(int32_t branch, uint64_t rowid, TransactionId xid);
 // A transaction other than this one, in progress, that removes the row version; or invalid.
 TransactionId find_running_remover(int32_t branch, uint64_t rowid);
 
+// The mode in which a (sub)transaction holds the entity's lock. REQUIRES: it does.
+LockTupleMode mode_of_lock(int32_t branch, uint64_t entity, TransactionId xid);
+// Entries of a transaction that was prepared before the server started.
+void restore_row_lock(int32_t branch, uint64_t entity, LockTupleMode mode, TransactionId xid);
+void restore_removal(int32_t branch, uint64_t rowid, TransactionId xid);
+// Takes away every holder of this database that has ended.
+void sweep_row_locks();
+
 }  // namespace datahike::am

@@ -8,6 +8,7 @@
 #include "pg/catalog.h"
 #include "pg/sequence.h"
 #include "pg/shared.h"
+#include "pg/worker.h"
 
 namespace datahike::am {
 
@@ -15,9 +16,10 @@ namespace {
 
 constexpr uint64_t kBlockRows = 65536;
 constexpr int kSizes = 3;
-constexpr int kShift[kSizes + 2] = {6, 12, 16, 0, 0};
+constexpr int kShift[kSizes + 3] = {6, 12, 16, 0, 0, 0};
 constexpr int kHole = kSizes;          // "size" of an entry that marks one rolled back row
-constexpr int kContent = kSizes + 1;   // and of one that holds a published row
+constexpr int kContent = kSizes + 1;   // of one that holds a published row,
+constexpr int kPrepared = kSizes + 2;  // and of one that lists a prepared transaction, by its xid
 constexpr uint64_t kMostHoles = 4096;  // marked per rolled back run in large chunks
 
 struct BlockKey {
@@ -40,7 +42,7 @@ struct InsertEntry {
   uint64_t holes;        // of a chunk of 64: rolled back rowids
   uint64_t speculative;  // rowid, 0 = none
   uint32_t token;
-  TransactionId xid;  // invalid: nothing running
+  TransactionId xid;  // whose the entry is
   int32_t branch;
 };
 static_assert(sizeof(BlockKey) == pg::kBlockKeySize && sizeof(BlockEntry) == pg::kBlockEntrySize);
@@ -276,7 +278,8 @@ void mark_hole(uint64_t first, uint64_t count) {
     }
     InsertKey key = key_of(rowid, kHole);
     bool found;
-    void* entry = dshash_find_or_insert(inserts, &key, &found);
+    auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(inserts, &key, &found));
+    entry->xid = GetTopTransactionIdIfAny();
     dshash_release_lock(inserts, entry);
     holes.push_back(key);
   }
@@ -303,6 +306,7 @@ void publish_row(uint64_t rowid, MinimalTuple tuple) {
   bool found;
   auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(tables.inserts, &key, &found));
   entry->first = content;
+  entry->xid = GetTopTransactionId();
   dshash_release_lock(tables.inserts, entry);
   published.push_back(key);
 }
@@ -317,6 +321,89 @@ MinimalTuple find_published_row(uint64_t rowid) {
   if (copy) std::memcpy(copy, tuple, tuple->t_len);
   dshash_release_lock(tables.inserts, entry);
   return copy;
+}
+
+std::vector<InsertChunk> own_insert_chunks() {
+  std::vector<InsertChunk> own;
+  dshash_table* inserts = pg::shared_tables().inserts;
+  for (const auto& [table, t] : tables)
+    for (const Chunk& chunk : t.chunks) {
+      if (!TransactionIdIsValid(chunk.registered) ||
+          !TransactionIdIsCurrentTransactionId(chunk.registered))
+        continue;
+      auto* entry = find<InsertEntry>(inserts, key_of(chunk.end - 1, chunk.size), false);
+      if (!entry) throw pg::SqlError(ERRCODE_INTERNAL_ERROR, "a chunk of rowids has no entry");
+      own.push_back({table, entry->first, chunk.end, chunk.size, chunk.branch});
+      dshash_release_lock(inserts, entry);
+    }
+  return own;
+}
+
+void restore_insert(uint64_t first, int size, int32_t branch, TransactionId xid) {
+  InsertKey key = key_of(first, size);
+  dshash_table* inserts = pg::shared_tables().inserts;
+  bool found;
+  auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(inserts, &key, &found));
+  if (!found || !TransactionIdIsInProgress(entry->xid)) {
+    *entry = {key, first, 0, 0, 0, xid, branch};
+  }
+  dshash_release_lock(inserts, entry);
+}
+
+void register_prepared(TransactionId xid) {
+  InsertKey key{MyDatabaseId, kPrepared, xid};
+  dshash_table* inserts = pg::shared_tables().inserts;
+  bool found;
+  auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(inserts, &key, &found));
+  entry->xid = xid;
+  dshash_release_lock(inserts, entry);
+  if (pg::WorkerSlot* slot = pg::worker_slot()) slot->left = true;
+}
+
+namespace {
+
+// Visits the entries of this database; one for which `visit` returns false is deleted.
+template <class Visit>
+void filter_entries(Visit&& visit) {
+  dshash_seq_status walk;
+  dshash_seq_init(&walk, pg::shared_tables().inserts, true);
+  while (auto* entry = static_cast<InsertEntry*>(dshash_seq_next(&walk)))
+    if (entry->key.database == MyDatabaseId && !visit(*entry)) dshash_delete_current(&walk);
+  dshash_seq_term(&walk);
+}
+
+}  // namespace
+
+bool forget_ended_prepared(bool* more) {
+  bool ended = false;
+  *more = false;
+  filter_entries([&](const InsertEntry& entry) {
+    if (entry.key.size != kPrepared) return true;
+    bool running = TransactionIdIsInProgress(entry.xid);
+    *more |= running;
+    ended |= !running;
+    return running;
+  });
+  return ended;
+}
+
+// A chunk that a session keeps between transactions loses its entry as well, and gets another one
+// with its next use.
+void sweep_inserts() {
+  filter_entries([](const InsertEntry& entry) {
+    if (entry.key.size == kPrepared || TransactionIdIsInProgress(entry.xid)) return true;
+    if (entry.key.size == kContent) dsa_free(pg::shared_tables().area, entry.first);
+    return false;
+  });
+}
+
+void leave_inserts() {
+  holes.clear();
+  published.clear();
+  for (auto& [table, t] : tables) {
+    std::erase_if(t.chunks, [](const Chunk& c) { return TransactionIdIsValid(c.registered); });
+    t.current = 0;
+  }
 }
 
 void end_inserts() {

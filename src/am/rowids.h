@@ -39,7 +39,26 @@ void publish_row(uint64_t rowid, MinimalTuple tuple);
 // A palloc'd copy, or nullptr.
 MinimalTuple find_published_row(uint64_t rowid);
 
+// A chunk that this transaction inserts into, from the first rowid it may have taken on.
+struct InsertChunk {
+  uint64_t table;
+  uint64_t first, end;
+  int size;
+  int32_t branch;
+};
+std::vector<InsertChunk> own_insert_chunks();
+// The entry of a transaction that was prepared before the server started.
+void restore_insert(uint64_t first, int size, int32_t branch, TransactionId xid);
+
+// A prepared transaction's entries have no session that would take them away: it is put on a list.
+void register_prepared(TransactionId xid);
+// Strikes off the list those that have ended; false if there were none. `*more`: others are left.
+bool forget_ended_prepared(bool* more);
+// Takes away every entry of this database whose transaction has ended.
+void sweep_inserts();
+
 void end_inserts();           // at the end of the transaction
+void leave_inserts();         // at PREPARE: the entries stay
 void forget_insert_chunks();  // at the end of the session
 
 }  // namespace datahike::am

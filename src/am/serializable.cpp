@@ -1,5 +1,6 @@
 #include "am/serializable.h"
 
+#include "am/prepared.h"
 #include "am/row_locks.h"
 #include "pg/bridge.h"
 #include "pg/shared.h"
@@ -180,7 +181,10 @@ ItemPointerData place_of(int32_t branch, uint64_t rowid) {
 
 bool is_needed(Relation relation, const TableView& view, Snapshot snapshot) {
   if (!IsolationIsSerializable() || view.view.pinned || !snapshot) return false;
-  return pg::call([=] { return CheckForSerializableConflictOutNeeded(relation, snapshot); });
+  if (!pg::call([=] { return CheckForSerializableConflictOutNeeded(relation, snapshot); }))
+    return false;
+  restore_prepared();
+  return true;
 }
 
 // Who removes, or has removed, a row that the snapshot sees. The order is that of a unique check:
@@ -275,6 +279,12 @@ void serializable_remove(Relation relation, const RelationInfo& info, int32_t br
 void note_serializable_clear(uint64_t table, int32_t branch) {
   if (!IsolationIsSerializable()) return;
   pg::call([=] { add_change(table, branch, {own_xid(), 0, 0, true}); });
+}
+
+void restore_serializable_change(uint64_t table, int32_t branch, TransactionId xid, uint64_t first,
+                                 uint64_t end) {
+  // Whether it emptied the table is not known: that counts only for rows it has left dead.
+  add_change(table, branch, {pg::widen_xid(xid), first, end, end == 0});
 }
 
 bool hides_unchanged_entries() {

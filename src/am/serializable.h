@@ -43,6 +43,11 @@ void note_serializable_clear(uint64_t table, int32_t branch);
 // inserted it. Heap makes no such entries (HOT). Counts: PostgreSQL lets it be done a few times in
 // a transaction only (serializable_pause.h), later ones just raise 40001 more often.
 bool hides_unchanged_entries();
+// What a transaction that was prepared before the server started wrote of a table: rowids from
+// `first` to `end`, or with end = 0 something. Of any isolation level: only serializable ones
+// count.
+void restore_serializable_change(uint64_t table, int32_t branch, TransactionId xid, uint64_t first,
+                                 uint64_t end);
 
 void end_serializable();  // at the end of the transaction
 

@@ -2,11 +2,13 @@
 // Order within a fold, which docs/protocol.md argues for: the fold lock, one snapshot, the xid;
 // then the store's write batch, a WAL flush, the batch's commit, the heads, the transaction's
 // commit.
+#include "am/prepared.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/horizon.h"
 #include "pg/incarnation.h"
 #include "pg/log.h"
+#include "pg/prepared_rows.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/store.h"
@@ -332,6 +334,8 @@ void purge() {
       ++slot->purges;
       LWLockRelease(shared->lock);
     }
+    purge_prepared_rows();
+    am::sweep_prepared();
     open_store_for_writing().check_readers();
   }
   end_step();

@@ -327,7 +327,7 @@ std::vector<LogRow> read_log_of(int32_t branch, uint64_t xid, Snapshot snapshot)
   return convert(raw);
 }
 
-std::optional<Bytes> read_log_part(int32_t branch, uint64_t xid, uint32_t part) {
+std::optional<Bytes> read_log_part(int32_t branch, uint64_t xid, uint32_t part, Snapshot snapshot) {
   bytea* found = nullptr;
   call([&] {
     IndexWalk walk = log_walk(branch);
@@ -335,7 +335,7 @@ std::optional<Bytes> read_log_part(int32_t branch, uint64_t xid, uint32_t part) 
     ScanKeyInit(&walk.keys[walk.key_count++], kPart, BTEqualStrategyNumber, F_INT4EQ,
                 Int32GetDatum(static_cast<int32_t>(part)));
     // Committed or own, and not purged: a purged part's out-of-line pieces may be gone already.
-    walk.run(SnapshotSelf, [&](TupleDesc desc, HeapTuple tuple) {
+    walk.run(snapshot, [&](TupleDesc desc, HeapTuple tuple) {
       bool isnull;
       Datum rows = heap_getattr(tuple, kRows, desc, &isnull);
       if (!isnull) found = copy_bytea(rows, CurrentMemoryContext);

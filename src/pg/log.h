@@ -57,8 +57,10 @@ std::vector<LogRow> read_log(int32_t branch, const FoldSnapshot& contained, Snap
 // The same for one transaction.
 std::vector<LogRow> read_log_of(int32_t branch, uint64_t xid, Snapshot snapshot);
 // The rows column of one part of a committed transaction or of the current one; nullopt if the log
-// has been purged of it, which happens only after it has reached the store.
-std::optional<Bytes> read_log_part(int32_t branch, uint64_t xid, uint32_t part);
+// has been purged of it, which happens only after it has reached the store. With SnapshotAny: of a
+// prepared one.
+std::optional<Bytes> read_log_part(int32_t branch, uint64_t xid, uint32_t part,
+                                   Snapshot snapshot = SnapshotSelf);
 
 void write_log_row(int32_t branch, const LogRow& row);
 

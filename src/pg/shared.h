@@ -53,6 +53,8 @@ struct WorkerSlot {
   uint64_t failed;     // the last ticket that ended in `error`
   uint64_t folds;      // folds that wrote something, since start
   uint64_t purges;     // of the log, each counted before it commits
+  bool restored;       // the shared tables hold what was prepared before the server started
+  volatile bool left;  // there are entries that prepared transactions have left in them
   int sqlstate;        // of the last failure, 0 = none
   char error[512];
   ConditionVariable done;

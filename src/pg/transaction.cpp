@@ -2,6 +2,7 @@
 #include "am/callbacks.h"
 #include "am/convert.h"
 #include "am/pending.h"
+#include "am/prepared.h"
 #include "am/relation.h"
 #include "am/rewrite.h"
 #include "am/rowids.h"
@@ -36,14 +37,6 @@ void end_transaction() {
   release_store();
 }
 
-void refuse_prepare() {
-  if (!am::has_pending() && !am::has_row_locks()) return;
-  throw SqlError(
-      ERRCODE_FEATURE_NOT_SUPPORTED,
-      "PREPARE TRANSACTION is not supported for transactions that have written datahike tables",
-      "COMMIT instead.");
-}
-
 void on_transaction(XactEvent event, void*) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
@@ -53,7 +46,10 @@ void on_transaction(XactEvent event, void*) {
       });
       break;
     case XACT_EVENT_PRE_PREPARE:
-      guard([] { refuse_prepare(); });
+      guard([] {
+        if (am::has_pending()) am::write_pending_to_log();
+        am::write_prepared_locks();
+      });
       break;
     case XACT_EVENT_COMMIT:
       if (wrote) wake_worker();
@@ -61,10 +57,14 @@ void on_transaction(XactEvent event, void*) {
       end_database_creation(true);
       end_transaction();
       break;
+    case XACT_EVENT_PREPARE:
+      am::leave_prepared();
+      wrote = false;
+      end_transaction();
+      break;
     case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_PARALLEL_ABORT:
     case XACT_EVENT_ABORT:
-    case XACT_EVENT_PREPARE:
       wrote = false;
       end_database_creation(false);
       end_transaction();

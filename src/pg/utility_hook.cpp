@@ -196,6 +196,13 @@ void run_without_worker(const Command& command, Oid database) {
   let_worker_back(database);
 }
 
+// Another backend ends a prepared transaction, without a callback of its own.
+bool ends_prepared(Node* statement) {
+  if (!IsA(statement, TransactionStmt)) return false;
+  auto kind = reinterpret_cast<TransactionStmt*>(statement)->kind;
+  return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
+}
+
 void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUtilityContext context,
              ParamListInfo params, QueryEnvironment* environment, DestReceiver* destination,
              QueryCompletion* completion) {
@@ -208,6 +215,7 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   Node* statement = c.planned->utilityStmt;
   Oid database = affected_database(statement);
   bool dropping = OidIsValid(database) && IsA(statement, DropdbStmt);
+  bool ending = ends_prepared(statement);
   if (OidIsValid(database) && is_permitted(statement, database)) {
     if (IsA(statement, CreatedbStmt)) set_template(database);
     run_without_worker(c, database);
@@ -216,6 +224,8 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
     run(c);
   }
   if (dropping) remove_store(database);  // nothing refers to it any more
+  // It may have left log rows to fold and entries in the shared tables to sweep.
+  if (ending && extension_installed()) wake_worker();
   if (context == PROCESS_UTILITY_TOPLEVEL) release_store();
 }
 

@@ -30,11 +30,6 @@ WorkerSlot* find_slot(Oid database, bool make) {
   return found;
 }
 
-WorkerSlot* this_slot() {
-  if (!my_slot) my_slot = find_slot(MyDatabaseId, true);
-  return my_slot;
-}
-
 // Registers a worker unless one runs, is being started, or must stay out. Raises nothing.
 bool start_if_absent(WorkerSlot* slot) {
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
@@ -126,8 +121,13 @@ void ask_and_wait(WorkerSlot* slot) {
 
 }  // namespace
 
+WorkerSlot* worker_slot() noexcept {
+  if (!my_slot) my_slot = find_slot(MyDatabaseId, true);
+  return my_slot;
+}
+
 void wake_worker() noexcept {
-  WorkerSlot* slot = this_slot();
+  WorkerSlot* slot = worker_slot();
   if (!slot) return;
   pg_memory_barrier();  // the commit is visible before the flag is read
   if (slot->pid == 0)
@@ -137,12 +137,12 @@ void wake_worker() noexcept {
 }
 
 uint64_t worker_folds() {
-  WorkerSlot* slot = this_slot();
+  WorkerSlot* slot = worker_slot();
   return slot ? slot->folds : 0;
 }
 
 uint64_t worker_purges() {
-  WorkerSlot* slot = this_slot();
+  WorkerSlot* slot = worker_slot();
   return slot ? *const_cast<volatile uint64_t*>(&slot->purges) : 0;
 }
 
@@ -152,7 +152,7 @@ void request_fold_and_wait() {
       ereport(ERROR,
               (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                errmsg("commits cannot be named on a standby server"), errhint("Ask the primary.")));
-    WorkerSlot* slot = this_slot();
+    WorkerSlot* slot = worker_slot();
     if (!slot)
       ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
                       errmsg("more than %d databases use datahike", kWorkerSlots)));
@@ -161,7 +161,7 @@ void request_fold_and_wait() {
 }
 
 WorkerStatus worker_status() {
-  WorkerSlot* slot = this_slot();
+  WorkerSlot* slot = worker_slot();
   return slot ? look(slot, UINT64_MAX).status : WorkerStatus{};
 }
 
@@ -195,6 +195,7 @@ void forget_worker(Oid database) {
   slot->database = InvalidOid;
   slot->holds = 0;  // of commands that now find the database gone
   slot->requested = slot->completed = slot->failed = slot->folds = 0;
+  slot->restored = slot->left = false;
   slot->sqlstate = 0;
   LWLockRelease(shared->lock);
 }

@@ -18,6 +18,10 @@ uint64_t worker_purges();
 // fold failed.
 void request_fold_and_wait();
 
+// This database's mailbox; nullptr where too many databases have one.
+struct WorkerSlot;
+WorkerSlot* worker_slot() noexcept;
+
 struct WorkerStatus {
   int pid;
   int sqlstate;
