@@ -117,7 +117,7 @@ bool acquire(const Target& t, const Request& request, bool* is_new) {
         [&] { return try_lock_row(target->branch, target->entity, request.mode, &conflict); });
     if (result != RowLockResult::Conflict) {
       *is_new = result == RowLockResult::Acquired;
-      if (*is_new) remember_row_lock(t.branch, t.entity, GetCurrentTransactionId());
+      if (*is_new) remember_row_lock(t.branch, t.entity, request.mode);
       break;
     }
     if (!wait_for(t, conflict, request, &queued)) return false;

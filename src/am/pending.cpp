@@ -14,11 +14,13 @@ namespace {
 
 // What ROLLBACK TO takes back, newest first.
 struct Operation {
-  enum Kind { AddRun, RemoveRow, LockRow, Clear } kind;
-  TablePending* table;
-  uint64_t rowid;  // first of the run, or the row
+  enum Kind : uint8_t { AddRun, RemoveRow, LockRow, Clear } kind;
+  uint8_t mode;  // LockRow: LockTupleMode
   int32_t branch;
   TransactionId xid;
+  uint32_t count;  // RemoveRow, LockRow: of neighbouring rows
+  TablePending* table;
+  uint64_t rowid;                        // first of the run, or of the rows
   std::unique_ptr<TablePending> before;  // Clear: what there was
 };
 
@@ -98,6 +100,36 @@ bool continues(const PendingRun& run, uint64_t rowid, CommandId cid, const Shape
          run.count < store::kMaxSegmentRows;
 }
 
+// Whether the operation has entries in the shared table.
+bool is_shared(const Operation& op) {
+  return op.kind == Operation::LockRow ||
+         (op.kind == Operation::RemoveRow && TransactionIdIsValid(op.xid));
+}
+
+bool extends(const Operation& op, const Operation& last) {
+  return op.kind == last.kind && op.mode == last.mode && op.branch == last.branch &&
+         op.xid == last.xid && op.table == last.table && op.rowid == last.rowid + last.count &&
+         last.count < UINT32_MAX;
+}
+
+// An operation on a row that follows one on the row before is one with it: most statements lock and
+// remove rows in order. What is undone is the same whatever the order within a subtransaction, but
+// for what came before TRUNCATE.
+void note_row(Operation&& op) {
+  constexpr size_t kLookBack = 3;  // lock, new version, removal
+  auto& operations = transaction.operations;
+  size_t begin = transaction.marks.empty() ? 0 : transaction.marks.back();
+  size_t at = operations.size();
+  for (size_t i = 0; i < kLookBack && at > begin; ++i) {
+    Operation& last = operations[--at];
+    if (last.kind == Operation::Clear) break;
+    if (!extends(op, last)) continue;
+    ++last.count;
+    return;
+  }
+  operations.push_back(std::move(op));
+}
+
 void undo(Operation& op) {
   switch (op.kind) {
     case Operation::AddRun: {
@@ -108,11 +140,11 @@ void undo(Operation& op) {
       break;
     }
     case Operation::RemoveRow:
-      op.table->removed.erase(op.rowid);
-      if (TransactionIdIsValid(op.xid)) end_removal(op.branch, op.rowid, op.xid);
+      for (uint32_t i = 0; i < op.count; ++i) op.table->removed.erase(op.rowid + i);
+      if (TransactionIdIsValid(op.xid)) end_removals(op.branch, op.rowid, op.count, op.xid);
       break;
     case Operation::LockRow:
-      unlock_row(op.branch, op.rowid, op.xid);
+      unlock_rows(op.branch, op.rowid, op.count, op.xid);
       break;
     case Operation::Clear: {
       // The map's nodes move with it, so pointers into `before`'s runs stay good.
@@ -209,7 +241,7 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
       spill(table, *run);
     TransactionId xid = pg::call([] { return GetCurrentTransactionId(); });
     transaction.operations.push_back(
-        {Operation::AddRun, &table, rowid, table.branch, xid, nullptr});
+        {Operation::AddRun, 0, table.branch, xid, 0, &table, rowid, nullptr});
     run = &table.runs[rowid];
     run->first = rowid;
     run->cid = cid;
@@ -233,8 +265,7 @@ void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& remov
     int32_t branch = table.branch;
     pg::call([=] { begin_removal(branch, rowid); });
   }
-  transaction.operations.push_back(
-      {Operation::RemoveRow, &table, rowid, table.branch, xid, nullptr});
+  note_row({Operation::RemoveRow, 0, table.branch, xid, 1, &table, rowid, nullptr});
   table.removed[rowid] = removal;
   table.fired_triggers = true;
 }
@@ -265,12 +296,13 @@ TablePending* clear_table(TablePending& table, CommandId cid) {
   table.fired_triggers = before->fired_triggers;
   TablePending* kept = before.get();
   transaction.operations.push_back(
-      {Operation::Clear, &table, 0, branch, InvalidTransactionId, std::move(before)});
+      {Operation::Clear, 0, branch, InvalidTransactionId, 0, &table, 0, std::move(before)});
   return kept;
 }
 
-void remember_row_lock(int32_t branch, uint64_t entity, TransactionId xid) {
-  transaction.operations.push_back({Operation::LockRow, nullptr, entity, branch, xid, nullptr});
+void remember_row_lock(int32_t branch, uint64_t entity, LockTupleMode mode) {
+  note_row({Operation::LockRow, static_cast<uint8_t>(mode), branch, GetCurrentTransactionId(), 1,
+            nullptr, entity, nullptr});
 }
 
 bool own_removed(const TablePending& table, uint64_t rowid, CommandId command) {
@@ -318,10 +350,7 @@ void abort_subtransaction() {
 
 void end_pending() {
   for (const Operation& op : transaction.operations) {
-    if (op.kind == Operation::LockRow)
-      unlock_row(op.branch, op.rowid, op.xid);
-    else if (op.kind == Operation::RemoveRow && TransactionIdIsValid(op.xid))
-      end_removal(op.branch, op.rowid, op.xid);
+    if (is_shared(op)) forget_holder(op.branch, op.rowid, op.count, op.xid);
   }
   transaction = Transaction();
   last_table = nullptr;
@@ -332,9 +361,9 @@ void end_pending() {
 std::vector<PendingLock> pending_locks() {
   std::vector<PendingLock> locks;
   for (const Operation& op : transaction.operations) {
-    bool removal = op.kind == Operation::RemoveRow && TransactionIdIsValid(op.xid);
-    if (removal || op.kind == Operation::LockRow)
-      locks.push_back({removal, op.branch, op.rowid, op.xid});
+    if (is_shared(op))
+      locks.push_back({op.kind == Operation::RemoveRow, static_cast<LockTupleMode>(op.mode),
+                       op.branch, op.rowid, op.count});
   }
   return locks;
 }

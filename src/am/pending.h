@@ -86,7 +86,7 @@ void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& remov
 void drop_pending_row(TablePending& table, uint64_t rowid);  // a failed speculative insertion
 // TRUNCATE, or a rewrite. What was pending is kept for ROLLBACK, and for a scan that began before.
 TablePending* clear_table(TablePending& table, CommandId cid);
-void remember_row_lock(int32_t branch, uint64_t entity, TransactionId xid);
+void remember_row_lock(int32_t branch, uint64_t entity, LockTupleMode mode);
 MemoryContext pending_memory();
 
 // Visibility of own rows: `command` = InvalidCommandId sees everything done so far.
@@ -114,9 +114,9 @@ void end_pending();           // after commit or abort: forgets everything, rele
 // A row lock or removal that counts when the transaction is prepared.
 struct PendingLock {
   bool removal;
+  LockTupleMode mode;
   int32_t branch;
-  uint64_t id;  // entity if locked, rowid if removed
-  TransactionId xid;
+  uint64_t first, count;  // entities if locked, rowids if removed
 };
 std::vector<PendingLock> pending_locks();
 void leave_pending();  // at PREPARE: locks and removals stay in the shared tables

@@ -40,18 +40,11 @@ struct Held {
   auto operator<=>(const Held&) const = default;
 };
 
-uint8_t kind_of(const PendingLock& lock) {
-  if (lock.removal) return kRemovalKind;
-  TransactionId xid = lock.xid;
-  int32_t branch = lock.branch;
-  uint64_t entity = lock.id;
-  return pg::call([=] { return static_cast<uint8_t>(mode_of_lock(branch, entity, xid)); });
-}
-
 std::vector<Held> collect() {
   std::vector<Held> held;
   for (const PendingLock& lock : pending_locks())
-    held.push_back({kind_of(lock), lock.branch, 0, lock.id, 1});
+    held.push_back({lock.removal ? kRemovalKind : static_cast<uint8_t>(lock.mode), lock.branch, 0,
+                    lock.first, lock.count});
   for (const InsertChunk& chunk : own_insert_chunks())
     held.push_back({static_cast<uint8_t>(kInsertKind + chunk.size), chunk.branch, chunk.table,
                     chunk.first, chunk.end - chunk.first});
@@ -69,9 +62,8 @@ void join(std::vector<Held>& held) {
     const Held& h = held[i];
     bool same = h.kind == before.kind && h.branch == before.branch && h.kind < kInsertKind;
     uint64_t end = before.first + before.count;
-    if (same && h.first < end) continue;  // locked by several subtransactions
-    if (same && h.first == end)
-      before.count += h.count;
+    if (same && h.first <= end)  // or locked by several subtransactions
+      before.count = std::max(end, h.first + h.count) - before.first;
     else
       held[++last] = h;
   }
@@ -111,13 +103,10 @@ void restore_one(const Held& h, TransactionId xid) {
     restore_serializable_change(h.table, h.branch, xid, h.first, h.first + h.count);
     return;
   }
-  for (uint64_t id = h.first; id < h.first + h.count; ++id) {
-    if (h.kind == kRemovalKind)
-      restore_removal(h.branch, id, xid);
-    else
-      restore_row_lock(h.branch, id, static_cast<LockTupleMode>(h.kind), xid);
-    CHECK_FOR_INTERRUPTS();
-  }
+  if (h.kind == kRemovalKind)
+    restore_removals(h.branch, h.first, h.count, xid);
+  else
+    restore_row_locks(h.branch, h.first, h.count, static_cast<LockTupleMode>(h.kind), xid);
 }
 
 void restore_row(uint64_t wide, ByteView locks) {

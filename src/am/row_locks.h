@@ -16,22 +16,26 @@ struct RowLockConflict {
 enum class RowLockResult { AlreadyHeld, Acquired, Conflict };
 
 // Takes the entity's lock for the current (sub)transaction unless someone else's conflicts.
+// AlreadyHeld: in this mode or a stronger one.
 // May raise a PostgreSQL error (out of memory).
 RowLockResult try_lock_row(int32_t branch, uint64_t entity, LockTupleMode mode,
                            RowLockConflict* conflict);
-void unlock_row(int32_t branch, uint64_t entity, TransactionId xid);
+// Of `count` neighbouring entities, in whatever mode.
+void unlock_rows(int32_t branch, uint64_t entity, uint64_t count, TransactionId xid);
 
 // Notes that the current (sub)transaction removes the row version. REQUIRES: the entity's lock.
 void begin_removal(int32_t branch, uint64_t rowid);
-void end_removal(int32_t branch, uint64_t rowid, TransactionId xid);
+void end_removals(int32_t branch, uint64_t rowid, uint64_t count, TransactionId xid);
 // A transaction other than this one, in progress, that removes the row version; or invalid.
 TransactionId find_running_remover(int32_t branch, uint64_t rowid);
 
-// The mode in which a (sub)transaction holds the entity's lock. REQUIRES: it does.
-LockTupleMode mode_of_lock(int32_t branch, uint64_t entity, TransactionId xid);
+// At the end of a transaction: takes away what it has of these ids and perhaps of others near them.
+void forget_holder(int32_t branch, uint64_t id, uint64_t count, TransactionId xid);
+
 // Entries of a transaction that was prepared before the server started.
-void restore_row_lock(int32_t branch, uint64_t entity, LockTupleMode mode, TransactionId xid);
-void restore_removal(int32_t branch, uint64_t rowid, TransactionId xid);
+void restore_row_locks(int32_t branch, uint64_t entity, uint64_t count, LockTupleMode mode,
+                       TransactionId xid);
+void restore_removals(int32_t branch, uint64_t rowid, uint64_t count, TransactionId xid);
 // Takes away every holder of this database that has ended.
 void sweep_row_locks();
 
