@@ -88,7 +88,7 @@ uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo
   add_pending_row(pending, rowid, tuple, rewritten.entity, cid, info, RelationGetDescr(relation));
   slot->tts_tableOid = RelationGetRelid(relation);
   slot->tts_tid = to_tid(rowid);
-  pg::call([=] { mark_written_now(slot, cid, false); });
+  mark_written_now(slot, cid, false);
   return rowid;
 }
 

@@ -308,7 +308,7 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   serializable_remove(t.relation, *t.info, t.branch, t.rowid);
   slot->tts_tableOid = RelationGetRelid(t.relation);
   slot->tts_tid = to_tid(rowid);
-  pg::call([=] { mark_written_now(slot, target->cid, was_locked); });
+  mark_written_now(slot, t.cid, was_locked);
   if (was_locked) last_lock = {GetCurrentTransactionId(), t.branch, rowid};
   return TM_Ok;
 }

@@ -372,7 +372,7 @@ void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationIn
 void mark_written_now(TupleTableSlot* slot, CommandId cid, bool was_locked) {
   if (!is_datahike_slot(slot)) return;
   Slot* s = as_slot(slot);
-  s->xmin = GetCurrentTransactionId();
+  s->xmin = GetCurrentTransactionIdIfAny();  // assigned with the first write
   // As on heap a lock that was taken first goes over to the new version; "xmax = 0" is how
   // applications tell an insert from an update after ON CONFLICT.
   s->xmax = was_locked ? s->xmin : InvalidTransactionId;
