@@ -66,6 +66,7 @@ struct TableChunks {
   uint64_t taken = 0;                          // and how many it has taken
 };
 constexpr size_t kKeptChunks = 2;  // per table, over the end of a transaction
+constexpr size_t kLookedAtChunks = 8;
 std::unordered_map<uint64_t, TableChunks> tables;
 std::vector<InsertKey> holes;  // entries of this transaction
 std::vector<InsertKey> published;
@@ -174,7 +175,10 @@ Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t bra
                  uint64_t least) {
   if (t.current < t.chunks.size() && usable(t, t.chunks[t.current], self, branch, least))
     return t.chunks[t.current];
-  for (size_t i = 0; i < t.chunks.size(); ++i)
+  // A subtransaction takes a chunk of its own, so there may be very many; only the newest have
+  // rowids ahead of those handed out.
+  size_t oldest = t.chunks.size() - std::min(t.chunks.size(), kLookedAtChunks);
+  for (size_t i = t.chunks.size(); i-- > oldest;)
     if (usable(t, t.chunks[i], self, branch, least)) return t.chunks[t.current = i];
   forget_chunks_at_exit();
   int size = size_for(t.taken);
