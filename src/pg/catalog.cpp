@@ -87,9 +87,9 @@ bool find_extension(ExtensionOids* e) {
   e->rowid_block = member("rowid_block");
   e->table_id = member("table_id");
   e->branch_id = member("branch_id");
-  for (Oid oid : {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key,
-                  e->relation_key, e->table_history_key, e->prepared, e->rowid_block, e->table_id,
-                  e->branch_id})
+  for (Oid oid :
+       {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key, e->relation_key,
+        e->table_history_key, e->prepared, e->rowid_block, e->table_id, e->branch_id})
     if (!OidIsValid(oid)) return false;
   return true;
 }
