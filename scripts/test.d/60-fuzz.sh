@@ -1,0 +1,15 @@
+# The differential fuzzer: the same seeds each time and some that nobody has seen; with --full, for half an hour.
+dir=$TEST_TMP/fuzz
+need_extension || return
+fuzz() {
+  local name=$1 limit=$2; shift 2
+  if timeout "$limit" "$root/test/fuzz/run" --am "$AM" --output "$dir" "$@" >"$dir/$name.out" 2>&1; then
+    ok "$name"
+  else
+    not_ok "$name" <(grep -v '^seed [0-9]*: [a-z]*, ' "$dir/$name.out") 200
+  fi
+}
+fuzz "one session" 240 --seed 1 --count 15 --kind one
+fuzz "two sessions" 240 --seed 101 --count 6 --kind two
+if [ "$AM" != heap ]; then fuzz "branches" 240 --seed 201 --count 4 --kind branches; fi
+if [ "$FULL" = 1 ]; then fuzz "half an hour" 2400 --minutes 30; else fuzz "seeds of its own" 240 --count 3; fi

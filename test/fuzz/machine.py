@@ -1,0 +1,214 @@
+"""Carries out steps in both databases and compares what they do."""
+import collections
+import dataclasses
+import os
+import re
+import time
+
+import check
+from model import QUERY
+from sides import Difference, Refused
+
+# What this version refuses by name (docs/limits.md). A statement that datahike refuses is not given to heap; a transaction that
+# it was in fails there as well.
+REFUSALS = [r"parallel", r"rewrit", r"changes? the type|column's type|type of a column", r"UNLOGGED|unlogged",
+            r"PREPARE TRANSACTION|two-phase|prepared", r"deferrable constraints", r"VACUUM FULL", r"CLUSTER",
+            r"before its column changed type"]
+
+
+@dataclasses.dataclass
+class Step:
+    """`kind`: sql; model (a look at the catalogs); copy_in (with data) and copy_out, whose statement says %FILE%; connect; fold;
+    settle; kill_worker."""
+
+    session: str
+    sql: str
+    kind: str = "sql"
+    ordered: bool = False
+    data: str = ""
+
+    def text(self):
+        if self.kind == "model":
+            return "-- %s reads the catalogs" % self.session
+        lines = "-- %s%s\n%s;" % (self.session, "" if self.kind == "sql" else " (%s)" % self.kind, self.sql)
+        return lines + ("\n" + self.data + "\\." if self.data else "")
+
+
+def same_errors(a, b):
+    """Which row of a statement fails first may depend on the order of rows, so violations of data are one class."""
+    return a == b or (a[:2] in ("22", "23") and b[:2] in ("22", "23"))
+
+
+class Machine:
+    def __init__(self, datahike, heap, files):
+        self.datahike, self.heap, self.files = datahike, heap, files
+        self.steps = []      # those carried out
+        self.refused = collections.Counter()  # messages
+        self.pending = {}    # session -> step
+        self.outcomes = collections.Counter()  # done, or an SQLSTATE
+
+    # ------------------------------------------------------------ one step
+
+    def step(self, step):
+        """The outcome on heap; None where nothing was done."""
+        if step.kind == "settle":
+            self.settle()
+            return None
+        if step.kind in ("fold", "kill_worker"):
+            self.steps.append(step)
+            self.only_datahike(step)
+            return None
+        if step.session in self.pending:
+            return None
+        self.steps.append(step)
+        if step.kind == "connect":
+            for side in (self.datahike, self.heap):
+                self.leave(side, step.session)
+            return None
+        ours = self.datahike.session(step.session).start(self.sql_of(step, self.datahike))
+        if ours.state == "error" and ours.sqlstate == "0A000" and self.is_refusal(ours.message):
+            return self.refuse(step, ours)
+        theirs = self.heap.session(step.session).start(self.sql_of(step, self.heap))
+        if "blocked" in (ours.state, theirs.state):
+            ours, theirs = self.agree_on_waiting(step, ours, theirs)
+        if ours.state == theirs.state == "blocked":
+            self.pending[step.session] = step
+        else:
+            self.compare(step, ours, theirs)
+        if theirs.state == "error" or not self.heap.session(step.session).in_transaction or step.sql.startswith("ROLLBACK"):
+            self.look_at_pending()  # locks may have been let go of
+        return theirs
+
+    def sql_of(self, step, side):
+        if not step.kind.startswith("copy"):
+            return step.sql
+        path = os.path.join(self.files, side.name + ".copy")
+        if step.kind == "copy_in":
+            with open(path, "w") as out:
+                out.write(step.data)
+        elif os.path.exists(path):
+            os.unlink(path)
+        return step.sql.replace("%FILE%", path)
+
+    def only_datahike(self, step):
+        if not self.datahike.is_datahike or self.datahike.cluster.am == "heap":
+            return
+        if step.kind == "fold":
+            self.datahike.query("SELECT datahike.commit_id()")
+        else:
+            self.datahike.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'datahike fold worker' "
+                                "AND datname = current_database()")
+
+    def leave(self, side, name):
+        """Closes a session. Its backend lets go of its locks a little later."""
+        if name not in side.sessions:
+            return
+        session = side.sessions.pop(name)
+        session.close()
+        until = time.time() + 10
+        while time.time() < until and side.query("SELECT FROM pg_stat_activity WHERE pid = %d" % session.pid):
+            time.sleep(0.002)
+
+    def is_refusal(self, message):
+        return any(re.search(pattern, message) for pattern in REFUSALS)
+
+    def refuse(self, step, ours):
+        message = re.sub(r'"[^"]*"', '"..."', ours.message)
+        self.refused[message] += 1
+        session = self.heap.session(step.session)
+        if session.in_transaction:
+            session.start("SELECT 1 / 0")
+        self.look_at_pending()
+        return ours
+
+    # ------------------------------------------------------------ waiting
+
+    def agree_on_waiting(self, step, ours, theirs):
+        """One of the two may only be late: on its way to a lock, or to a deadlock's end."""
+        until = time.time() + 5
+        while ours.state != theirs.state and "blocked" in (ours.state, theirs.state) and time.time() < until:
+            if ours.state == "blocked":
+                ours = self.datahike.session(step.session).wait()
+            else:
+                theirs = self.heap.session(step.session).wait()
+        if ours.state != theirs.state and "blocked" in (ours.state, theirs.state):
+            self.differ(step, ours, theirs)
+        return ours, theirs
+
+    def look_at_pending(self):
+        for name, step in list(self.pending.items()):
+            ours = self.datahike.session(name).wait()
+            theirs = self.heap.session(name).wait()
+            if "blocked" in (ours.state, theirs.state):
+                ours, theirs = self.agree_on_waiting(step, ours, theirs)
+            if ours.state == "blocked" and theirs.state == "blocked":
+                continue
+            del self.pending[name]
+            self.compare(step, ours, theirs)
+
+    # ------------------------------------------------------------ comparing
+
+    def compare(self, step, ours, theirs):
+        outcome = theirs.sqlstate or theirs.state
+        self.outcomes[outcome] += 1
+        if "lost" in (ours.state, theirs.state):
+            self.differ(step, ours, theirs)
+        if ours.sqlstate == "0A000" and theirs.state == "done" and self.is_refusal(ours.message):
+            raise Refused(ours.message)
+        if ours.state != theirs.state:
+            self.differ(step, ours, theirs)
+        if ours.state == "error":
+            if not same_errors(ours.sqlstate, theirs.sqlstate):
+                self.differ(step, ours, theirs)
+        else:
+            a, b = ours.rows, theirs.rows
+            if a is not None and b is not None and not step.ordered:
+                a, b = sorted(a, key=repr), sorted(b, key=repr)
+            if ours.tag != theirs.tag or a != b:
+                ours.rows, theirs.rows = a, b
+                self.differ(step, ours, theirs)
+            if step.kind == "copy_out":
+                self.compare_files(step)
+        a, b = (side.session(step.session).connection.info.transaction_status for side in (self.datahike, self.heap))
+        if a != b:
+            raise Difference("transaction status %s on datahike, %s on heap, after\n%s" % (a, b, step.text()))
+
+    def compare_files(self, step):
+        contents = []
+        for side in (self.datahike, self.heap):
+            with open(os.path.join(self.files, side.name + ".copy"), errors="replace") as lines:
+                contents.append(sorted(lines))
+        if contents[0] != contents[1]:
+            raise Difference("COPY wrote different rows: %s" % step.text())
+
+    def differ(self, step, ours, theirs):
+        raise Difference("%s\n  datahike: %s\n  heap: %s" % (step.text(), ours.describe(), theirs.describe()))
+
+    # ------------------------------------------------------------ the whole
+
+    def read_model(self, model, name):
+        """A step as others are: it locks the tables that it describes."""
+        if name in self.pending or self.heap.session(name).failed:
+            return
+        outcome = self.step(Step(name, QUERY, "model", ordered=True))
+        if outcome.state == "done":
+            model.read(outcome.rows)
+
+    def settle(self):
+        """Ends all transactions, also those that wait for each other."""
+        for _ in range(4):
+            for name in list(self.heap.sessions):
+                if name not in self.pending:
+                    self.step(Step(name, "ROLLBACK"))
+        if self.pending:
+            raise Difference("still waiting when all others have ended:\n" + "\n".join(s.text() for s in self.pending.values()))
+
+    def finish(self):
+        self.settle()
+        check.same_contents(self.datahike, self.heap)
+        if self.datahike.cluster.am != "heap":
+            check.indexes(self.datahike)
+        check.same_catalogs(self.datahike, self.heap)
+        crashes = self.datahike.cluster.crashed()
+        if crashes:
+            raise Difference("the server crashed:\n" + "".join(crashes))
