@@ -438,6 +438,10 @@ void sleep_when_announced() {
     if (!wait_for_work(!ok)) proc_exit(0);
     uint64_t serving = slot->requested;
     ok = attempt(fold_once, serving);
+    if (!ok && !store_works()) {  // the next worker opens it anew
+      wait_for_work(true);
+      proc_exit(0);
+    }
     if (ok) attempt(horizon_step, 0);
     if (ok && GetCurrentTimestamp() - purged > kPurgeIntervalUs) {
       attempt(purge_step, 0);

@@ -92,6 +92,17 @@ store::Environment& open_store_for_writing() {
   return *environment;
 }
 
+bool store_works() noexcept {
+  if (!environment) return true;
+  try {
+    environment->refresh();
+    environment->release();
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 void release_store() {
   if (environment && environment->reading()) environment->release();
 }

@@ -19,6 +19,8 @@ bool serves_installation(store::Environment& store, int64_t default_branch);
 void adopt_for_installation(store::WriteBatch& batch, int64_t default_branch);
 // The next transaction number of the store, whosever it is; 0 where there is none.
 uint64_t next_tx_of_any_store();
+// False where LMDB has given up on this process's handle: a header could not be written.
+bool store_works() noexcept;
 // Lets go of the map where nobody holds views into it: between statements.
 void release_store();
 

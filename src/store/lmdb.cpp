@@ -105,7 +105,6 @@ void Lmdb::fail(int rc, const char* doing) const {
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
-    case MDB_PANIC:
       throw CorruptError(message);
     case MDB_VERSION_MISMATCH:
       throw FormatError(message + " (this library reads the format of " + MDB_VERSION_STRING + ")");

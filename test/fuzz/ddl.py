@@ -50,6 +50,8 @@ def add_column(rnd, table):
         tail = " DEFAULT " + values.literal(rnd, kind, nulls=0)
     elif roll < 0.5:
         tail = " NOT NULL DEFAULT " + values.literal(rnd, kind, nulls=0)
+    elif roll < 0.6:  # rewrites the table
+        kind, tail = "integer", " DEFAULT (clock_timestamp() > '2000-01-01')::int"
     elif roll < 0.65 and kind in values.EXACT:
         tail = " CHECK (%s > -100)" % column
     else:
