@@ -8,6 +8,7 @@
 // hand: autovacuum would come back for every batch of updates and find nothing.
 #include "am/callbacks.h"
 #include "am/fetch.h"
+#include "am/prepared.h"
 #include "am/rowids.h"
 #include "am/table_size.h"
 #include "pg/bridge.h"
@@ -64,6 +65,7 @@ bool is_reaped(ItemPointer tid, void* state) {
 // unique checks: who still runs is asked before the snapshot is taken, so a transaction that is not
 // found there has ended, and if it committed, its rows are in the views or in the store.
 void keep_rowless(Pass& pass, const RelationInfo& info) {
+  restore_prepared();
   std::erase_if(pass.unknown, [](uint64_t rowid) {
     RunningInsert insert;
     RunningInsert* out = &insert;
