@@ -24,6 +24,7 @@ struct TableConstraints {
   Bitmapset* not_null;  // attribute numbers
   List* validated;      // CHECK and FOREIGN KEY constraints
   bool is_partition;
+  bool is_narrowed;  // a default partition's: values of a partition to be made are taken from it
 };
 
 namespace {
@@ -159,8 +160,10 @@ List* added_checks(List* before, List* relations) {
     ListCell* c;
     foreach (c, list_difference_oid(now->validated, old ? old->validated : NIL))
       checks = append(checks, {relation, 0, lfirst_oid(c), is_foreign_key(lfirst_oid(c))});
-    if (!now->is_partition || (old && old->is_partition)) continue;
+    bool becomes_partition = now->is_partition && !(old && old->is_partition);
+    if (!becomes_partition && !(old && old->is_narrowed)) continue;
     checks = append(checks, {relation, 0, InvalidOid, false});
+    if (!becomes_partition) continue;
     checks = append_default_partition(checks, relation);
   }
   return checks;
@@ -186,8 +189,9 @@ char* table_name(Relation relation) {
 
 void check_not_null(Relation relation, AttrNumber column) {
   const char* name = NameStr(TupleDescAttr(RelationGetDescr(relation), column - 1)->attname);
-  if (!finds_row(psprintf("SELECT FROM ONLY %s WHERE %s IS NULL", table_name(relation),
-                          quote_identifier(name))))
+  // IS NULL also holds for a composite value whose fields are all null.
+  if (!finds_row(psprintf("SELECT FROM ONLY %s WHERE %s IS NOT DISTINCT FROM NULL",
+                          table_name(relation), quote_identifier(name))))
     return;
   ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
                   errmsg("column \"%s\" of relation \"%s\" contains null values", name,
@@ -195,9 +199,10 @@ void check_not_null(Relation relation, AttrNumber column) {
                   errtablecol(relation, column)));
 }
 
+// CHECK expressions name the table itself, partition constraints its alias.
 void check_expression(Relation relation, const char* expression, const char* constraint) {
-  if (!finds_row(psprintf("SELECT FROM ONLY %s %s WHERE NOT (%s)", table_name(relation), kAlias,
-                          expression)))
+  if (!finds_row(psprintf("SELECT FROM ONLY %s %s WHERE NOT (%s)", table_name(relation),
+                          constraint ? "" : kAlias, expression)))
     return;
   if (constraint)
     ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION),
@@ -290,10 +295,37 @@ void check_other_branches(const Check& check) {
   }
 }
 
+// CREATE TABLE ... PARTITION OF: the default partition's rows are checked again.
+List* note_default_partition(const CreateStmt* create) {
+  Oid parent = RangeVarGetRelid(linitial_node(RangeVar, create->inhRelations), NoLock, true);
+  if (get_rel_relkind(parent) != RELKIND_PARTITIONED_TABLE) return NIL;
+  Oid other = get_default_partition_oid(parent);
+  if (!OidIsValid(other)) return NIL;
+  List* before = NIL;
+  ListCell* cell;
+  List* all = find_all_inheritors(other, NoLock, nullptr);
+  foreach (cell, all) {
+    TableConstraints* t = look_at(lfirst_oid(cell));
+    t->is_narrowed = true;
+    before = lappend(before, t);
+  }
+  return before;
+}
+
+bool makes_partition(Node* statement) {
+  if (!IsA(statement, CreateStmt) && !IsA(statement, CreateForeignTableStmt)) return false;
+  return reinterpret_cast<CreateStmt*>(statement)->partbound != nullptr;
+}
+
 }  // namespace
 
 List* note_constraints(Node* statement) {
-  if (!IsA(statement, AlterTableStmt) || !pg::extension_installed()) return NIL;
+  bool partition = makes_partition(statement);
+  if (!partition && !IsA(statement, AlterTableStmt)) return NIL;
+  if (!pg::extension_installed()) return NIL;
+  if (partition && pg::count_branches() > 1)
+    return note_default_partition(reinterpret_cast<CreateStmt*>(statement));
+  if (partition) return NIL;
   auto* alter = reinterpret_cast<AlterTableStmt*>(statement);
   if (alter->objtype != OBJECT_TABLE || pg::count_branches() < 2) return NIL;
   List* before = NIL;

@@ -2,6 +2,7 @@
 
 #include "am/dead_rows.h"
 #include "am/prepared.h"
+#include "am/rewrite.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "am/slot.h"
@@ -41,8 +42,11 @@ TableView table_view_of_branch(const RelationInfo& info, int32_t branch, Snapsho
 
 TableView table_view(const RelationInfo& info, Snapshot snapshot) {
   switch (snapshot->snapshot_type) {
-    case SNAPSHOT_MVCC:
-      return make_view(versioning::view_for(snapshot), info, snapshot->curcid);
+    case SNAPSHOT_MVCC: {
+      TableView view = make_view(versioning::view_for(snapshot), info, snapshot->curcid);
+      if (!view.view.pinned) view.set_aside = set_aside_by_rewrite(info.table, view.view.branch);
+      return view;
+    }
     case SNAPSHOT_SELF:
     case SNAPSHOT_ANY:
     case SNAPSHOT_DIRTY:

@@ -48,14 +48,17 @@ namespace {
 void begin_rewrite(TablePending& pending, Relation relation, const RelationInfo& info) {
   Oid owner = relation->rd_rel->relrewrite;
   uint64_t table = info.table;
-  pg::call([=] {
+  uint64_t horizon = pg::call([=] {
     Relation old = table_open(owner, NoLock);
     // What the store has from before the table was a heap table may be of other types.
-    if (old->rd_tableam != relation->rd_tableam) pg::set_horizon(owner, begin_block(table));
+    uint64_t first = old->rd_tableam != relation->rd_tableam ? begin_block(table) : 0;
+    if (first > 0) pg::set_horizon(owner, first);
     table_close(old, NoLock);
+    return first;
   });
   clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
   pending.rewritten_by = RelationGetRelid(relation);
+  pending.first_rowid = horizon;
 }
 
 TablePending& writable(Relation relation, const RelationInfo& info, const char* what) {
@@ -79,7 +82,7 @@ TablePending& writable(Relation relation, const RelationInfo& info, const char* 
 
 uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo& info,
                     TupleTableSlot* slot, CommandId cid, const RewrittenRow& rewritten = {}) {
-  uint64_t least = std::max(info.horizon, rewritten.first_rowid);
+  uint64_t least = std::max({info.horizon, pending.first_rowid, rewritten.first_rowid});
   uint64_t rowid = next_rowid(info.table, pending.branch, least);
   note_serializable_rowid(info.table, pending.branch, rowid);
   const RelationInfo* i = &info;

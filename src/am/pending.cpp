@@ -2,6 +2,7 @@
 
 #include "am/horizon.h"
 #include "am/prepared.h"
+#include "am/rewrite.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
 #include "pg/branch_ids.h"
@@ -198,6 +199,7 @@ TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t b
     throw pg::SqlError(
         ERRCODE_FEATURE_NOT_SUPPORTED,
         "datahike tables cannot be written after the transaction's commit has begun");
+  if (purpose != Purpose::Replace) refuse_changes_during_rewrite(relation, info.table);
   if (TablePending* found = find_pending(branch, info.table)) {
     if (purpose != Purpose::Lock && found->stamp != info.stamp) {
       if (purpose == Purpose::Change) refuse_older_rows(relation, info, branch);
@@ -332,6 +334,7 @@ void commit_subtransaction() {
 }
 
 void abort_subtransaction() {
+  forget_rewrites_since(GetCurrentSubTransactionId());
   if (transaction.marks.empty()) return;
   size_t mark = transaction.marks.back();
   transaction.marks.pop_back();

@@ -45,6 +45,7 @@ struct TablePending {
   bool cleared = false;           // the committed rows are gone,
   CommandId cleared_cid = 0;      // for commands after this one
   Oid rewritten_by = InvalidOid;  // transient relation whose rewrite cleared it
+  uint64_t first_rowid = 0;       // that rewrite's rows begin here; 0: anywhere
   bool fired_triggers = false;    // changed row by row, not by a command that rewrites the table
   uint64_t stamp = 0;             // of the definition that `schema` describes
   Bytes schema;                   // to be recorded; empty = recorded already

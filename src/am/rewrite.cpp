@@ -20,7 +20,9 @@ namespace datahike::am {
 namespace {
 
 struct Rewrite {
-  Oid owner = InvalidOid;         // the table that is rewritten
+  Oid owner = InvalidOid;  // the table that is rewritten
+  uint64_t table = 0;      // its table id, once prepared
+  SubTransactionId sub = InvalidSubTransactionId;
   bool to_datahike = false;       // its new access method; the old one is datahike
   bool refresh = false;           // REFRESH MATERIALIZED VIEW: a query fills it, or nothing
   bool scanned = false;           // its scan has begun,
@@ -30,6 +32,8 @@ struct Rewrite {
   int32_t branch = -1;            // of the row returned last,
   uint64_t entity = 0;            // and its identity
   uint64_t horizon = 0;           // new rowids begin here; 0: anywhere
+  std::map<int32_t, TablePending*> set_aside;  // by branch: own changes as they were before
+  bool is_running() const { return prepared && !complete; }
 };
 std::map<Oid, Rewrite> rewrites;  // by transient relation
 const char* named_branch = nullptr;
@@ -107,6 +111,7 @@ bool same_types(TupleDesc before, TupleDesc after) {
 // Before the first row. `before` describes the table as it was.
 void prepare(Rewrite& r, Relation relation, const RelationInfo& info, TupleDesc before) {
   r.prepared = true;
+  r.table = info.table;
   const versioning::SessionView& session = versioning::session_view();
   versioning::require_writable(session, "rewrite a table");
   save_added_defaults(relation, before);
@@ -142,6 +147,7 @@ bool enter_next_branch(Rewrite& r, Relation relation, const RelationInfo& info, 
     if (r.to_datahike) {
       TablePending& pending = pending_for(relation, info, r.branch, Purpose::Replace);
       view.set_aside = clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
+      r.set_aside[r.branch] = view.set_aside;
     }
     cursor = std::make_unique<RowCursor>(view);
     name_branch(r.branch);
@@ -259,6 +265,7 @@ void rewrite_begins(Oid created) {
   if (!c.is_datahike) refuse_to_leave_rows(c.owner);
   Rewrite r;
   r.owner = c.owner;
+  r.sub = GetCurrentSubTransactionId();
   r.to_datahike = c.is_datahike;
   r.refresh = c.is_view && c.is_datahike;
   rewrites[created] = r;
@@ -335,6 +342,33 @@ void forget_rewrite(Oid target) { rewrites.erase(target); }
 void forget_rewrites() {
   rewrites.clear();
   named_branch = nullptr;
+}
+
+// Subtransactions that began later have greater ids.
+void forget_rewrites_since(SubTransactionId sub) {
+  std::erase_if(rewrites, [=](const auto& entry) { return entry.second.sub >= sub; });
+}
+
+TablePending* set_aside_by_rewrite(uint64_t table, int32_t branch) {
+  for (auto& [target, r] : rewrites) {
+    if (!r.is_running() || r.table != table || !r.to_datahike) continue;
+    if (r.horizon != 0)
+      throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                         "cannot read a table while the types of its columns change",
+                         "A function that the command calls reads the table.");
+    auto at = r.set_aside.find(branch);
+    return at == r.set_aside.end() ? nullptr : at->second;
+  }
+  return nullptr;
+}
+
+void refuse_changes_during_rewrite(Relation relation, uint64_t table) {
+  for (auto& [target, r] : rewrites)
+    if (r.is_running() && r.table == table)
+      throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                         std::string("cannot change table \"") + RelationGetRelationName(relation) +
+                             "\" while it is being rewritten",
+                         "A function that the command calls changes the table.");
 }
 
 const char* branch_in_errors() { return named_branch; }

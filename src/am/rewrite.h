@@ -30,8 +30,16 @@ struct RewrittenRow {
 RewrittenRow place_of_rewritten_row(Oid target, const RelationInfo& info);
 // Everything has been inserted. False: no scan of a datahike table fills the relation.
 bool finish_rewrite(Oid target);
-void forget_rewrite(Oid target);  // the command needs no scan
-void forget_rewrites();           // at the end of the transaction
+void forget_rewrite(Oid target);                   // the command needs no scan
+void forget_rewrites();                            // at the end of the transaction
+void forget_rewrites_since(SubTransactionId sub);  // which has been rolled back
+
+// Functions that a rewriting command calls see the table as it was before: what the transaction had
+// pending on the branch; nullptr: the table is not being rewritten, or nothing was set aside.
+// Errors: 0A000 where columns change their type.
+TablePending* set_aside_by_rewrite(uint64_t table, int32_t branch);
+// Throws 0A000 if the table is being rewritten.
+void refuse_changes_during_rewrite(Relation relation, uint64_t table);
 
 // VACUUM FULL and CLUSTER: writes the rows of branches that were made from commits before a column
 // changed its type anew, as the types are now. Errors: those of casts and constraints.

@@ -9,6 +9,7 @@
 #include "store/create_store.h"
 
 extern "C" {
+#include "commands/dbcommands.h"
 #include "storage/copydir.h"
 }
 
@@ -17,6 +18,7 @@ namespace datahike::pg {
 namespace {
 
 Oid template_database = InvalidOid;
+const char* template_name = nullptr;
 Oid created_database = InvalidOid;
 
 // The last ids of an installation that was dropped (incarnation.cpp): the store cannot be gone on
@@ -40,12 +42,19 @@ void copy_recorded_ids(const char* from, const char* to) {
 
 }  // namespace
 
-void set_template(Oid database) { template_database = database; }
+void set_template(Oid database, const char* name) {
+  template_database = database;
+  template_name = name;
+}
 
 void copy_template_store(Oid new_database) {
   remove_store(new_database);
   created_database = new_database;
   if (!OidIsValid(template_database)) return;
+  // PostgreSQL has looked the name up itself, and keeps what it found from being renamed now.
+  if (get_database_oid(template_name, true) != template_database)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_IN_USE),
+                    errmsg("template database \"%s\" has been renamed meanwhile", template_name)));
   guard([=] {
     std::string from = store_directory(template_database), to = store_directory(new_database);
     if (!store::store_exists(from)) return;

@@ -10,7 +10,7 @@ namespace datahike::pg {
 
 // The databases that the current command creates have this template; InvalidOid: none is created.
 // REQUIRES: the template's worker is kept out.
-void set_template(Oid database);
+void set_template(Oid database, const char* name);
 void copy_template_store(Oid new_database);  // may raise a PostgreSQL error
 void end_database_creation(bool committed);  // at the end of the transaction; raises nothing
 // Removes what there is under the OID of a database that is no more, or not yet.

@@ -78,7 +78,7 @@ bool moves_database(AlterDatabaseStmt* alter) {
 }
 
 // The database whose fold worker would be in the command's way.
-Oid affected_database(Node* statement) {
+const char* affected_database(Node* statement) {
   const char* name = nullptr;
   switch (nodeTag(statement)) {
     case T_DropdbStmt:
@@ -107,7 +107,7 @@ Oid affected_database(Node* statement) {
     default:
       break;
   }
-  return name ? get_database_oid(name, true) : InvalidOid;
+  return name;
 }
 
 bool is_template(Oid database) {
@@ -213,17 +213,23 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
     redirect_temporary(c.planned->utilityStmt);
   }
   Node* statement = c.planned->utilityStmt;
-  Oid database = affected_database(statement);
+  const char* name = affected_database(statement);
+  Oid database = name ? get_database_oid(name, true) : InvalidOid;
   bool dropping = OidIsValid(database) && IsA(statement, DropdbStmt);
   bool ending = ends_prepared(statement);
   if (OidIsValid(database) && is_permitted(statement, database)) {
-    if (IsA(statement, CreatedbStmt)) set_template(database);
+    if (IsA(statement, CreatedbStmt)) set_template(database, name);
     run_without_worker(c, database);
-    set_template(InvalidOid);
+    set_template(InvalidOid, nullptr);
   } else {
     run(c);
   }
-  if (dropping) remove_store(database);  // nothing refers to it any more
+  if (dropping) {
+    CommandCounterIncrement();
+    // Another one, if they were renamed meanwhile.
+    bool dropped = !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
+    if (dropped) remove_store(database);  // nothing refers to it any more
+  }
   // It may have left log rows to fold and entries in the shared tables to sweep.
   if (ending && extension_installed()) wake_worker();
   if (context == PROCESS_UTILITY_TOPLEVEL) release_store();
