@@ -10,6 +10,7 @@
 
 extern "C" {
 #include "commands/dbcommands.h"
+#include "postmaster/bgwriter.h"
 #include "storage/copydir.h"
 }
 
@@ -64,6 +65,15 @@ void copy_template_store(Oid new_database) {
     const char *source = from.c_str(), *target = to.c_str();
     call([=] { copy_recorded_ids(source, target); });
   });
+}
+
+// A copied sequence has values left that it gives without writing WAL, for the template's WAL has
+// them: a crash would make the copy give them, and so rowids and table ids, a second time. After a
+// checkpoint the first value is logged. Nobody has an extension in template0.
+void make_sequences_log() {
+  bool bare = std::strcmp(template_name, "template0") == 0 &&
+              !guard([] { return store::store_exists(store_directory(template_database)); });
+  if (!bare) RequestCheckpoint(CHECKPOINT_IMMEDIATE | CHECKPOINT_FORCE | CHECKPOINT_WAIT);
 }
 
 void end_database_creation(bool committed) {

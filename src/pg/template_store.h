@@ -12,6 +12,8 @@ namespace datahike::pg {
 // REQUIRES: the template's worker is kept out.
 void set_template(Oid database, const char* name);
 void copy_template_store(Oid new_database);  // may raise a PostgreSQL error
+// When the new database's files are there. May raise a PostgreSQL error.
+void make_sequences_log();
 void end_database_creation(bool committed);  // at the end of the transaction; raises nothing
 // Removes what there is under the OID of a database that is no more, or not yet.
 void remove_store(Oid database);

@@ -220,6 +220,7 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   if (OidIsValid(database) && is_permitted(statement, database)) {
     if (IsA(statement, CreatedbStmt)) set_template(database, name);
     run_without_worker(c, database);
+    if (IsA(statement, CreatedbStmt)) make_sequences_log();
     set_template(InvalidOid, nullptr);
   } else {
     run(c);

@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 37;
+plan tests => 40;
 
 my $c = Cluster->new('allow_in_place_tablespaces = on', 'datahike.fold_delay = 5ms');
 my $stores = "$c->{dir}/data/datahike";
@@ -73,6 +73,16 @@ SQL
     in('postgres', 'DROP DATABASE copy');
     ok(!-e "$stores/$oid", 'which goes with the database');
 }
+
+# What the copy's sequences have given is not given again after a crash.
+in('postgres', 'CREATE DATABASE copy TEMPLATE test STRATEGY wal_log');
+in('copy', "INSERT INTO t VALUES (30000, 'before'); CREATE TABLE before (id int) USING datahike; INSERT INTO before VALUES (1)");
+$c->kill_everything;
+ok($c->start, 'the server starts after a crash');
+in('copy', "INSERT INTO t VALUES (30001, 'after'); CREATE TABLE after (id int) USING datahike; INSERT INTO after VALUES (2)");
+is(in('copy', 'SELECT * FROM t WHERE id >= 30000 ORDER BY id'), "30000|before\n30001|after", 'rows of the copy are not lost');
+is(in('copy', 'SELECT (SELECT sum(id) FROM before), (SELECT sum(id) FROM after)'), '1|2', 'nor tables one');
+in('postgres', 'DROP DATABASE copy');
 
 # A template whose rows are in the log alone.
 in('postgres', 'CREATE DATABASE young TEMPLATE template0');
