@@ -86,7 +86,10 @@ RelationInfo* make_info(Relation relation) {
   bool rewrite = is_rewrite_target(relation);
   Oid owner = rewrite ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
   pg::StoredTable table = pg::find_table(owner);
-  if (table.id == 0 && rewrite) table.id = pg::make_table_id(owner);  // SET ACCESS METHOD datahike
+  if (table.id == 0 && rewrite) {  // SET ACCESS METHOD datahike
+    table.id = pg::make_table_id(owner);
+    CommandCounterIncrement();  // its horizon is set next
+  }
   if (table.id == 0)
     ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                     errmsg("relation \"%s\" has no table id in datahike.relation",

@@ -222,15 +222,21 @@ bool has_filled(Oid transient, Oid view) {
 }
 
 // A table that becomes a heap table is empty for the branches that are made from now on, and so is
-// a materialized view WITH NO DATA on the session's branch.
-void clear_left_table(Oid transient) {
+// a materialized view WITH NO DATA on the session's branch. The floor goes with the file: what an
+// UNLOGGED table had must not come back when it is a datahike table again, which it will be under
+// another id.
+void clear_left_table(Oid transient, Oid owner) {
   Relation relation = pg::call([=] { return table_open(transient, NoLock); });
   const RelationInfo& info =
       pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  bool forget = info.floor > 0 || relation->rd_rel->relpersistence == RELPERSISTENCE_UNLOGGED;
   TablePending& pending =
       pending_for(relation, info, versioning::session_view().branch, Purpose::Replace);
   clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
-  pg::call([=] { table_close(relation, NoLock); });
+  pg::call([=] {
+    if (forget) pg::forget_table_id(owner);
+    table_close(relation, NoLock);
+  });
 }
 
 // What constraints and generated columns want of a converted row. Plain PostgreSQL code.
@@ -277,7 +283,7 @@ void rewrite_ends(Oid dropped) {
   Rewrite r = at->second;
   rewrites.erase(at);
   if (r.refresh ? !has_filled(dropped, r.owner) : !r.to_datahike && r.complete)
-    clear_left_table(dropped);
+    clear_left_table(dropped, r.owner);
 }
 
 Oid take_rewrite(Relation relation) {

@@ -42,9 +42,16 @@ uint64_t count_committed(const TableView& view) {
   for (const auto& [first, run] : view.table->added)
     if (first >= view.floor && run.sequence <= view.view.limit && run.sequence >= clear)
       rows += run.rows;
+  // Of rows that a TRUNCATE took none is counted above.
+  auto is_counted = [&](uint64_t rowid) {
+    if (rowid < view.floor) return false;
+    if (clear == 0) return true;
+    auto run = versioning::Overlay::find_added(*view.table, rowid);
+    return run != view.table->added.end() && run->second.sequence >= clear;
+  };
   uint64_t removed = 0;
   for (const auto& [rowid, removal] : view.table->removed)
-    removed += rowid >= view.floor && removal.sequence <= view.view.limit;
+    removed += removal.sequence <= view.view.limit && is_counted(rowid);
   return rows - std::min(rows, removed);
 }
 

@@ -1,6 +1,6 @@
 -- Commands that write a table anew, with two branches, history, and changes of the same transaction. Heap twins of each
 -- branch get the same commands.
-SELECT plan(58);
+SELECT plan(60);
 \set VERBOSITY verbose
 -- same(TWIN, WHAT): the table as the session sees it, sequentially and by index, is its twin
 CREATE FUNCTION same(twin text, what text) RETURNS SETOF text LANGUAGE plpgsql AS $$
@@ -124,6 +124,12 @@ SELECT results_eq('SELECT id, v::text, big, more FROM m ORDER BY id', $$SELECT i
 SELECT throws_ok('ALTER TABLE m ALTER v TYPE int USING 1', '25006', NULL, 'a pinned session rewrites nothing');
 RESET datahike.commit_id;
 SET datahike.branch = 'db';
+CREATE TABLE first (id int PRIMARY KEY, v text) USING heap;
+INSERT INTO first SELECT g, 'v' || g FROM generate_series(1, 50) g;
+CREATE TABLE first_db (LIKE first) USING heap;
+INSERT INTO first_db TABLE first;
+ALTER TABLE first SET ACCESS METHOD datahike;
+SELECT same('first_db', 'a heap table becomes a datahike table for the first time');
 
 -- materialized views are refreshed on the session's branch
 CREATE MATERIALIZED VIEW v AS SELECT id, v FROM a;
