@@ -431,7 +431,7 @@ void sleep_when_announced() {
 
 [[noreturn]] void run() {
   horizons = new Horizons();
-  TimestampTz purged = 0;
+  TimestampTz purged = GetCurrentTimestamp();  // a server that recovers has other work at first
   bool ok = true;
   uint64_t folds = 0;
   for (;;) {
