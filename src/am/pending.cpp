@@ -28,7 +28,11 @@ struct Operation {
 struct Transaction {
   std::map<std::pair<int32_t, uint64_t>, std::unique_ptr<TablePending>> tables;
   std::vector<Operation> operations;
-  std::vector<size_t> marks;  // operations.size() when each open subtransaction began
+  struct Mark {
+    SubTransactionId sub;
+    size_t operations;  // how many there were when it began
+  };
+  std::vector<Mark> marks;  // one for each open subtransaction whose beginning was noted
   std::vector<int32_t> locked_branches;
   std::map<int32_t, uint32_t> next_part;
   bool written = false;  // PRE_COMMIT has run
@@ -119,7 +123,7 @@ bool extends(const Operation& op, const Operation& last) {
 void note_row(Operation&& op) {
   constexpr size_t kLookBack = 3;  // lock, new version, removal
   auto& operations = transaction.operations;
-  size_t begin = transaction.marks.empty() ? 0 : transaction.marks.back();
+  size_t begin = transaction.marks.empty() ? 0 : transaction.marks.back().operations;
   size_t at = operations.size();
   for (size_t i = 0; i < kLookBack && at > begin; ++i) {
     Operation& last = operations[--at];
@@ -281,24 +285,23 @@ bool own_cleared(const TablePending& table, CommandId command) {
   return table.cleared && (command == InvalidCommandId || table.cleared_cid < command);
 }
 
+// What may run out of memory comes first: an operation that is done can be undone.
 TablePending* clear_table(TablePending& table, CommandId cid) {
   auto before = std::make_unique<TablePending>();
-  uint64_t id = table.table;
-  int32_t branch = table.branch;
-  Oid relation = table.relation;
-  *before = std::move(table);
-  table = TablePending();
-  table.table = id;
-  table.branch = branch;
-  table.relation = relation;
-  table.cleared = true;
-  table.cleared_cid = cid;
-  table.stamp = before->stamp;
-  table.schema = before->schema;
-  table.fired_triggers = before->fired_triggers;
+  TablePending cleared;
+  cleared.table = table.table;
+  cleared.branch = table.branch;
+  cleared.relation = table.relation;
+  cleared.cleared = true;
+  cleared.cleared_cid = cid;
+  cleared.stamp = table.stamp;
+  cleared.schema = table.schema;
+  cleared.fired_triggers = table.fired_triggers;
   TablePending* kept = before.get();
   transaction.operations.push_back(
-      {Operation::Clear, 0, branch, InvalidTransactionId, 0, &table, 0, std::move(before)});
+      {Operation::Clear, 0, table.branch, InvalidTransactionId, 0, &table, 0, std::move(before)});
+  *kept = std::move(table);
+  table = std::move(cleared);
   return kept;
 }
 
@@ -327,16 +330,20 @@ bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t 
 
 uint32_t take_part_number(int32_t branch) { return transaction.next_part[branch]++; }
 
-void begin_subtransaction() { transaction.marks.push_back(transaction.operations.size()); }
-
-void commit_subtransaction() {
-  if (!transaction.marks.empty()) transaction.marks.pop_back();
+void begin_subtransaction(SubTransactionId sub) {
+  transaction.marks.push_back({sub, transaction.operations.size()});
 }
 
-void abort_subtransaction() {
-  forget_rewrites_since(GetCurrentSubTransactionId());
-  if (transaction.marks.empty()) return;
-  size_t mark = transaction.marks.back();
+void commit_subtransaction(SubTransactionId sub) {
+  if (!transaction.marks.empty() && transaction.marks.back().sub == sub)
+    transaction.marks.pop_back();
+}
+
+// One that failed as it began has no mark, and nothing to undo.
+void abort_subtransaction(SubTransactionId sub) {
+  forget_rewrites_since(sub);
+  if (transaction.marks.empty() || transaction.marks.back().sub != sub) return;
+  size_t mark = transaction.marks.back().operations;
   transaction.marks.pop_back();
   while (transaction.operations.size() > mark) {
     undo(transaction.operations.back());

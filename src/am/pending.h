@@ -106,9 +106,9 @@ store::SegmentReader read_spilled(const TablePending& table, const PendingRun& r
                                   uint32_t* row);
 
 // Transaction callbacks.
-void begin_subtransaction();
-void commit_subtransaction();
-void abort_subtransaction();
+void begin_subtransaction(SubTransactionId sub);
+void commit_subtransaction(SubTransactionId sub);
+void abort_subtransaction(SubTransactionId sub);
 void write_pending_to_log();  // PRE_COMMIT
 void end_pending();           // after commit or abort: forgets everything, releases locks
 

@@ -74,17 +74,17 @@ void on_transaction(XactEvent event, void*) {
   }
 }
 
-void on_subtransaction(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+void on_subtransaction(SubXactEvent event, SubTransactionId sub, SubTransactionId, void*) {
   guard([=] {
     switch (event) {
       case SUBXACT_EVENT_START_SUB:
-        am::begin_subtransaction();
+        am::begin_subtransaction(sub);
         break;
       case SUBXACT_EVENT_COMMIT_SUB:
-        am::commit_subtransaction();
+        am::commit_subtransaction(sub);
         break;
       case SUBXACT_EVENT_ABORT_SUB:
-        am::abort_subtransaction();
+        am::abort_subtransaction(sub);
         break;
       default:
         break;
