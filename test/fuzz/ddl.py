@@ -40,7 +40,7 @@ def create_index(rnd, table, concurrently=False, unique=None):
         key, tail)
 
 
-def add_column(rnd, table):
+def add_column(rnd, table, rewrites=True):
     if table.partition:
         return "ANALYZE " + table.name
     kind = schema.column_type(rnd)
@@ -50,7 +50,7 @@ def add_column(rnd, table):
         tail = " DEFAULT " + values.literal(rnd, kind, nulls=0)
     elif roll < 0.5:
         tail = " NOT NULL DEFAULT " + values.literal(rnd, kind, nulls=0)
-    elif roll < 0.6:  # rewrites the table
+    elif roll < 0.6 and rewrites:
         kind, tail = "integer", " DEFAULT (clock_timestamp() > '2000-01-01')::int"
     elif roll < 0.65 and kind in values.EXACT:
         tail = " CHECK (%s > -100)" % column
