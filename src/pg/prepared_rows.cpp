@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/snapshot.h"
 
 namespace datahike::pg {
 
@@ -26,7 +27,7 @@ struct RawRow {
 RawRow* read_running_rows() {
   RawRow* rows = nullptr;
   // TOAST is read under a registered or active snapshot only.
-  PushActiveSnapshot(GetLatestSnapshot());
+  PushActiveSnapshot(latest_snapshot());
   Relation rel = table_open(extension().prepared, AccessShareLock);
   TableScanDesc scan = table_beginscan(rel, SnapshotAny, 0, nullptr);
   HeapTuple tuple;

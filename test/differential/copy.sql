@@ -75,7 +75,7 @@ CREATE TABLE big2 (LIKE big);
 SELECT '/tmp/' || md5(random()::text || clock_timestamp()) || '.bin' AS file \gset
 COPY big TO :'file' (FORMAT binary);
 COPY big2 FROM :'file' (FORMAT binary);
-\set rm 'rm ' :file
+\set rm 'cat >/dev/null; rm ' :file
 COPY (SELECT 1) TO PROGRAM :'rm';
 \set ECHO all
 SELECT count(*), count(f), sum(id), md5(string_agg(h, '' ORDER BY id)) FROM big2;
