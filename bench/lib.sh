@@ -1,4 +1,4 @@
-# Shared by bench/oltp and bench/load: the private cluster, timing, the table of results. Sourced, never run.
+# Shared by bench/oltp, bench/load and bench/soak: the private cluster, timing, the table of results. Sourced, never run.
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 . "$root/test/cluster.sh"
