@@ -226,11 +226,22 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
   RelationClose(relation);
 }
 
-// A sample counts rows by where its view has them, which differs between leader and workers.
+bool sees_older_rows(Oid relid) {
+  Relation relation = RelationIdGetRelation(relid);
+  bool older = !guard([=] { return am::indexes_are_complete(relation); });
+  RelationClose(relation);
+  return older;
+}
+
+// A sample counts rows by where its view has them, which differs between leader and workers. Casts
+// of rows from before a column changed its type may be users' functions, unsafe in workers.
 void paths(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry* entry) {
   if (previous_pathlist) previous_pathlist(root, rel, index, entry);
-  if (!entry->tablesample || !is_datahike(entry->relid)) return;
+  if (!rel->consider_parallel || entry->rtekind != RTE_RELATION || entry->inh) return;
+  if (!is_datahike(entry->relid)) return;
+  if (!entry->tablesample && !sees_older_rows(entry->relid)) return;
   rel->consider_parallel = false;
+  rel->partial_pathlist = NIL;
   ListCell* cell;
   foreach (cell, rel->pathlist) static_cast<Path*>(lfirst(cell))->parallel_safe = false;
 }
