@@ -50,32 +50,34 @@ auto guard(F&& body) -> decltype(body()) {
   raise(caught);
 }
 
-// C++ to C: runs `body`, which may raise a PostgreSQL error, and throws PgError if it does.
-// `body` must own nothing with a destructor: it is longjmped over.
+// What call() sets aside. The destructor serves the C++ exceptions that leave `body`: without it
+// PG_exception_stack would go on pointing into a frame that is gone.
+struct SavedStacks {
+  MemoryContext context = CurrentMemoryContext;
+  sigjmp_buf* exceptions = PG_exception_stack;
+  ErrorContextCallback* callbacks = error_context_stack;
+  SavedStacks() = default;
+  SavedStacks(const SavedStacks&) = delete;
+  SavedStacks& operator=(const SavedStacks&) = delete;
+  ~SavedStacks() { restore_stacks(); }
+  void restore_stacks() const {
+    PG_exception_stack = exceptions;
+    error_context_stack = callbacks;
+  }
+};
+
+// C++ to C: runs `body`, which may raise a PostgreSQL error, and throws PgError if it does; what
+// `body` throws passes. `body` must own nothing with a destructor: it is longjmped over.
 template <class F>
 auto call(F&& body) -> decltype(body()) {
-  using Result = decltype(body());
-  MemoryContext context = CurrentMemoryContext;
-  sigjmp_buf* saved_stack = PG_exception_stack;
-  ErrorContextCallback* saved_context = error_context_stack;
+  const SavedStacks saved;
   sigjmp_buf here;
   if (sigsetjmp(here, 0) == 0) {
     PG_exception_stack = &here;
-    if constexpr (std::is_void_v<Result>) {
-      body();
-      PG_exception_stack = saved_stack;
-      error_context_stack = saved_context;
-      return;
-    } else {
-      Result result = body();
-      PG_exception_stack = saved_stack;
-      error_context_stack = saved_context;
-      return result;
-    }
+    return body();
   }
-  PG_exception_stack = saved_stack;
-  error_context_stack = saved_context;
-  MemoryContextSwitchTo(context);
+  saved.restore_stacks();
+  MemoryContextSwitchTo(saved.context);
   ErrorData* data = CopyErrorData();
   FlushErrorState();
   throw PgError{data};
