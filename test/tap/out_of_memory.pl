@@ -23,7 +23,7 @@ my %statements = (
     truncate => 'SAVEPOINT a; TRUNCATE TABLE; INSERT INTO TABLE VALUES (1, \'t\'); ROLLBACK TO a',
     'add a column' => 'ALTER TABLE TABLE ADD COLUMN w int DEFAULT (random() < 2)::int; ALTER TABLE TABLE DROP COLUMN w',
 );
-my @names = grep { $_ ne 'add a column' } sort keys %statements;
+my @names = sort keys %statements;
 plan tests => 3 * @names + 5;
 
 my $c = Faults->new('datahike.fold_delay = 5ms', 'restart_after_crash = on');
