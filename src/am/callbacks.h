@@ -51,7 +51,8 @@ bool scan_bitmap_next_block(TableScanDesc scan, TBMIterateResult* result);
 bool scan_bitmap_next_tuple(TableScanDesc scan, TBMIterateResult* result, TupleTableSlot* slot);
 bool scan_sample_next_block(TableScanDesc scan, SampleScanState* state);
 bool scan_sample_next_tuple(TableScanDesc scan, SampleScanState* state, TupleTableSlot* slot);
-void free_scans();  // at the end of the transaction: those that an error left behind
+void free_scans_of(ResourceOwner owner);  // when it is released: those that an error left behind
+void free_scans();                        // at the end of the transaction: all
 
 // analyze.cpp
 bool scan_analyze_next_block(TableScanDesc scan, BlockNumber block, BufferAccessStrategy strategy);

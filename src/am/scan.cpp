@@ -14,8 +14,9 @@ namespace datahike::am {
 
 namespace {
 
-// Every open scan; an error skips scan_end, so the transaction's end frees what is left.
-std::unordered_set<ScanState*> open_scans;
+// Every open scan, by the resource owner that holds its reference to the relation. An error skips
+// scan_end: the state goes with the reference.
+std::set<std::pair<ResourceOwner, ScanState*>> open_scans;
 
 constexpr size_t kMostSliceOffsets = 65534;
 
@@ -113,10 +114,12 @@ TableScanDesc scan_begin(Relation relation, Snapshot snapshot, int nkeys, ScanKe
   scan->base.rs_parallel = parallel;
   RelationIncrementReferenceCount(relation);
   pg::guard([=] {
-    scan->state = new ScanState();
-    open_scans.insert(scan->state);
-    if ((flags & SO_TYPE_SEQSCAN) && !parallel) scan->state->rewrite = take_rewrite(relation);
+    auto state = std::make_unique<ScanState>();
+    scan->owner = CurrentResourceOwner;
+    open_scans.insert({scan->owner, state.get()});
+    scan->state = state.release();
     versioning::begin_using_views();
+    if ((flags & SO_TYPE_SEQSCAN) && !parallel) scan->state->rewrite = take_rewrite(relation);
   });
   if (flags & SO_TYPE_SEQSCAN) pgstat_count_heap_scan(relation);
   return &scan->base;
@@ -124,8 +127,10 @@ TableScanDesc scan_begin(Relation relation, Snapshot snapshot, int nkeys, ScanKe
 
 void scan_end(TableScanDesc scan) {
   pg::guard([=] {
-    open_scans.erase(as_scan(scan)->state);
-    delete as_scan(scan)->state;
+    const Scan* s = as_scan(scan);
+    // Without its owner it is PostgreSQL's to complain, as it does below.
+    if (open_scans.erase({s->owner, s->state}) == 0) return;
+    delete s->state;
     versioning::end_using_views();
   });
   RelationDecrementReferenceCount(scan->rs_rd);
@@ -133,8 +138,17 @@ void scan_end(TableScanDesc scan) {
   pfree(scan);
 }
 
+void free_scans_of(ResourceOwner owner) {
+  auto at = open_scans.lower_bound({owner, nullptr});
+  while (at != open_scans.end() && at->first == owner) {
+    delete at->second;
+    at = open_scans.erase(at);
+    versioning::end_using_views();
+  }
+}
+
 void free_scans() {
-  for (ScanState* state : open_scans) delete state;
+  for (auto& [owner, state] : open_scans) delete state;
   open_scans.clear();
 }
 

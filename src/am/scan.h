@@ -23,6 +23,7 @@ struct ScanState {
 struct Scan {
   TableScanDescData base;
   ScanState* state;
+  ResourceOwner owner;  // when it is released, the state goes
 };
 inline Scan* as_scan(TableScanDesc scan) { return reinterpret_cast<Scan*>(scan); }
 // The scan's view: of its snapshot, or the newest the statement can see where it has none

@@ -92,11 +92,16 @@ void on_subtransaction(SubXactEvent event, SubTransactionId sub, SubTransactionI
   });
 }
 
+void on_release(ResourceReleasePhase phase, bool, bool, void*) {
+  if (phase == RESOURCE_RELEASE_BEFORE_LOCKS) am::free_scans_of(CurrentResourceOwner);
+}
+
 }  // namespace
 
 void install_transaction_callbacks() {
   RegisterXactCallback(on_transaction, nullptr);
   RegisterSubXactCallback(on_subtransaction, nullptr);
+  RegisterResourceReleaseCallback(on_release, nullptr);
 }
 
 }  // namespace datahike::pg
