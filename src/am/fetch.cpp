@@ -94,8 +94,10 @@ bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, Tupl
   }
   // Committed after the active snapshot was taken, perhaps folded since.
   if (store::Environment* env = pg::try_store()) env->refresh();
-  TableView latest = latest_table_view(info, versioning::session_view().branch);
-  return fetch_row(latest, relation, info, rowid, slot);
+  int32_t branch = versioning::session_view().branch;
+  if (fetch_row(latest_table_view(info, branch), relation, info, rowid, slot)) return true;
+  refuse_row_of_other_branch(branch, info.table);
+  return false;
 }
 
 // The order is what makes one pass exact: first the shared tables, then the snapshot, then the

@@ -197,6 +197,20 @@ bool has_pending_on(int32_t branch) {
   return false;
 }
 
+void refuse_check_on_other_branch() {
+  throw pg::SqlError(
+      ERRCODE_FEATURE_NOT_SUPPORTED,
+      "deferrable constraints are checked only on the branch that is set at COMMIT",
+      "Write their tables on one branch in a transaction, and have that branch set, and nothing "
+      "else, at COMMIT and SET CONSTRAINTS.");
+}
+
+void refuse_row_of_other_branch(int32_t branch, uint64_t table) {
+  for (const auto& [key, pending] : transaction.tables)
+    if (key.first != branch && key.second == table && !pending->empty())
+      refuse_check_on_other_branch();
+}
+
 TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
                           Purpose purpose) {
   if (transaction.written)

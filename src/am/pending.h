@@ -60,6 +60,11 @@ struct TablePending {
 TablePending* find_pending(int32_t branch, uint64_t table);
 bool has_pending();
 bool has_pending_on(int32_t branch);
+// For a row of the table that is not to be found on the branch. Throws 0A000 if this transaction
+// has changed the table on another branch: a trigger that was queued there fires while this one is
+// set.
+void refuse_row_of_other_branch(int32_t branch, uint64_t table);
+[[noreturn]] void refuse_check_on_other_branch();
 bool has_pending_of(uint64_t table);
 bool has_row_locks();
 // Makes the entry, and with the first of the transaction takes the branch's lock. Who is going to

@@ -325,10 +325,7 @@ void refuse_unchecked(const TablePending& table) {
   if (!now.pinned && now.branch == table.branch) return;
   Oid relation = table.relation;
   if (!pg::call([=] { return has_deferrable_triggers(relation); })) return;
-  throw pg::SqlError(
-      ERRCODE_FEATURE_NOT_SUPPORTED,
-      "deferrable constraints are checked only on the branch that is set at COMMIT",
-      "Set datahike.branch back to the branch that was written, and nothing else, before COMMIT.");
+  refuse_check_on_other_branch();
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 -- Foreign keys, CHECK, ON CONFLICT, sequences and triggers look at the session's branch.
-SELECT plan(13);
+SELECT plan(14);
 CREATE TABLE parent (id int PRIMARY KEY);
 CREATE TABLE child (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, parent_id int REFERENCES parent ON DELETE CASCADE);
 INSERT INTO parent VALUES (1), (2);
@@ -37,4 +37,15 @@ SET datahike.branch = 'b';
 SELECT is((SELECT count(*) FROM parent WHERE note = 'added'), 5::bigint, 'a new column is there on every branch');
 SELECT set_config('datahike.commit_id', (SELECT commit_id::text FROM datahike.log('db') ORDER BY tx OFFSET 1 LIMIT 1), false) \g /dev/null
 SELECT results_eq('SELECT id, note FROM parent ORDER BY 1', $$VALUES (1, 'added'), (2, 'added')$$, 'and in every commit');
+RESET datahike.commit_id;
+-- a check that was put off is not made on another branch
+CREATE TABLE late (parent_id int REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
+\set ON_ERROR_STOP 0
+BEGIN;
+INSERT INTO late VALUES (1);
+RESET datahike.branch;
+COMMIT;
+\set state :SQLSTATE
+\set ON_ERROR_STOP 1
+SELECT is(:'state'::text, '0A000', 'deferred constraints of a branch that is not set any more are refused by name');
 SELECT * FROM finish();
