@@ -95,11 +95,12 @@ void reload_configuration() {
 }
 
 void pause_until_reload() {
-  do {
+  // The flag first: what waited before this point may have reset the latch that came with it.
+  while (!ConfigReloadPending) {
     CHECK_FOR_INTERRUPTS();
     WaitLatch(MyLatch, WL_LATCH_SET | WL_EXIT_ON_PM_DEATH, 0, PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
-  } while (!ConfigReloadPending);
+  }
   reload_configuration();
 }
 
