@@ -469,6 +469,7 @@ void datahike_worker_main(Datum arg) {
   using namespace datahike::pg;
   pqsignal(SIGTERM, terminate);
   pqsignal(SIGHUP, SignalHandlerForConfigReload);
+  ConfigReloadPending = true;  // PostgreSQL ignores the signal until here
   BackgroundWorkerUnblockSignals();
   Oid database = shared->workers[DatumGetInt32(arg)].database;
   BackgroundWorkerInitializeConnectionByOid(database, InvalidOid, BGWORKER_BYPASS_ALLOWCONN);
