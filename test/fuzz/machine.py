@@ -1,6 +1,7 @@
 """Carries out steps in both databases and compares what they do."""
 import collections
 import dataclasses
+import json
 import os
 import re
 import time
@@ -37,6 +38,16 @@ class Step:
 def same_errors(a, b):
     """Which row of a statement fails first may depend on the order of rows, so violations of data are one class."""
     return a == b or (a[:2] in ("22", "23") and b[:2] in ("22", "23"))
+
+
+def shows_a_column_twice(tables):
+    """Whether a snapshot from before another session's ALTER TABLE sees the old row of a catalog and its own new one too. It sees the
+    old one alone where PostgreSQL finds both by one index entry, which depends on the room in the catalog's page."""
+    for row in tables:
+        columns = [c[0] for c in json.loads(row[0])["columns"] or []]
+        if len(columns) != len(set(columns)):
+            return True
+    return False
 
 
 class Machine:
@@ -164,6 +175,8 @@ class Machine:
             a, b = ours.rows, theirs.rows
             if a is not None and b is not None and not step.ordered:
                 a, b = sorted(a, key=repr), sorted(b, key=repr)
+            if step.kind == "model" and (shows_a_column_twice(a) or shows_a_column_twice(b)):
+                return
             if ours.tag != theirs.tag or a != b:
                 ours.rows, theirs.rows = a, b
                 self.differ(step, ours, theirs)
