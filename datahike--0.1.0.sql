@@ -164,6 +164,11 @@ CREATE FUNCTION datahike.keep_history(tbl regclass) RETURNS text
 COMMENT ON FUNCTION datahike.keep_history(regclass) IS
   'how much history of a table is kept: all, none or an interval';
 
+CREATE FUNCTION datahike.rows_only_in(tbl regclass, revision text, other text) RETURNS SETOF tid
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_rows_only_in';
+COMMENT ON FUNCTION datahike.rows_only_in(regclass, text, text) IS
+  'ctids of the rows live at a revision (NULL: in the session''s view) and not at another';
+
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),
   datahike.refuse_replicated_change(), datahike.table_am_handler(internal) FROM PUBLIC;

@@ -17,7 +17,7 @@ namespace {
 using versioning::View;
 
 TableView make_view(const View& view, const RelationInfo& info, CommandId command) {
-  if (view.pinned) versioning::require_kept(view, info.table);
+  if (view.pinned || view.computed_from) versioning::require_kept(view, info.table);
   return {view, &view.overlay->table(info.table), info.table, command, info.floor};
 }
 
@@ -38,6 +38,10 @@ TableView latest_table_view(const RelationInfo& info, int32_t branch) {
 
 TableView table_view_of_branch(const RelationInfo& info, int32_t branch, Snapshot snapshot) {
   return make_view(versioning::branch_view(branch, snapshot), info, InvalidCommandId);
+}
+
+TableView table_view_in(const RelationInfo& info, const View& view) {
+  return make_view(view, info, InvalidCommandId);
 }
 
 TableView table_view(const RelationInfo& info, Snapshot snapshot) {

@@ -29,6 +29,8 @@ struct TableView {
 // For MVCC and SELF snapshots (and ANY: the newest state). Errors: 0A000 for others.
 TableView table_view(const RelationInfo& info, Snapshot snapshot);
 TableView latest_table_view(const RelationInfo& info, int32_t branch);
+// The table in a view of the caller's choice, say of a commit.
+TableView table_view_in(const RelationInfo& info, const versioning::View& view);
 // A branch's committed state, whatever the session's settings.
 TableView table_view_of_branch(const RelationInfo& info, int32_t branch, Snapshot snapshot);
 

@@ -121,7 +121,7 @@ std::optional<uint64_t> RowCursor::first_occupied(uint64_t rowid) {
   auto run = first_run_with(view_.table->added, rowid);
   if (run != view_.table->added.end()) found = std::max(rowid, run->first);
   if (view_.table->live.empty() || base_is_cleared()) return found;
-  tree::ContainerCursor containers(pg::open_store(), view_.table->live);
+  tree::ContainerCursor containers(view_.view.overlay->nodes(), view_.table->live);
   containers.seek(rowid >> 16);
   if (containers.valid() && containers.high() == rowid >> 16) {
     containers.load(&container_);
@@ -142,7 +142,8 @@ void RowCursor::enter(Phase phase, bool forward) {
   if (phase != Base) return;
   containers_.reset();
   if (base_is_cleared() || view_.table->live.empty()) return;
-  containers_ = std::make_unique<tree::ContainerCursor>(pg::open_store(), view_.table->live);
+  containers_ =
+      std::make_unique<tree::ContainerCursor>(view_.view.overlay->nodes(), view_.table->live);
   if (!forward)
     containers_->last();
   else if (first_ > 0)

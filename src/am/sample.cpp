@@ -36,7 +36,7 @@ uint64_t count_committed(const TableView& view) {
   uint32_t clear = versioning::Overlay::last_clear(*view.table, view.view.limit);
   uint64_t rows = 0;
   if (clear == 0 && !view.table->live.empty()) {
-    tree::ContainerCursor cursor(pg::open_store(), view.table->live);
+    tree::ContainerCursor cursor(view.view.overlay->nodes(), view.table->live);
     for (cursor.seek(view.floor >> 16); cursor.valid(); cursor.next()) rows += cursor.count();
   }
   for (const auto& [first, run] : view.table->added)
@@ -72,7 +72,7 @@ std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size
   bool own_clear = own && own->cleared;
   uint32_t clear = versioning::Overlay::last_clear(*view.table, view.view.limit);
   if (!own_clear && clear == 0 && !view.table->live.empty()) {
-    tree::ContainerCursor cursor(pg::open_store(), view.table->live);
+    tree::ContainerCursor cursor(view.view.overlay->nodes(), view.table->live);
     for (cursor.seek(view.floor >> 16); cursor.valid(); cursor.next())
       add(*s, cursor.high() << 16, cursor.count(), true);
   }

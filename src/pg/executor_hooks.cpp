@@ -141,6 +141,11 @@ bool reads_datahike(PlannedStmt* plan) {
   return any_datahike(plan, [](Relation) { return true; });
 }
 
+bool reads_computed_view(QueryDesc* query) {
+  auto view = views.find(query);
+  return view != views.end() && view->second.is_computed();
+}
+
 // Workers do not have the rows that only this session knows of. What a function of the user's reads
 // is not known; a plan that calls none depends on relations alone.
 bool needs_own_changes(PlannedStmt* plan) {
@@ -165,7 +170,7 @@ void share_view_of(QueryDesc* query) {
 
 void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
   PlannedStmt* plan = query->plannedstmt;
-  bool alone = plan->parallelModeNeeded && needs_own_changes(plan);
+  bool alone = plan->parallelModeNeeded && (reads_computed_view(query) || needs_own_changes(plan));
   if (alone) {
     plan = static_cast<PlannedStmt*>(
         MemoryContextAlloc(query->estate->es_query_cxt, sizeof(PlannedStmt)));

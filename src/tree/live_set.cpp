@@ -167,6 +167,14 @@ uint64_t live_count(NodeSource& source, const NodeRef& root) {
   return count;
 }
 
+void diff_containers(NodeSource& source, const NodeRef& before, const NodeRef& after,
+                     const std::function<void(uint64_t high)>& report) {
+  diff(source, before, after, [&](const Difference& d) {
+    report(high_of((d.before ? d.before : d.after)->key));
+    return true;
+  });
+}
+
 void diff_live_sets(NodeSource& source, const NodeRef& before, const NodeRef& after,
                     const std::function<bool(uint64_t rowid, bool in_after)>& report) {
   diff(source, before, after, [&](const Difference& d) {

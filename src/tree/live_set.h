@@ -72,4 +72,8 @@ uint64_t live_count(NodeSource& source, const NodeRef& root);
 void diff_live_sets(NodeSource& source, const NodeRef& before, const NodeRef& after,
                     const std::function<bool(uint64_t rowid, bool in_after)>& report);
 
+// The same by container: `report(high)` for each container that differs.
+void diff_containers(NodeSource& source, const NodeRef& before, const NodeRef& after,
+                     const std::function<void(uint64_t high)>& report);
+
 }  // namespace datahike::tree

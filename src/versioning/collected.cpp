@@ -5,6 +5,7 @@
 #include "pg/keep_history.h"
 #include "pg/pins.h"
 #include "pg/store.h"
+#include "versioning/computed.h"
 
 namespace datahike::versioning {
 
@@ -61,6 +62,12 @@ bool is_kept(const store::Horizon& horizon, uint64_t tx, const tree::NodeRef* li
 }  // namespace
 
 void require_kept(const View& view, uint64_t table) {
+  if (view.computed_from) {
+    require_kept(view.computed_from->rows_of, table);
+    if (view.computed_from->without) require_kept(*view.computed_from->without, table);
+    return;
+  }
+  if (!view.pinned) return;
   if (is_found_readable(view.tx, table)) return;
   store::Environment* env = pg::try_store();
   if (!env) return;

@@ -7,8 +7,9 @@
 
 namespace datahike::versioning {
 
-// For a view of a commit. Throws 72000 where the table's history has been collected past it; else
-// it stays readable until the end of the transaction. REQUIRES: the commit is pinned (pg/pins.h).
+// For a view of a commit, or computed from some. Throws 72000 where the table's history has been
+// collected past it; else it stays readable until the end of the transaction. REQUIRES: the commit
+// is pinned (pg/pins.h).
 void require_kept(const View& view, uint64_t table);
 
 // The same for all tables, for a branch that is to be made from the commit. Pins it.

@@ -48,11 +48,17 @@ TableOverlay& Overlay::table(uint64_t id) {
   if (at != tables_.end()) return at->second;
   // Looked up before it is entered: an error must not leave an empty table behind.
   store::TableVersion version;
-  if (!root_.empty()) {
-    if (!env_) throw CorruptError("the store is missing, but a version in it is needed");
-    version = store::find_table(*env_, root_, id);
-  }
+  if (!root_.empty()) version = store::find_table(nodes(), root_, id);
   TableOverlay& table = tables_.try_emplace(id, &memory_).first->second;
+  if (make_) {
+    try {
+      make_(id, table, own_nodes_);
+    } catch (...) {
+      tables_.erase(id);
+      throw;
+    }
+    return table;
+  }
   table.live = version.live;
   table.live_rows = version.rows;
   return table;
@@ -72,7 +78,7 @@ const tree::Container* Overlay::container(TableOverlay& table, uint64_t high) {
     std::unique_ptr<tree::Container> loaded;
     if (!table.live.empty()) {
       auto container = std::make_unique<tree::Container>();
-      if (tree::find_container(*env_, table.live, high, container.get()))
+      if (tree::find_container(nodes(), table.live, high, container.get()))
         loaded = std::move(container);
     }
     at = table.containers.emplace(high, std::move(loaded)).first;

@@ -1,10 +1,12 @@
 // An overlay: a version tree plus the deltas that are not in it yet, applied one after another.
 // Plain C++. A view is an overlay and the number of deltas it sees, so later deltas can be applied
-// without disturbing views already in use.
+// without disturbing views already in use. An overlay can also be computed: its tables are not read
+// from a version tree but made when they are first asked for (versioning/computed.h).
 #pragma once
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <memory_resource>
@@ -15,6 +17,7 @@
 #include "store/environment.h"
 #include "store/version.h"
 #include "tree/live_set.h"
+#include "tree/memory_nodes.h"
 
 namespace datahike::versioning {
 
@@ -69,11 +72,20 @@ struct TableOverlay {
       : added(memory), removed(memory), counts(memory) {}
 };
 
-class Overlay {
+class Overlay : public std::enable_shared_from_this<Overlay> {
  public:
   // `env` may be nullptr while the root is empty.
   Overlay(store::Environment* env, tree::NodeRef root)
-      : env_(env), root_(root), tables_(&memory_), transactions_(&memory_) {}
+      : nodes_(env), root_(root), tables_(&memory_), transactions_(&memory_) {}
+  // A computed overlay: one delta over nothing. `make` fills a table that is asked for, with the
+  // rows that it sets or adds at sequence 1; it is not kept if `make` throws.
+  using MakeTable = std::function<void(uint64_t id, TableOverlay& table, tree::NodeSink& nodes)>;
+  explicit Overlay(MakeTable make)
+      : nodes_(&own_nodes_),
+        make_(std::move(make)),
+        size_(1),
+        tables_(&memory_),
+        transactions_(&memory_) {}
   Overlay(const Overlay&) = delete;
   Overlay& operator=(const Overlay&) = delete;
 
@@ -84,6 +96,12 @@ class Overlay {
   uint32_t size() const { return size_; }
   const tree::NodeRef& root() const { return root_; }
   size_t bytes() const { return bytes_; }  // held by log transactions, about
+  // Where the nodes of the tables' live sets are. CorruptError when that is a store that is
+  // missing.
+  tree::NodeSource& nodes() const {
+    if (!nodes_) throw CorruptError("the store is missing, but a version in it is needed");
+    return *nodes_;
+  }
 
   TableOverlay& table(uint64_t id);
   // Whether the row is live after the first `limit` deltas.
@@ -102,7 +120,9 @@ class Overlay {
  private:
   void apply_table(const store::TableDelta& delta, uint32_t sequence, LogTransaction* transaction);
 
-  store::Environment* env_;
+  tree::MemoryNodes own_nodes_;
+  tree::NodeSource* nodes_;
+  MakeTable make_;
   tree::NodeRef root_;
   uint32_t size_ = 0;
   size_t bytes_ = 0;

@@ -6,6 +6,7 @@
 #include "pg/settings.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
+#include "versioning/computed.h"
 
 namespace datahike::versioning {
 
@@ -134,6 +135,11 @@ View pinned_view(const SessionView& session) {
   return view;
 }
 
+View view_of_two_commits(const SessionView& session) {
+  View without = view_of_commit(*store::parse_uuid(session.without));
+  return difference_view(pinned_view(session), without);
+}
+
 namespace {
 
 const SessionView* of_running_query = nullptr;
@@ -167,6 +173,22 @@ const SessionView& settings_view() {
 }  // namespace
 
 SessionView current_settings() { return settings_view(); }
+
+SessionView view_at_commit(const store::Uuid& commit) {
+  SessionView session;
+  // A commit's rows do not depend on the branch.
+  session.branch = std::max(settings_view().branch, 0);
+  session.pinned = true;
+  session.pinned_by = "a commit";
+  strlcpy(session.commit_id, store::format_uuid(commit).c_str(), sizeof session.commit_id);
+  return session;
+}
+
+SessionView view_of_difference(const store::Uuid& commit, const store::Uuid& without) {
+  SessionView session = view_at_commit(commit);
+  strlcpy(session.without, store::format_uuid(without).c_str(), sizeof session.without);
+  return session;
+}
 
 const SessionView* use_session_view(const SessionView* view) {
   return std::exchange(of_running_query, view);

@@ -69,7 +69,7 @@ std::vector<std::unique_ptr<CachedView>> cache;  // most recently used first
 std::vector<std::shared_ptr<Overlay>> retained;  // overlays that a scan may still point to
 int views_in_use = 0;
 
-View to_view(const CachedView& c) { return {c.overlay.get(), c.limit, c.branch, false}; }
+View to_view(const CachedView& c) { return {c.overlay.get(), c.limit, c.branch}; }
 
 void drop(size_t at) {
   retained.push_back(cache[at]->overlay);
@@ -271,6 +271,7 @@ View branch_view(int32_t branch, Snapshot s) { return to_view(cached_view(branch
 
 View view_for(Snapshot s) {
   const SessionView& session = session_view();
+  if (*session.without) return view_of_two_commits(session);
   if (session.pinned) return pinned_view(session);
   return branch_view(session.branch, s);
 }

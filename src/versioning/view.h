@@ -1,5 +1,11 @@
 // What a statement reads: which branch or commit the session's settings name, and what of it a
 // snapshot sees.
+//
+// The kinds of views, by what is set in a SessionView:
+//   branch                 live rows of the branch, this transaction's own changes included
+//   commit_id, as_of       live rows of a commit; pinned
+//   without                the difference: rows live at commit_id and not at this other commit
+// All but the first are read-only. A difference is computed (computed.h).
 #pragma once
 
 #include "pg/log.h"
@@ -9,6 +15,8 @@
 
 namespace datahike::versioning {
 
+struct ComputedFrom;  // computed.h
+
 // What the settings say. A pinned session reads one commit and writes nothing.
 struct SessionView {
   int32_t branch = -1;  // of datahike.branch; -1 = there is none of that name
@@ -16,7 +24,15 @@ struct SessionView {
   const char* pinned_by = nullptr;  // the setting's name
   char commit_id[40] = "";          // datahike.commit_id
   char as_of[pg::kMostAsOf] = "";   // datahike.as_of
+  char without[40] = "";            // a commit id; no setting
+  // Whether the rows are not just those live in a branch or commit. Such views are not shared with
+  // parallel workers.
+  bool is_computed() const { return *without; }
 };
+// Views that no setting names, for use_session_view().
+SessionView view_at_commit(const store::Uuid& commit);
+SessionView view_of_difference(const store::Uuid& commit, const store::Uuid& without);
+
 // Of the query that is running: it keeps what the settings said when it was started, as a cursor
 // must. Errors: 42704 unknown branch.
 const SessionView& session_view();
@@ -34,8 +50,9 @@ struct View {
   Overlay* overlay = nullptr;
   uint32_t limit = 0;
   int32_t branch = 0;
-  bool pinned = false;  // own pending writes are not part of it
-  uint64_t tx = 0;      // of the commit, where it is one
+  bool pinned = false;                          // own pending writes are not part of it
+  uint64_t tx = 0;                              // of the commit, where it is one
+  const ComputedFrom* computed_from = nullptr;  // of a computed view
 };
 
 // The session's view under an MVCC snapshot.
