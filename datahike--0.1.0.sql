@@ -19,6 +19,7 @@ CREATE TABLE datahike.tx_log (
   message text,
   delta bytea,
   rows bytea,
+  parents uuid[],             -- of a merge: those besides the branch's previous commit
   CONSTRAINT tx_log_key PRIMARY KEY (branch, xid, part)
 ) USING heap;
 ALTER TABLE datahike.tx_log ALTER delta SET STORAGE EXTERNAL, ALTER rows SET STORAGE EXTERNAL,
@@ -142,6 +143,33 @@ CREATE FUNCTION datahike.log(revision text DEFAULT NULL, max int4 DEFAULT NULL,
   OUT author text, OUT message text, OUT changes jsonb)
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_log';
 COMMENT ON FUNCTION datahike.log(text, int4) IS 'commits reachable from a revision, newest first';
+
+CREATE FUNCTION datahike.commit_info(revision text DEFAULT NULL,
+  OUT commit_id uuid, OUT parents uuid[], OUT tx int8, OUT committed_at timestamptz,
+  OUT author text, OUT message text, OUT changes jsonb)
+  LANGUAGE sql VOLATILE
+  BEGIN ATOMIC SELECT * FROM datahike.log(revision, 1); END;
+COMMENT ON FUNCTION datahike.commit_info(text) IS 'a commit (default: the current view''s)';
+
+CREATE FUNCTION datahike.ancestors(revision text DEFAULT NULL) RETURNS SETOF uuid
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_ancestors';
+COMMENT ON FUNCTION datahike.ancestors(text) IS
+  'commits reachable from a revision through parents, without itself, newest first';
+
+CREATE FUNCTION datahike.is_ancestor(ancestor text, revision text) RETURNS bool
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_is_ancestor';
+COMMENT ON FUNCTION datahike.is_ancestor(text, text) IS
+  'whether the first revision is the second or one of its ancestors';
+
+CREATE FUNCTION datahike.common_ancestor(a text, b text) RETURNS uuid
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_common_ancestor';
+COMMENT ON FUNCTION datahike.common_ancestor(text, text) IS
+  'the newest commit that both revisions descend from: the merge base; NULL: there is none';
+
+CREATE FUNCTION datahike.merge_parent(source text) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_merge_parent';
+COMMENT ON FUNCTION datahike.merge_parent(text) IS
+  'makes this transaction''s commit a merge: the source becomes a further parent';
 
 CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments int8,
   OUT nodes int8, OUT log_rows int8, OUT used_bytes int8, OUT file_bytes int8, OUT map_bytes int8,

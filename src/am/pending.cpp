@@ -15,7 +15,7 @@ namespace {
 
 // What ROLLBACK TO takes back, newest first.
 struct Operation {
-  enum Kind : uint8_t { AddRun, RemoveRow, LockRow, Clear } kind;
+  enum Kind : uint8_t { AddRun, RemoveRow, LockRow, Clear, AddParent } kind;
   uint8_t mode;  // LockRow: LockTupleMode
   int32_t branch;
   TransactionId xid;
@@ -34,6 +34,7 @@ struct Transaction {
   };
   std::vector<Mark> marks;  // one for each open subtransaction whose beginning was noted
   std::vector<int32_t> locked_branches;
+  std::map<int32_t, std::vector<store::Uuid>> parents;  // of merges, by branch; no empty ones
   std::map<int32_t, uint32_t> next_part;
   bool written = false;  // PRE_COMMIT has run
 };
@@ -63,6 +64,12 @@ void lock_branch(int32_t branch) {
   checked_generation = pg::branches_generation();
   checked_branch = branch;
   locked.push_back(branch);
+}
+
+void refuse_when_written() {
+  if (!transaction.written) return;
+  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                     "datahike tables cannot be written after the transaction's commit has begun");
 }
 
 // Definitions that the branches are known to have recorded, by (branch, table).
@@ -135,6 +142,12 @@ void note_row(Operation&& op) {
   operations.push_back(std::move(op));
 }
 
+void drop_last_parent(int32_t branch) {
+  auto at = transaction.parents.find(branch);
+  at->second.pop_back();
+  if (at->second.empty()) transaction.parents.erase(at);
+}
+
 void undo(Operation& op) {
   switch (op.kind) {
     case Operation::AddRun: {
@@ -154,6 +167,10 @@ void undo(Operation& op) {
     case Operation::Clear: {
       // The map's nodes move with it, so pointers into `before`'s runs stay good.
       *op.table = std::move(*op.before);
+      break;
+    }
+    case Operation::AddParent: {
+      drop_last_parent(op.branch);
       break;
     }
   }
@@ -176,6 +193,7 @@ TablePending* find_pending(int32_t branch, uint64_t table) {
 }
 
 bool has_pending() {
+  if (!transaction.parents.empty()) return true;
   for (const auto& [key, table] : transaction.tables)
     if (!table->empty()) return true;
   return false;
@@ -192,6 +210,7 @@ bool has_pending_of(uint64_t table) {
 }
 
 bool has_pending_on(int32_t branch) {
+  if (transaction.parents.count(branch)) return true;
   for (const auto& [key, table] : transaction.tables)
     if (key.first == branch && !table->empty()) return true;
   return false;
@@ -211,12 +230,36 @@ void refuse_row_of_other_branch(int32_t branch, uint64_t table) {
       refuse_check_on_other_branch();
 }
 
+void add_merge_parent(int32_t branch, const store::Uuid& commit) {
+  refuse_when_written();
+  lock_branch(branch);
+  TransactionId xid = pg::call([] { return GetCurrentTransactionId(); });
+  std::vector<store::Uuid> known = merge_parents(branch);
+  if (std::find(known.begin(), known.end(), commit) != known.end()) return;
+  known.push_back(commit);
+  transaction.operations.push_back({Operation::AddParent, 0, branch, xid, 0, nullptr, 0, nullptr});
+  try {
+    transaction.parents[branch] = std::move(known);
+  } catch (...) {
+    transaction.operations.pop_back();
+    throw;
+  }
+}
+
+std::vector<store::Uuid> merge_parents(int32_t branch) {
+  auto at = transaction.parents.find(branch);
+  return at == transaction.parents.end() ? std::vector<store::Uuid>() : at->second;
+}
+
+std::vector<int32_t> branches_with_merge_parents() {
+  std::vector<int32_t> branches;
+  for (const auto& [branch, parents] : transaction.parents) branches.push_back(branch);
+  return branches;
+}
+
 TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
                           Purpose purpose) {
-  if (transaction.written)
-    throw pg::SqlError(
-        ERRCODE_FEATURE_NOT_SUPPORTED,
-        "datahike tables cannot be written after the transaction's commit has begun");
+  refuse_when_written();
   if (purpose != Purpose::Replace) refuse_changes_during_rewrite(relation, info.table);
   if (TablePending* found = find_pending(branch, info.table)) {
     if (purpose != Purpose::Lock && found->stamp != info.stamp) {

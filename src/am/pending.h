@@ -5,6 +5,7 @@
 #include "am/relation.h"
 #include "pg/pg.h"
 #include "store/delta.h"
+#include "store/environment.h"
 #include "store/segment.h"
 
 namespace datahike::am {
@@ -76,6 +77,12 @@ TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t b
 
 // The branch's recorded schema of this table is that of definition `stamp`.
 void schema_is_recorded(const TablePending& table);
+
+// The commit that the transaction will make on the branch has `commit` as a further parent. Undone
+// by ROLLBACK TO. A transaction that has nothing else to commit on the branch commits that.
+void add_merge_parent(int32_t branch, const store::Uuid& commit);
+std::vector<store::Uuid> merge_parents(int32_t branch);
+std::vector<int32_t> branches_with_merge_parents();
 
 struct PendingRow {
   PendingRun* run = nullptr;

@@ -246,8 +246,10 @@ void write_branch(int32_t branch, const std::vector<TablePending*>& tables) {
     if (!table->schema.empty() && !is_recorded(*table)) d.schema = table->schema;
     delta.tables.push_back(std::move(d));
   }
-  if (delta.empty()) return;
+  std::vector<store::Uuid> parents = merge_parents(branch);
+  if (delta.empty() && parents.empty()) return;
   pg::LogRow row = new_row(part.number, 'd');
+  row.parents = std::move(parents);
   store::encode_delta(delta, store::WithPlaces::Yes, row.delta);
   row.rows = std::move(part.rows);
   pg::ring_append(row, static_cast<uint32_t>(branch));
@@ -341,6 +343,7 @@ void write_pending_to_log() {
     refuse_unchecked(*table);
     branches[table->branch].push_back(table);
   }
+  for (int32_t branch : branches_with_merge_parents()) branches[branch];
   if (branches.empty()) return;
   pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
   for (auto& [branch, tables] : branches) write_branch(branch, tables);

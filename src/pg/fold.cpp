@@ -151,6 +151,7 @@ store::LogEntry to_entry(LogRow& row) {
   entry.time = row.time;
   entry.author = std::move(row.author);
   entry.message = std::move(row.message);
+  entry.extra_parents = std::move(row.parents);
   entry.delta = store::decode_delta(row.delta);
   return entry;
 }

@@ -3,13 +3,26 @@
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/shared.h"
+#include "pg/uuid_array.h"
 
 namespace datahike::pg {
 
 namespace {
 
-enum LogColumn { kBranch = 1, kXid, kPart, kKind, kLsn, kAt, kAuthor, kMessage, kDelta, kRows };
-constexpr int kLogColumns = 10;
+enum LogColumn {
+  kBranch = 1,
+  kXid,
+  kPart,
+  kKind,
+  kLsn,
+  kAt,
+  kAuthor,
+  kMessage,
+  kDelta,
+  kRows,
+  kParents
+};
+constexpr int kLogColumns = 11;
 enum HeadColumn { hBranch = 1, hFold, hCommit, hTx, hNextTx, hAt, hRootId, hRootHash, hXmax, hXip };
 constexpr int kHeadColumns = 10;
 
@@ -62,6 +75,7 @@ struct RawRow {
   int64_t time;
   text *author, *message;
   bytea *delta, *rows;
+  ArrayType* parents;
 };
 struct RawRows {
   MemoryContext context = nullptr;
@@ -90,6 +104,13 @@ bytea* copy_bytea(Datum value, MemoryContext context) {
   return copy;
 }
 
+ArrayType* copy_array(Datum value, MemoryContext context) {
+  MemoryContext old = MemoryContextSwitchTo(context);
+  ArrayType* copy = DatumGetArrayTypePCopy(value);
+  MemoryContextSwitchTo(old);
+  return copy;
+}
+
 void read_row(TupleDesc desc, HeapTuple tuple, RawRows* out) {
   Datum v[kLogColumns];
   bool n[kLogColumns];
@@ -107,6 +128,7 @@ void read_row(TupleDesc desc, HeapTuple tuple, RawRows* out) {
   // Rows stored out of line are fetched when they are needed: read_log_part.
   if (!n[kRows - 1] && !VARATT_IS_EXTERNAL(DatumGetPointer(v[kRows - 1])))
     row->rows = copy_bytea(v[kRows - 1], out->context);
+  if (!n[kParents - 1]) row->parents = copy_array(v[kParents - 1], out->context);
 }
 
 bool is_own(HeapTuple tuple) {
@@ -161,7 +183,8 @@ std::vector<LogRow> convert(RawRows& raw) {
                to_string(r.author),
                to_string(r.message),
                to_bytes(r.delta),
-               to_bytes(r.rows)};
+               to_bytes(r.rows),
+               read_uuid_array(r.parents)};
   }
   if (raw.context) MemoryContextDelete(raw.context);
   std::stable_sort(rows.begin(), rows.end(), [](const LogRow& a, const LogRow& b) {
@@ -369,12 +392,14 @@ void write_log_row(int32_t branch, const LogRow& row) {
                                  varlena(r->author.data(), r->author.size()),
                                  varlena(r->message.data(), r->message.size()),
                                  varlena(r->delta.data(), r->delta.size()),
-                                 varlena(r->rows.data(), r->rows.size())};
+                                 varlena(r->rows.data(), r->rows.size()),
+                                 PointerGetDatum(make_uuid_array(&r->parents))};
     bool nulls[kLogColumns] = {};
     nulls[kAuthor - 1] = r->author.empty();
     nulls[kMessage - 1] = r->message.empty();
     nulls[kDelta - 1] = r->kind != 'd';
     nulls[kRows - 1] = r->rows.empty();
+    nulls[kParents - 1] = r->parents.empty();
     Relation rel = table_open(extension().tx_log, RowExclusiveLock);
     HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
     CatalogTupleInsert(rel, tuple);

@@ -47,7 +47,8 @@ struct LogRow {
   int64_t time = 0;
   std::string author, message;
   Bytes delta;
-  Bytes rows;  // only where asked for
+  Bytes rows;                        // only where asked for
+  std::vector<store::Uuid> parents;  // of a merge: those besides the branch's previous commit
 };
 
 // Delta rows of a branch that are visible in `snapshot` and not in `contained`, in order of lsn.

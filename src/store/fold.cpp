@@ -23,11 +23,11 @@ std::vector<HistoryEntry> unmapped_history(WriteBatch& batch, const Commit& head
   std::vector<HistoryEntry> entries;
   Commit commit = head;
   while (!commit.keyframe) {
-    entries.push_back({commit.tx, commit.time, commit.id});
+    entries.push_back(history_entry(commit));
     commit = load_batch_commit(batch, first_parent(commit));
   }
   // The root commit's tree is empty, so it is in no history map before the first fold.
-  if (commit.root.empty()) entries.push_back({commit.tx, commit.time, commit.id});
+  if (commit.root.empty()) entries.push_back(history_entry(commit));
   std::reverse(entries.begin(), entries.end());
   return entries;
 }
@@ -167,8 +167,9 @@ struct Folder::Impl {
   void append_commit(const LogEntry& entry, const tree::Hash& rows_digest) {
     Commit commit;
     commit.parents = {head.id};
-    commit.parents.insert(commit.parents.end(), entry.extra_parents.begin(),
-                          entry.extra_parents.end());
+    for (const Uuid& parent : entry.extra_parents)
+      if (std::find(commit.parents.begin(), commit.parents.end(), parent) == commit.parents.end())
+        commit.parents.push_back(parent);
     commit.tx = next_tx++;
     commit.time = std::max(entry.time, head.time + 1);
     commit.author = entry.author;
@@ -182,7 +183,7 @@ struct Folder::Impl {
 
     close_head();
     deltas.push_back(std::make_shared<const Delta>(commit.delta));
-    history.push_back({commit.tx, commit.time, commit.id});
+    history.push_back(history_entry(commit));
     head = std::move(commit);
     head_open = true;
     if (deltas.size() >= kKeyframeInterval) make_head_keyframe();

@@ -19,8 +19,8 @@ struct LogEntry {
   uint64_t xid = 0;
   int64_t time = 0;  // when it committed; the commit's time is max(time, previous + 1)
   std::string author, message;
-  std::vector<Uuid> extra_parents;
-  Delta delta;  // with places
+  std::vector<Uuid> extra_parents;  // of a merge; each counts once
+  Delta delta;                      // with places
 };
 // The bytes of the `rows` column of one part of the entry being folded; valid until the next call.
 using PartLoader = std::function<ByteView(uint32_t part)>;

@@ -4,7 +4,9 @@
 //     't' table:u64be -> row count:varint, child = live set     a table with live rows
 //     's' table:u64be -> schema bytes                           its schema when last changed
 //     'h'             -> (empty), child = history               the commits of this line
+//     'm'             -> (empty), child = merges                those with more than one parent
 //   history      := ordered map of  tx:u64be (time + 2^63):u64be -> commit uuid
+//   merges       := ordered map of  tx:u64be -> parent uuid+    all parents but the first
 #pragma once
 
 #include <cstdint>

@@ -99,11 +99,37 @@ tree::Edit edit_history(tree::NodeSink& sink, const tree::NodeRef& root,
   return edit;
 }
 
+// The edit of the 'm' entry; none where no commit is a merge.
+void edit_merges(tree::NodeSink& sink, const tree::NodeRef& root,
+                 std::span<const HistoryEntry> history, std::vector<tree::Edit>& edits) {
+  std::vector<tree::Edit> entries;
+  for (const HistoryEntry& entry : history) {
+    if (entry.further_parents.empty()) continue;
+    tree::Edit& merge = entries.emplace_back();
+    merge.key.resize(sizeof entry.tx);
+    put_big_endian(merge.key.data(), entry.tx);
+    for (const Uuid& parent : entry.further_parents) ByteWriter(merge.value).raw(parent);
+  }
+  if (entries.empty()) return;
+  const auto old = tree::get(sink, root, merges_key());
+  tree::Edit edit = put(merges_key(), {});
+  edit.child = tree::apply_edits(sink, old ? old->child : tree::NodeRef{}, entries);
+  edits.push_back(std::move(edit));
+}
+
 }  // namespace
 
 Bytes live_key(uint64_t table) { return table_key('t', table); }
 Bytes schema_key(uint64_t table) { return table_key('s', table); }
 Bytes history_key() { return {'h'}; }
+Bytes merges_key() { return {'m'}; }
+
+HistoryEntry history_entry(const Commit& commit) {
+  HistoryEntry entry{commit.tx, commit.time, commit.id, {}};
+  if (commit.parents.size() > 1)
+    entry.further_parents.assign(commit.parents.begin() + 1, commit.parents.end());
+  return entry;
+}
 
 Bytes encode_history_key(uint64_t tx, int64_t time) {
   Bytes key(16);
@@ -127,6 +153,19 @@ HistoryEntry decode_history_entry(const tree::Entry& stored) {
   return entry;
 }
 
+HistoryEntry decode_merge_entry(const tree::Entry& stored) {
+  HistoryEntry entry;
+  if (stored.key.size() != sizeof entry.tx || stored.value.size() % sizeof(Uuid) != 0)
+    throw CorruptError("entry of a merge of the wrong size");
+  entry.tx = get_big_endian(stored.key.data());
+  ByteReader in(stored.value, "parents of a merge");
+  while (in.left() > 0) {
+    const ByteView parent = in.take(sizeof(Uuid));
+    std::copy(parent.begin(), parent.end(), entry.further_parents.emplace_back().begin());
+  }
+  return entry;
+}
+
 tree::NodeRef advance_version(tree::NodeSink& sink, const tree::NodeRef& root,
                               std::span<const std::shared_ptr<const Delta>> deltas,
                               std::span<const HistoryEntry> history) {
@@ -134,9 +173,10 @@ tree::NodeRef advance_version(tree::NodeSink& sink, const tree::NodeRef& root,
   for (const auto& delta : deltas)
     for (const TableDelta& table : delta->tables) changes[table.table].apply(table);
 
-  // In key order: 'h', then all 's', then all 't'.
+  // In key order: 'h', 'm', then all 's', then all 't'.
   std::vector<tree::Edit> edits, live;
   edits.push_back(edit_history(sink, root, history));
+  edit_merges(sink, root, history, edits);
   for (auto& [table, change] : changes) {
     if (!change.schema.empty()) edits.push_back(put(schema_key(table), std::move(change.schema)));
     edit_live(sink, root, table, change, live);

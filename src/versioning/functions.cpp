@@ -11,21 +11,12 @@
 #include "pg/worker.h"
 #include "versioning/collected.h"
 #include "versioning/revision.h"
+#include "versioning/sql_values.h"
 
 using namespace datahike;
 using namespace datahike::versioning;
 
 namespace {
-
-Datum uuid_datum(const store::Uuid& id) {
-  auto* uuid = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
-  std::memcpy(uuid->data, id.data(), UUID_LEN);
-  return UUIDPGetDatum(uuid);
-}
-
-char* optional_text(FunctionCallInfo fcinfo, int arg) {
-  return PG_ARGISNULL(arg) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(arg));
-}
 
 // Branch names are free but for what revisions need: no ~ or @, and no look of a commit id.
 void check_branch_name(const std::string& name) {
@@ -213,24 +204,6 @@ std::string changes_json(const store::Commit& commit, TableNames& names) {
   return json + "}";
 }
 
-Datum uuid_array(const std::vector<store::Uuid>& ids) {
-  const store::Uuid* data = ids.data();
-  size_t count = ids.size();
-  return pg::call([=] {
-    auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1)));
-    for (size_t i = 0; i < count; ++i) elements[i] = uuid_datum(data[i]);
-    return PointerGetDatum(construct_array(elements, static_cast<int>(count), UUIDOID, UUID_LEN,
-                                           false, TYPALIGN_CHAR));
-  });
-}
-
-Datum text_datum(const std::string& text) {
-  const std::string* t = &text;
-  return pg::call([t] {
-    return PointerGetDatum(cstring_to_text_with_len(t->data(), static_cast<int>(t->size())));
-  });
-}
-
 void put_log_row(ReturnSetInfo* result, const store::Commit& commit, TableNames& names) {
   std::string json = changes_json(commit, names);
   Datum values[7] = {pg::call([&] { return uuid_datum(commit.id); }),
@@ -250,13 +223,6 @@ void put_log_row(ReturnSetInfo* result, const store::Commit& commit, TableNames&
     tuplestore_putvalues(result->setResult, result->setDesc, v, n);
     CHECK_FOR_INTERRUPTS();
   });
-}
-
-store::Environment& store_for_reading() {
-  if (!pg::try_store()) wait_for_fold();
-  store::Environment& env = pg::open_store();
-  env.refresh();
-  return env;
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
 -- The functions and settings that a user sees exist, with the results that the manual names.
-SELECT plan(22);
+SELECT plan(26);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
@@ -9,6 +9,10 @@ SELECT function_returns('datahike', 'commit_id', '{}'::name[], 'uuid');
 SELECT function_returns('datahike', 'parent_commits', '{text}'::name[], 'setof uuid');
 SELECT function_returns('datahike', 'create_branch', '{text,text}'::name[], 'text');
 SELECT function_returns('datahike', 'delete_branch', '{text}'::name[], 'text');
+SELECT function_returns('datahike', 'ancestors', '{text}'::name[], 'setof uuid');
+SELECT function_returns('datahike', 'is_ancestor', '{text,text}'::name[], 'boolean');
+SELECT function_returns('datahike', 'common_ancestor', '{text,text}'::name[], 'uuid');
+SELECT function_returns('datahike', 'merge_parent', '{text}'::name[], 'void');
 SELECT is(
   (SELECT string_agg(format('%s %s', n, format_type(t, NULL)), ', ' ORDER BY ord)
    FROM pg_proc, unnest(proargnames, proallargtypes, proargmodes) WITH ORDINALITY a(n, t, mode, ord)

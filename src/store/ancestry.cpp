@@ -1,0 +1,164 @@
+#include "store/ancestry.h"
+
+#include <algorithm>
+#include <set>
+
+#include "tree/ordered_map.h"
+
+namespace datahike::store {
+namespace {
+
+tree::NodeRef child_of(Environment& env, const tree::NodeRef& root, const Bytes& key) {
+  if (root.empty()) return {};
+  const auto entry = tree::get(env, root, key);
+  return entry ? entry->child : tree::NodeRef{};
+}
+
+}  // namespace
+
+// The commits after the keyframe are few and held here; the others are in the keyframe's maps.
+struct Ancestry::Line {
+  Environment& env;
+  std::vector<HistoryEntry> recent;  // ascending; not empty
+  tree::NodeRef history, merges;
+
+  Line(Environment& e, const Uuid& head) : env(e) {
+    Commit commit = load_known_commit(env, head);
+    while (true) {
+      recent.push_back(history_entry(commit));
+      if (commit.keyframe) break;
+      commit = load_known_commit(env, first_parent(commit));
+    }
+    std::reverse(recent.begin(), recent.end());
+    history = child_of(env, commit.root, history_key());
+    merges = child_of(env, commit.root, merges_key());
+  }
+
+  uint64_t tx() const { return recent.back().tx; }
+
+  // The last commit with tx <= `limit`.
+  std::optional<HistoryEntry> at_or_before(uint64_t limit) const {
+    for (auto at = recent.rbegin(); at != recent.rend(); ++at)
+      if (at->tx <= limit) return *at;
+    tree::MapCursor cursor(env, history);
+    cursor.seek_at_most(encode_history_key(limit, INT64_MAX));
+    if (!cursor.valid()) return std::nullopt;
+    return decode_history_entry(cursor.entry());
+  }
+
+  // The first commit with tx > `limit`.
+  std::optional<HistoryEntry> after(uint64_t limit) const {
+    if (limit == UINT64_MAX) return std::nullopt;
+    if (limit < recent.front().tx) {
+      tree::MapCursor cursor(env, history);
+      cursor.seek(encode_history_key(limit + 1, INT64_MIN));
+      if (cursor.valid()) return decode_history_entry(cursor.entry());
+    }
+    for (const HistoryEntry& entry : recent)
+      if (entry.tx > limit) return entry;
+    return std::nullopt;
+  }
+
+  // Calls visit(commit's tx, further parents) for each merge with tx > `limit`, newest first, while
+  // it returns true.
+  template <class Visit>
+  void merges_above(uint64_t limit, Visit&& visit) const {
+    for (auto at = recent.rbegin(); at != recent.rend(); ++at) {
+      if (at->tx <= limit) return;
+      if (!at->further_parents.empty() && !visit(at->tx, at->further_parents)) return;
+    }
+    tree::MapCursor cursor(env, merges);
+    for (cursor.last(); cursor.valid(); cursor.prev()) {
+      const HistoryEntry merge = decode_merge_entry(cursor.entry());
+      if (merge.tx <= limit) return;
+      if (merge.tx >= recent.front().tx) continue;  // the keyframe itself
+      if (!visit(merge.tx, merge.further_parents)) return;
+    }
+  }
+};
+
+Ancestry::Ancestry(Environment& env) : env_(env) {}
+Ancestry::~Ancestry() = default;
+
+Ancestry::Line& Ancestry::line(const Uuid& head) {
+  std::unique_ptr<Line>& known = lines_[head];
+  if (!known) known = std::make_unique<Line>(env_, head);
+  return *known;
+}
+
+// The lines of `head` and of everything merged into it, which together have all its ancestors with
+// a tx above the limit. Lines that meet run on as one, so merges below are looked at once.
+std::vector<Ancestry::Line*> Ancestry::lines_above(const Uuid& head, uint64_t tx) {
+  std::vector<Line*> found;
+  std::set<Uuid> heads;
+  std::set<uint64_t> merges;
+  std::vector<Uuid> left = {head};
+  while (!left.empty()) {
+    const Uuid id = left.back();
+    left.pop_back();
+    if (!heads.insert(id).second) continue;
+    Line& next = line(id);
+    if (next.tx() <= tx) continue;
+    found.push_back(&next);
+    next.merges_above(tx, [&](uint64_t merge, const std::vector<Uuid>& parents) {
+      if (!merges.insert(merge).second) return false;
+      left.insert(left.end(), parents.begin(), parents.end());
+      return true;
+    });
+  }
+  return found;
+}
+
+bool Ancestry::is_ancestor(const Uuid& ancestor, const Uuid& commit) {
+  const uint64_t tx = line(ancestor).tx();
+  for (Line* line : lines_above(commit, tx - 1)) {
+    const std::optional<HistoryEntry> then = line->at_or_before(tx);
+    if (then && then->id == ancestor) return true;
+  }
+  return false;
+}
+
+// The newest commit on both lines, which have one in common. Up to it they are the same, after it
+// they differ.
+HistoryEntry Ancestry::newest_shared(Line& a, Line& b) {
+  uint64_t low = 0, high = std::min(a.tx(), b.tx()), at = high;
+  std::optional<HistoryEntry> shared;
+  while (true) {
+    const std::optional<HistoryEntry> in_a = a.at_or_before(at), in_b = b.at_or_before(at);
+    if (in_a && in_b && in_a->id == in_b->id) {
+      shared = in_a;
+      low = at;
+    } else {
+      high = std::min({at - 1, in_a ? in_a->tx : 0, in_b ? in_b->tx : 0});
+    }
+    if (low >= high) break;
+    at = low + (high - low + 1) / 2;
+  }
+  if (!shared) throw CorruptError("the lines of two commits do not meet");
+  return *shared;
+}
+
+// Lines that have a commit above a tx in common have the same first commit above it. Each round
+// finds a common ancestor newer than the one before, until there is none: newest lines first, so
+// that rounds are few.
+std::optional<Uuid> Ancestry::common_ancestor(const Uuid& a, const Uuid& b) {
+  const auto newest_first = [](Line* x, Line* y) { return x->tx() > y->tx(); };
+  std::optional<HistoryEntry> best;
+  while (true) {
+    const uint64_t tx = best ? best->tx : 0;
+    std::vector<Line*> of_a = lines_above(a, tx), of_b = lines_above(b, tx);
+    std::sort(of_a.begin(), of_a.end(), newest_first);
+    std::sort(of_b.begin(), of_b.end(), newest_first);
+    std::map<Uuid, Line*> first_commits;
+    for (Line* line : of_a) first_commits.try_emplace(line->after(tx)->id, line);
+    const auto meets = std::find_if(of_b.begin(), of_b.end(), [&](Line* line) {
+      return first_commits.contains(line->after(tx)->id);
+    });
+    if (meets == of_b.end()) break;
+    best = newest_shared(*first_commits.at((*meets)->after(tx)->id), **meets);
+  }
+  if (!best) return std::nullopt;
+  return best->id;
+}
+
+}  // namespace datahike::store

@@ -1,0 +1,41 @@
+// Which commits descend from which: the graph of all parents.
+//
+// A *line* is a commit and its first parents. The history and merges maps of a line's keyframe say
+// where it was at any time and which of its commits have further parents, so what is asked here
+// costs look-ups in maps and a step for each merge in question, not a step for each commit.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "store/version.h"
+#include "store/version_tree.h"
+
+namespace datahike::store {
+
+// Answers for commits of one state of the store. Errors: CorruptError where a commit is missing.
+class Ancestry {
+ public:
+  explicit Ancestry(Environment& env);
+  ~Ancestry();
+
+  // Whether `ancestor` is `commit` or can be reached from it through parents.
+  bool is_ancestor(const Uuid& ancestor, const Uuid& commit);
+  // The merge base: of the commits that are ancestors of both (each is one of its own), the one
+  // with the greatest tx, so none of the others descends from it; nullopt if there is none. Where
+  // there are several that none descends from (criss-cross merges), it is the newest of them.
+  std::optional<Uuid> common_ancestor(const Uuid& a, const Uuid& b);
+
+ private:
+  struct Line;
+  Line& line(const Uuid& head);
+  std::vector<Line*> lines_above(const Uuid& head, uint64_t tx);
+  HistoryEntry newest_shared(Line& a, Line& b);
+
+  Environment& env_;
+  std::map<Uuid, std::unique_ptr<Line>> lines_;  // by head
+};
+
+}  // namespace datahike::store
