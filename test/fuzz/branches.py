@@ -202,7 +202,7 @@ class Scenario:
     def player(self, rnd, branch):
         if branch not in self.players:
             machine = self.machines[branch]
-            self.players[branch] = Player(rnd, machine, ["A", "R"])
+            self.players[branch] = Player(rnd, machine, ["A", "R"], prepares=False)
             self.players[branch].model.read(machine.heap.query(QUERY))
         return self.players[branch]
 

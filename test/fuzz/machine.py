@@ -65,6 +65,10 @@ class Machine:
         if step.kind == "settle":
             self.settle()
             return None
+        if step.kind == "end_prepared":
+            self.steps.append(step)
+            self.end_prepared(step.sql.split(" ")[0])
+            return None
         if step.kind in ("fold", "kill_worker"):
             self.steps.append(step)
             self.only_datahike(step)
@@ -92,7 +96,7 @@ class Machine:
 
     def sql_of(self, step, side):
         if not step.kind.startswith("copy"):
-            return step.sql
+            return step.sql.replace("%DATABASE%", side.database)
         path = os.path.join(self.files, side.name + ".copy")
         if step.kind == "copy_in":
             with open(path, "w") as out:
@@ -109,6 +113,12 @@ class Machine:
         else:
             self.datahike.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'datahike fold worker' "
                                 "AND datname = current_database()")
+
+    def end_prepared(self, how):
+        """COMMIT or ROLLBACK of all prepared transactions, by a session that waits for nothing."""
+        for side in (self.datahike, self.heap):
+            side.end_prepared(how)
+        self.look_at_pending()
 
     def leave(self, side, name):
         """Closes a session. Its backend lets go of its locks a little later."""
@@ -210,6 +220,7 @@ class Machine:
     def settle(self):
         """Ends all transactions, also those that wait for each other."""
         for _ in range(4):
+            self.end_prepared("ROLLBACK")
             for name in list(self.heap.sessions):
                 if name not in self.pending:
                     self.step(Step(name, "ROLLBACK"))

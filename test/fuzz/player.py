@@ -24,12 +24,14 @@ class SessionState:
 
 class Player:
     """`sessions`: one name or two. With two, a change of many rows is made only while the other one has locked nothing: else it
-    would depend on the order of rows which locks are held by the time it waits."""
+    would depend on the order of rows which locks are held by the time it waits. `prepares`: with PREPARE TRANSACTION."""
 
-    def __init__(self, rnd, machine, sessions):
+    def __init__(self, rnd, machine, sessions, prepares=True):
         self.rnd, self.machine, self.sessions = rnd, machine, sessions
         self.states = {name: SessionState() for name in sessions}
         self.model = Model()
+        self.prepares = prepares
+        self.prepared_transactions = 0  # that have been made; they hold locks until somebody ends them
         # Which of two serializable transactions fails, and whether one does, is for each access method to say.
         self.levels = ["READ COMMITTED"] * 2 + ["REPEATABLE READ"] + ["SERIALIZABLE"] * (len(sessions) == 1)
 
@@ -46,12 +48,20 @@ class Player:
         self.set_up()
         for _ in range(steps):
             free = [s for s in self.sessions if s not in self.machine.pending]
-            if not free:
-                self.machine.look_at_pending()
+            if not free or self.prepared_transactions and self.rnd.random() < 0.2:
+                self.end_prepared()
                 continue
             name = self.rnd.choice(free)
             self.do(name, self.next_step(name))
         self.machine.finish()
+
+    def end_prepared(self):
+        how = self.rnd.choice(["COMMIT", "COMMIT", "ROLLBACK"])
+        self.machine.step(Step(self.sessions[0], how + " of all prepared transactions", "end_prepared"))
+        self.prepared_transactions = 0
+        for name in self.sessions:
+            if name not in self.machine.pending:
+                self.machine.read_model(self.model, name)
 
     def do(self, name, step):
         self.machine.step(step)
@@ -73,7 +83,7 @@ class Player:
             state.changed_schema = session.in_transaction or session.failed
 
     def alone(self, name):
-        return all(not self.states[other].wrote and other not in self.machine.pending for other in self.sessions if other != name)
+        return not self.prepared_transactions and all(not self.states[other].wrote and other not in self.machine.pending for other in self.sessions if other != name)
 
     # ------------------------------------------------------------ one step
 
@@ -96,10 +106,16 @@ class Player:
             return self.prepared(name)
         if roll < 0.95 or session.in_transaction and roll < 0.98:
             self.states[name].wrote = True
-            return Step(name, ddl.change(rnd, self.model))
+            return self.definition(name, ddl.change(rnd, self.model))
         if roll < 0.985:
-            return Step(name, ddl.maintain(rnd, self.model))
+            return self.definition(name, ddl.maintain(rnd, self.model))
         return self.disturb(name)
+
+    def definition(self, name, text):
+        """Whether an open cursor uses an index, and keeps it from being dropped, is the planner's choice."""
+        if self.states[name].cursors and "INDEX" in text and not text.startswith("CREATE"):
+            return self.query(name)
+        return Step(name, text)
 
     def recover(self, name):
         state = self.states[name]
@@ -114,8 +130,11 @@ class Player:
         if not session.in_transaction:
             return Step(name, "BEGIN ISOLATION LEVEL " + rnd.choice(self.levels))
         roll = rnd.random()
-        if roll < 0.35:
+        if roll < 0.31:
             return Step(name, "COMMIT")
+        if roll < 0.36 and self.prepares:
+            self.prepared_transactions += 1
+            return Step(name, "PREPARE TRANSACTION '%%DATABASE%%-%d'" % rnd.randint(0, 999999))
         if roll < 0.45:
             return Step(name, "ROLLBACK")
         if roll < 0.5:

@@ -84,7 +84,8 @@ def table(rnd, number, keyed, versioned):
     name = "t%d" % number
     if not partitioning:
         using = " USING heap" if rnd.random() < 0.1 and not versioned else ""
-        return ["CREATE TABLE %s (%s)%s" % (name, ", ".join(texts), using)]
+        unlogged = "UNLOGGED " if rnd.random() < 0.1 else ""
+        return ["CREATE %sTABLE %s (%s)%s" % (unlogged, name, ", ".join(texts), using)]
     out = ["CREATE TABLE %s (%s) PARTITION BY %s (id)" % (name, ", ".join(texts), partitioning)]
     for i, bound in enumerate(BOUNDS[partitioning]):
         out.append("CREATE TABLE %s_p%d PARTITION OF %s FOR VALUES %s" % (name, i, name, bound))

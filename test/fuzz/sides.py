@@ -151,6 +151,10 @@ class Side:
         cursor.execute(sql)
         return cursor.fetchall() if cursor.description else None
 
+    def end_prepared(self, how):
+        for gid, in self.query("SELECT gid FROM pg_prepared_xacts WHERE database = current_database() ORDER BY prepared"):
+            self.query("%s PREPARED '%s'" % (how, gid))
+
     def close(self):
         for session in self.sessions.values():
             session.close()
@@ -195,6 +199,8 @@ class Cluster:
         return side
 
     def drop(self, side):
+        if side.monitor and not side.monitor.closed:
+            side.end_prepared("ROLLBACK")
         side.close()
         self.execute("DROP DATABASE IF EXISTS %s WITH (FORCE)" % side.database)
 
