@@ -171,6 +171,34 @@ CREATE FUNCTION datahike.merge_parent(source text) RETURNS void
 COMMENT ON FUNCTION datahike.merge_parent(text) IS
   'makes this transaction''s commit a merge: the source becomes a further parent';
 
+CREATE FUNCTION datahike.merge(source text, strategy text DEFAULT 'fail',
+  resolver regprocedure DEFAULT NULL, message text DEFAULT NULL,
+  OUT status text, OUT inserted int8, OUT updated int8, OUT deleted int8, OUT conflicts int8)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_merge';
+COMMENT ON FUNCTION datahike.merge(text, text, regprocedure, text) IS
+  'merges a revision into the session''s branch, cell by cell';
+
+CREATE FUNCTION datahike.conflicts(source text, OUT relation regclass, OUT key jsonb,
+  OUT "column" text, OUT kind text, OUT base jsonb, OUT ours jsonb, OUT theirs jsonb,
+  OUT constraint_name text)
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_conflicts';
+COMMENT ON FUNCTION datahike.conflicts(text) IS
+  'what merging a revision into the session''s branch would stumble over';
+
+CREATE FUNCTION datahike.cherry_pick(revision text, strategy text DEFAULT 'fail',
+  resolver regprocedure DEFAULT NULL, message text DEFAULT NULL,
+  OUT status text, OUT inserted int8, OUT updated int8, OUT deleted int8, OUT conflicts int8)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_cherry_pick';
+COMMENT ON FUNCTION datahike.cherry_pick(text, text, regprocedure, text) IS
+  'makes the change of one commit on the session''s branch';
+
+CREATE FUNCTION datahike.revert(revision text, strategy text DEFAULT 'fail',
+  resolver regprocedure DEFAULT NULL, message text DEFAULT NULL,
+  OUT status text, OUT inserted int8, OUT updated int8, OUT deleted int8, OUT conflicts int8)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_revert';
+COMMENT ON FUNCTION datahike.revert(text, text, regprocedure, text) IS
+  'takes the change of one commit back on the session''s branch';
+
 CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments int8,
   OUT nodes int8, OUT log_rows int8, OUT used_bytes int8, OUT file_bytes int8, OUT map_bytes int8,
   OUT reader_slots int4, OUT readers int4, OUT worker_pid int4, OUT worker_error text)

@@ -4,6 +4,7 @@
 #include "am/fetch.h"
 #include "am/flatten.h"
 #include "am/floor.h"
+#include "am/merge_rows.h"
 #include "am/pending.h"
 #include "am/rewrite.h"
 #include "am/rowids.h"
@@ -141,6 +142,17 @@ void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32,
       drop_pending_row(pending_for(relation, info, versioning::session_view().branch), rowid);
     }
     pg::call([=] { clear_speculative(rowid); });
+  });
+}
+
+void insert_merged_row(Relation relation, TupleTableSlot* slot, uint64_t entity, uint64_t replaced,
+                       CommandId cid) {
+  pg::guard([=] {
+    const RelationInfo& info = relation_info(relation);
+    TablePending& pending = writable(relation, info, "merge");
+    uint64_t rowid = insert_row(pending, relation, info, slot, cid, {nullptr, entity, 0});
+    // Not undone by a subtransaction: whoever inserts the row once more, sets it once more.
+    if (replaced != 0) pending.removed.at(replaced).successor = rowid;
   });
 }
 

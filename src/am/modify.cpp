@@ -6,6 +6,7 @@
 #include "am/fetch.h"
 #include "am/flatten.h"
 #include "am/index_entries.h"
+#include "am/merge_rows.h"
 #include "am/pending.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
@@ -273,6 +274,21 @@ TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapsh
   });
   if (result == TM_Ok) pgstat_count_heap_delete(relation);
   return result;
+}
+
+bool remove_merged_row(Relation relation, uint64_t rowid, bool key_changes, CommandId cid) {
+  return pg::guard([=] {
+    ItemPointerData tid = to_tid(rowid);
+    Target t = target_of(relation, &tid, cid, "merge");
+    LockTupleMode mode = key_changes ? LockTupleExclusive : LockTupleNoKeyExclusive;
+    TM_FailureData failure;
+    bool was_locked;
+    if (lock_live_row(t, {mode, LockWaitBlock, XLTW_Update}, &failure, &was_locked) != TM_Ok)
+      return false;
+    remove_row(pending_for(relation, *t.info, t.branch), t.rowid, {cid, 0, false});
+    serializable_remove(relation, *t.info, t.branch, t.rowid);
+    return true;
+  });
 }
 
 namespace {

@@ -342,6 +342,10 @@ void lock_branch_for_write(int32_t branch) {
   LockDatabaseObject(extension().branch, static_cast<Oid>(branch), 0, RowExclusiveLock);
 }
 
+void lock_branch_for_merge(int32_t branch) {
+  LockDatabaseObject(extension().branch, static_cast<Oid>(branch), 0, ShareUpdateExclusiveLock);
+}
+
 bool try_lock_branch_exclusively(int32_t branch) {
   LOCKTAG tag;
   SET_LOCKTAG_OBJECT(tag, MyDatabaseId, extension().branch, static_cast<Oid>(branch), 0);

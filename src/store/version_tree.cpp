@@ -121,6 +121,12 @@ void edit_merges(tree::NodeSink& sink, const tree::NodeRef& root,
 
 Bytes live_key(uint64_t table) { return table_key('t', table); }
 Bytes schema_key(uint64_t table) { return table_key('s', table); }
+
+std::optional<uint64_t> table_of_live_key(ByteView key) {
+  if (key.size() != 9 || key[0] != 't') return std::nullopt;
+  return get_big_endian(key.data() + 1);
+}
+
 Bytes history_key() { return {'h'}; }
 Bytes merges_key() { return {'m'}; }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -12,6 +13,7 @@
 namespace datahike::store {
 
 Bytes live_key(uint64_t table);
+std::optional<uint64_t> table_of_live_key(ByteView key);  // nullopt: another kind of key
 Bytes schema_key(uint64_t table);
 Bytes history_key();
 Bytes merges_key();

@@ -1,0 +1,262 @@
+// merge(), conflicts(), cherry_pick() and revert() of REFERENCE section 3.
+#include "am/pending.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/settings.h"
+#include "pg/snapshot.h"
+#include "pg/store.h"
+#include "store/ancestry.h"
+#include "versioning/merge.h"
+#include "versioning/revision.h"
+
+extern "C" {
+#include "catalog/pg_proc.h"
+#include "utils/regproc.h"
+}
+
+using namespace datahike;
+using namespace datahike::versioning;
+
+namespace {
+
+MergeStrategy parse_strategy(const char* name) {
+  static constexpr struct {
+    const char* name;
+    MergeStrategy strategy;
+  } known[] = {{"fail", MergeStrategy::Fail},
+               {"ours", MergeStrategy::Ours},
+               {"theirs", MergeStrategy::Theirs},
+               {"union", MergeStrategy::Union}};
+  for (const auto& k : known)
+    if (std::strcmp(name, k.name) == 0) return k.strategy;
+  ereport(ERROR,
+          (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown merge strategy \"%s\"", name),
+           errhint("fail, ours, theirs or union; or name a resolver function.")));
+  pg_unreachable();
+}
+
+// f(relation, key jsonb, column text, base jsonb, ours jsonb, theirs jsonb) returns jsonb
+void set_resolver(MergeRequest* request, Oid function) {
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("there is no such resolver")));
+  auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  const Oid* types = proc->proargtypes.values;
+  bool fits = proc->pronargs == 6 && (types[0] == TEXTOID || types[0] == REGCLASSOID) &&
+              types[1] == JSONBOID && types[2] == TEXTOID && types[3] == JSONBOID &&
+              types[4] == JSONBOID && types[5] == JSONBOID && proc->prorettype == JSONBOID &&
+              !proc->proretset && proc->prokind == PROKIND_FUNCTION;
+  if (!fits)
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_FUNCTION),
+             errmsg("function %s cannot resolve conflicts", format_procedure(function)),
+             errhint("A resolver is f(relation text or regclass, key jsonb, column text, base "
+                     "jsonb, ours jsonb, theirs jsonb) returns jsonb.")));
+  request->resolver_takes_text = types[0] == TEXTOID;
+  ReleaseSysCache(tuple);
+  if (pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
+    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+  request->strategy = MergeStrategy::Resolver;
+  request->resolver = function;
+}
+
+// Arguments 1.. of merge(), cherry_pick() and revert(): strategy, resolver, message.
+MergeRequest request_from(FunctionCallInfo fcinfo) {
+  MergeRequest request{};
+  request.strategy =
+      PG_ARGISNULL(1) ? MergeStrategy::Fail : parse_strategy(text_to_cstring(PG_GETARG_TEXT_PP(1)));
+  if (PG_ARGISNULL(2)) return request;
+  if (request.strategy != MergeStrategy::Fail)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("a resolver takes the place of a strategy: name one of the two")));
+  set_resolver(&request, PG_GETARG_OID(2));
+  return request;
+}
+
+// What the session writes; the branch is locked against other merges.
+int32_t begin_merge(const char* what) {
+  return pg::guard([=] {
+    const SessionView& session = session_view();
+    require_writable(session, what);
+    int32_t branch = session.branch;
+    pg::call([=] {
+      pg::lock_branch_for_write(branch);
+      pg::lock_branch_for_merge(branch);
+    });
+    return branch;
+  });
+}
+
+// Where a revision names a branch that this transaction has written, its changes would be left out.
+store::Uuid resolve_source(const std::string& text) {
+  std::string name = text.substr(0, text.find_first_of("~@"));
+  const char* n = name.c_str();
+  int64_t source = pg::call([n] { return pg::find_branch(n); });
+  if (source >= 0 && source != session_view().branch &&
+      am::has_pending_on(static_cast<int32_t>(source)))
+    throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                       "cannot merge uncommitted changes of branch \"" + name + "\"",
+                       "COMMIT first, or name a commit.");
+  return resolve_revision(text);
+}
+
+store::Uuid head_of_session(int32_t branch) {
+  if (!IsolationUsesXactSnapshot()) return branch_head(branch);
+  Snapshot snapshot = pg::call([] { return GetTransactionSnapshot(); });
+  return current_commit(snapshot);
+}
+
+enum class Relationship { UpToDate, Diverged };
+
+// Where theirs stands to what the session's branch has, commits that this transaction has merged
+// already included. `*base`: the newest best common ancestor.
+Relationship relate(int32_t branch, const store::Uuid& theirs, store::Uuid* base) {
+  std::vector<store::Uuid> heads = am::merge_parents(branch);
+  heads.push_back(head_of_session(branch));
+  store::Environment& env = pg::open_store();
+  store::Ancestry ancestry(env);
+  uint64_t newest = 0;
+  for (const store::Uuid& head : heads) {
+    if (ancestry.is_ancestor(theirs, head)) return Relationship::UpToDate;
+    std::optional<store::Uuid> common = ancestry.common_ancestor(head, theirs);
+    if (!common) continue;
+    uint64_t tx = store::load_known_commit(env, *common).tx;
+    if (tx <= newest) continue;
+    newest = tx;
+    *base = *common;
+  }
+  if (newest == 0)
+    throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                       "the two have no commit in common");
+  return Relationship::Diverged;
+}
+
+// The commit's message, unless one is set: to the end of the transaction.
+void set_message(const char* message, const char* what, const char* revision) {
+  const char* text = message;
+  if (!text && pg::setting_message && *pg::setting_message) return;
+  if (!text) text = psprintf("%s %s", what, revision);
+  set_config_option("datahike.message", text, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
+                    false);
+}
+
+Datum result_row(FunctionCallInfo fcinfo, const char* status, const MergeResult& result) {
+  TupleDesc desc;
+  if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
+    elog(ERROR, "a merge must return a row");
+  Datum values[5] = {CStringGetTextDatum(status), Int64GetDatum(result.inserted),
+                     Int64GetDatum(result.updated), Int64GetDatum(result.deleted),
+                     Int64GetDatum(result.conflicts)};
+  bool nulls[5] = {};
+  return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls));
+}
+
+char* revision_argument(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(0))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a revision must be named")));
+  return text_to_cstring(PG_GETARG_TEXT_PP(0));
+}
+
+char* message_argument(FunctionCallInfo fcinfo) {
+  return PG_ARGISNULL(3) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(3));
+}
+
+// A commit's change, or its opposite.
+Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
+  char* revision = revision_argument(fcinfo);
+  PreventCommandIfReadOnly(what);
+  MergeRequest request = request_from(fcinfo);
+  begin_merge(what);
+  MergeRequest* r = &request;
+  pg::guard([=] {
+    store::Uuid commit = resolve_source(revision);
+    store::Commit record = store::load_known_commit(pg::open_store(), commit);
+    if (record.parents.empty())
+      throw pg::SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
+                         "the first commit of all has nothing to pick or revert");
+    const store::Uuid& parent = record.parents.front();
+    r->base = backwards ? commit : parent;
+    r->theirs = backwards ? parent : commit;
+  });
+  MergeResult result = merge_states(request);
+  bool conflicts = result.unresolved > 0;
+  bool nothing = result.inserted + result.updated + result.deleted == 0;
+  if (!conflicts && !nothing)
+    set_message(message_argument(fcinfo), backwards ? "Revert" : "Cherry-pick", revision);
+  return result_row(fcinfo, conflicts ? "conflicts" : nothing ? "up to date" : "merged", result);
+}
+
+Datum jsonb_or_null(Datum value, bool* isnull) {
+  *isnull = value == 0;
+  return value;
+}
+
+void put_conflict(ReturnSetInfo* out, const MergeConflict& c) {
+  Datum values[8] = {ObjectIdGetDatum(c.relation)};
+  bool nulls[8] = {};
+  values[1] = jsonb_or_null(c.key, &nulls[1]);
+  nulls[2] = !c.column;
+  if (c.column) values[2] = CStringGetTextDatum(c.column);
+  values[3] = CStringGetTextDatum(c.kind);
+  values[4] = jsonb_or_null(c.base, &nulls[4]);
+  values[5] = jsonb_or_null(c.ours, &nulls[5]);
+  values[6] = jsonb_or_null(c.theirs, &nulls[6]);
+  nulls[7] = !c.constraint;
+  if (c.constraint) values[7] = CStringGetTextDatum(c.constraint);
+  tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
+}
+
+}  // namespace
+
+extern "C" {
+PG_FUNCTION_INFO_V1(datahike_merge);
+PG_FUNCTION_INFO_V1(datahike_conflicts);
+PG_FUNCTION_INFO_V1(datahike_cherry_pick);
+PG_FUNCTION_INFO_V1(datahike_revert);
+PGDLLEXPORT Datum datahike_merge(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_conflicts(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_cherry_pick(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_revert(PG_FUNCTION_ARGS);
+}
+
+Datum datahike_merge(PG_FUNCTION_ARGS) {
+  char* source = revision_argument(fcinfo);
+  PreventCommandIfReadOnly("merge()");
+  MergeRequest request = request_from(fcinfo);
+  int32_t branch = begin_merge("merge");
+  MergeRequest* r = &request;
+  Relationship relationship = pg::guard([=] {
+    r->theirs = resolve_source(source);
+    return relate(branch, r->theirs, &r->base);
+  });
+  if (relationship == Relationship::UpToDate) return result_row(fcinfo, "up to date", {});
+  MergeResult result = merge_states(request);
+  if (result.unresolved > 0) return result_row(fcinfo, "conflicts", result);
+  pg::guard([=] { am::add_merge_parent(branch, r->theirs); });
+  set_message(message_argument(fcinfo), "Merge", source);
+  return result_row(fcinfo, "merged", result);
+}
+
+Datum datahike_conflicts(PG_FUNCTION_ARGS) {
+  char* source = revision_argument(fcinfo);
+  PreventCommandIfReadOnly("conflicts()");
+  InitMaterializedSRF(fcinfo, 0);
+  MergeRequest request{};
+  request.dry_run = true;
+  int32_t branch = begin_merge("look for conflicts");
+  MergeRequest* r = &request;
+  Relationship relationship = pg::guard([=] {
+    r->theirs = resolve_source(source);
+    return relate(branch, r->theirs, &r->base);
+  });
+  if (relationship == Relationship::UpToDate) return 0;
+  MergeResult result = merge_states(request);
+  auto* out = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  ListCell* cell;
+  foreach (cell, result.list) put_conflict(out, *static_cast<MergeConflict*>(lfirst(cell)));
+  return 0;
+}
+
+Datum datahike_cherry_pick(PG_FUNCTION_ARGS) { return pick(fcinfo, "cherry_pick()", false); }
+
+Datum datahike_revert(PG_FUNCTION_ARGS) { return pick(fcinfo, "revert()", true); }

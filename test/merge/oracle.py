@@ -1,0 +1,78 @@
+"""The same merge in plain SQL: three copies of a table in, the merged table and its conflicts out.
+
+Nothing here knows how datahike merges. A copy is a heap table in schema o; rows are paired by the columns `identity`.
+"""
+
+
+class Table:
+    def __init__(self, name, identity, columns, generated=()):
+        self.name = name
+        self.identity = identity  # the primary key, or a column that stays the same through updates
+        self.columns = columns  # all but generated ones
+        self.generated = generated
+
+
+STRATEGY = {
+    "fail": "o.{c}",
+    "ours": "o.{c}",
+    "theirs": "t.{c}",
+    "union": "coalesce(o.{c}, t.{c})",
+    # The function resolve() of world.py, said once more.
+    "resolver": "CASE WHEN coalesce(to_jsonb(t.{c}), 'null')::text COLLATE \"C\" < coalesce(to_jsonb(o.{c}), 'null')::text"
+                " THEN t.{c} ELSE o.{c} END",
+}
+# Whether theirs is what becomes of a row that one side has deleted and the other changed.
+ROW_IS_THEIRS = {"fail": "false", "ours": "false", "theirs": "true", "union": "o.there IS NULL", "resolver": "t.there"}
+
+
+def same(table, a, b):
+    return "(%s)" % " AND ".join("{a}.{c} IS NOT DISTINCT FROM {b}.{c}".format(a=a, b=b, c=c) for c in table.columns)
+
+
+def joined(table, base, ours, theirs):
+    copy = "(SELECT true AS there, * FROM %s)"
+    using = ", ".join(table.identity)
+    return "%s b FULL JOIN %s o USING (%s) FULL JOIN %s t USING (%s)" % (copy % base, copy % ours, using, copy % theirs, using)
+
+
+def merged(table, base, ours, theirs, strategy):
+    """A query for what the table holds after the merge, in the order of table.columns."""
+    cells = []
+    for c in table.columns:
+        if c in table.identity:
+            cells.append(c)
+            continue
+        conflict = STRATEGY[strategy].format(c=c)
+        cells.append("""CASE WHEN o.there IS NULL THEN t.{c} WHEN t.there IS NULL THEN o.{c}
+            WHEN b.there AND {unchanged} THEN o.{c}
+            WHEN o.{c} IS NOT DISTINCT FROM t.{c} THEN o.{c}
+            WHEN b.there AND t.{c} IS NOT DISTINCT FROM b.{c} THEN o.{c}
+            WHEN b.there AND o.{c} IS NOT DISTINCT FROM b.{c} THEN t.{c}
+            ELSE {conflict} END AS {c}""".format(c=c, unchanged=same(table, "b", "t"), conflict=conflict))
+    theirs_wins = ROW_IS_THEIRS[strategy]
+    stays = """CASE WHEN o.there AND t.there THEN true
+        WHEN t.there THEN b.there IS NULL OR (NOT {bt} AND {win})
+        WHEN o.there THEN b.there IS NULL OR (NOT {bo} AND NOT coalesce({win}, false))
+        ELSE false END""".format(bt=same(table, "b", "t"), bo=same(table, "b", "o"), win=theirs_wins)
+    return "SELECT %s FROM %s WHERE %s" % (", ".join(cells), joined(table, base, ours, theirs), stays)
+
+
+def conflicts(table, base, ours, theirs):
+    """A query for the conflicts of rows and cells: identity, column, kind, base, ours, theirs as text."""
+    queries = []
+    key = ", ".join(table.identity)
+    source = joined(table, base, ours, theirs)
+    for c in table.columns:
+        if c in table.identity:
+            continue
+        queries.append("""SELECT ARRAY[{key}]::text[], '{c}', CASE WHEN b.there THEN 'cell' ELSE 'insert/insert' END,
+            coalesce(to_jsonb(b.{c}), CASE WHEN b.there THEN 'null'::jsonb END)::text, coalesce(to_jsonb(o.{c}), 'null')::text,
+            coalesce(to_jsonb(t.{c}), 'null')::text
+            FROM {source} WHERE o.there AND t.there AND o.{c} IS DISTINCT FROM t.{c}
+            AND (b.there IS NULL OR (o.{c} IS DISTINCT FROM b.{c} AND t.{c} IS DISTINCT FROM b.{c}))""".format(
+            key=key, c=c, source=source))
+    queries.append("""SELECT ARRAY[{key}]::text[], NULL, 'delete/update', NULL, NULL, NULL FROM {source}
+        WHERE b.there AND o.there IS NULL AND t.there AND NOT {bt}""".format(key=key, source=source, bt=same(table, "b", "t")))
+    queries.append("""SELECT ARRAY[{key}]::text[], NULL, 'update/delete', NULL, NULL, NULL FROM {source}
+        WHERE b.there AND t.there IS NULL AND o.there AND NOT {bo}""".format(key=key, source=source, bo=same(table, "b", "o")))
+    return "SELECT * FROM (%s) c ORDER BY 1, 2 NULLS FIRST" % " UNION ALL ".join(queries)
