@@ -225,6 +225,13 @@ CREATE FUNCTION datahike.rows_only_in(tbl regclass, revision text, other text) R
 COMMENT ON FUNCTION datahike.rows_only_in(regclass, text, text) IS
   'ctids of the rows live at a revision (NULL: in the session''s view) and not at another';
 
+CREATE FUNCTION datahike.verify(deep bool DEFAULT false,
+  OUT commit_id uuid, OUT status text, OUT detail text)
+  RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_verify';
+COMMENT ON FUNCTION datahike.verify(bool) IS
+  'recomputes the store''s hashes: a row for each commit, and one for other damage; deep: data as well';
+REVOKE EXECUTE ON FUNCTION datahike.verify(bool) FROM PUBLIC;
+
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),
   datahike.refuse_replicated_change(), datahike.table_am_handler(internal) FROM PUBLIC;

@@ -5,17 +5,20 @@
 //   nodes    id:u64 native                     -> tree node (tree/node.cpp)
 //   commits  uuid:u8[16]                       -> commit record (commit.cpp)
 //   txs      tx:u64 native                     -> uuid:u8[16] of the commit with this number
-//   lineage  table:u64 rowid:u64 branch:u32    -> successor:u64 (0 = deleted) xid:u64
+//   lineage  table:u64 rowid:u64 branch:u32    -> checked successor:u64 (0 = deleted) xid:u64
 //   meta     "store/format"                    -> format version:u32
 //            "store/identity"                  -> system id:u64 database:u32
-//            "store/next_node"                 -> id of the next node:u64; absent = 1
-//            any other name                    -> what put_meta() was given
+//            "store/next_node"                 -> checked id of the next node:u64; absent = 1
+//            any other name                    -> checked, what put_meta() was given
+//
+// What is checked has a checksum at its end (maps.h).
 //
 // A later format changes the version, which an older library refuses; a store without version is
 // not complete and counts as absent.
 #include "store/environment.h"
 
 #include <algorithm>
+#include <stdexcept>
 #include <utility>
 
 #include "store/create_store.h"
@@ -62,8 +65,8 @@ bool check_format(const Lmdb& lmdb, MDB_txn* txn, const Maps& maps, const std::s
   return true;
 }
 
-Lineage decode_lineage(ByteView value) {
-  ByteReader in(value, "lineage");
+Lineage decode_lineage(ByteView key, ByteView value) {
+  ByteReader in(check_value(key, value, "a lineage entry"), "lineage");
   Lineage lineage;
   lineage.successor = in.fixed<uint64_t>();
   lineage.xid = in.fixed<uint64_t>();
@@ -83,6 +86,11 @@ std::optional<Bytes> copy(std::optional<ByteView> view) {
 }
 
 }  // namespace
+
+std::optional<Bytes> checked_copy(const std::string& key, std::optional<ByteView> stored) {
+  if (!stored) return std::nullopt;
+  return copy(check_value(as_bytes(key), *stored, "the entry \"" + key + "\" of map meta"));
+}
 
 ByteView require_node(std::optional<ByteView> found, uint64_t id) {
   if (!found) throw CorruptError("node " + std::to_string(id) + ": missing");
@@ -187,7 +195,7 @@ std::optional<Lineage> Environment::lineage(uint64_t table, uint64_t rowid, uint
   LineageKey key = lineage_key(table, rowid, branch);
   std::optional<ByteView> value = impl_->lookup(impl_->maps.lineage, val(key));
   if (!value) return std::nullopt;
-  return decode_lineage(*value);
+  return decode_lineage(key, *value);
 }
 
 std::optional<Bytes> Environment::commit(const Uuid& id) {
@@ -226,8 +234,39 @@ std::vector<Uuid> Environment::commits_with_prefix(ByteView prefix, bool half_by
 }
 
 std::optional<Bytes> Environment::meta(const std::string& key) {
-  return copy(impl_->lookup(impl_->maps.meta, val(as_bytes(key))));
+  return checked_copy(key, impl_->lookup(impl_->maps.meta, val(as_bytes(key))));
 }
+
+MDB_dbi Environment::Impl::handle(Map map) const {
+  switch (map) {
+    case Map::Rows:
+      return maps.rows;
+    case Map::Nodes:
+      return maps.nodes;
+    case Map::Commits:
+      return maps.commits;
+    case Map::Txs:
+      return maps.txs;
+    case Map::Lineage:
+      return maps.lineage;
+    case Map::Meta:
+      return maps.meta;
+  }
+  throw std::logic_error("store: no such map");
+}
+
+void Environment::scan(Map map, ByteView from,
+                       const std::function<bool(ByteView key, ByteView value)>& visit) {
+  Cursor cursor = open_cursor(impl_->lmdb, impl_->read(), impl_->handle(map));
+  MDB_val key = val(from), value;
+  MDB_cursor_op op = from.empty() ? MDB_FIRST : MDB_SET_RANGE;
+  while (impl_->lmdb.found(mdb_cursor_get(cursor.get(), &key, &value, op), "walk a map")) {
+    if (!visit(view(key), view(value))) return;
+    op = MDB_NEXT;
+  }
+}
+
+void Environment::forget_verified() { impl_->verified.forget_all(); }
 
 Statistics Environment::statistics() {
   MDB_txn* txn = impl_->read();

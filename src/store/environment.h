@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,7 +35,7 @@ struct Options {
   Identity identity;
 };
 
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 2;
 
 // Where the row with a superseded rowid went on one branch.
 struct Lineage {
@@ -50,6 +51,9 @@ struct Statistics {
   unsigned reader_slots = 0;
   unsigned readers = 0;  // most slots in use at once since the store was first opened
 };
+
+// The maps, for those that look at everything in them.
+enum class Map { Rows, Nodes, Commits, Txs, Lineage, Meta };
 
 class WriteBatch;
 
@@ -82,8 +86,14 @@ class Environment : public tree::NodeSource {
   // Ids that start with the given bytes, ascending, at most `limit`. half_byte: the last byte's
   // high nibble alone counts.
   std::vector<Uuid> commits_with_prefix(ByteView prefix, bool half_byte, size_t limit);
-  std::optional<Bytes> meta(const std::string& key);
+  std::optional<Bytes> meta(const std::string& key);  // CorruptError if it is damaged
   Statistics statistics();
+
+  // Visits the entries of a map as they are stored, in key order, from the first key >= `from` on
+  // (all of them where it is empty), until `visit` returns false. It may look up other things, but
+  // not let go of the read transaction.
+  void scan(Map map, ByteView from, const std::function<bool(ByteView key, ByteView value)>& visit);
+  void forget_verified();  // every segment counts as seen for the first time again
 
   // The only writer; REQUIRES !read_only and no other batch. Never blocks when the caller holds the
   // database's fold lock (LMDB's writer mutex cannot be cancelled).

@@ -18,6 +18,7 @@ struct Environment::Impl {
   void end_read();
   SegmentFinder segments();  // through the read transaction
   std::optional<ByteView> lookup(MDB_dbi map, MDB_val key) { return find(lmdb, read(), map, key); }
+  MDB_dbi handle(Map map) const;
 
   const Options options;
   Lmdb lmdb;
@@ -51,6 +52,8 @@ struct WriteBatch::Impl {
   uint64_t growth_bytes = 0;  // by how much it may grow beyond them
 };
 
+// An entry of map meta without its checksum, copied.
+std::optional<Bytes> checked_copy(const std::string& key, std::optional<ByteView> stored);
 // The value of a node that must be there: CorruptError naming it if it is not.
 ByteView require_node(std::optional<ByteView> found, uint64_t id);
 

@@ -1,5 +1,10 @@
 #include "store/maps.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "store/error.h"
+
 namespace datahike::store {
 
 std::optional<Maps> Maps::open(const Lmdb& lmdb, MDB_txn* txn, bool create) {
@@ -18,6 +23,30 @@ std::optional<Maps> Maps::open(const Lmdb& lmdb, MDB_txn* txn, bool create) {
     }
   }
   return maps;
+}
+
+namespace {
+
+uint32_t check_of(ByteView key, ByteView value) {
+  const uint64_t seed = XXH3_64bits(key.data(), key.size());
+  return static_cast<uint32_t>(XXH3_64bits_withSeed(value.data(), value.size(), seed));
+}
+
+}  // namespace
+
+Bytes checked_value(ByteView key, ByteView value) {
+  Bytes stored(value.begin(), value.end());
+  ByteWriter(stored).fixed(check_of(key, value));
+  return stored;
+}
+
+ByteView check_value(ByteView key, ByteView stored, const std::string& what) {
+  if (stored.size() < sizeof(uint32_t)) throw CorruptError(what + " is damaged: truncated");
+  const size_t size = stored.size() - sizeof(uint32_t);
+  const ByteView value = stored.first(size);
+  if (ByteReader(stored.subspan(size), "checksum").fixed<uint32_t>() != check_of(key, value))
+    throw CorruptError(what + " is damaged: its checksum does not match");
+  return value;
 }
 
 }  // namespace datahike::store

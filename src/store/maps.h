@@ -3,6 +3,7 @@
 
 #include <array>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "store/lmdb.h"
@@ -14,6 +15,15 @@ struct Maps {
   // Opens the maps; with `create` makes those that are missing, else nullopt if one is.
   static std::optional<Maps> open(const Lmdb& lmdb, MDB_txn* txn, bool create);
 };
+
+// Values of `lineage` and `meta` have no checksum of their own format: a checked value ends with
+// one, over its key and what comes before it.
+//
+//   checked := bytes check:u32     check: the low half of XXH3-64 of the bytes, seeded with that of
+//                                  the key
+Bytes checked_value(ByteView key, ByteView value);
+// The bytes without the checksum. CorruptError naming `what` when it does not match.
+ByteView check_value(ByteView key, ByteView stored, const std::string& what);
 
 inline constexpr std::string_view kFormatKey = "store/format";
 inline constexpr std::string_view kIdentityKey = "store/identity";

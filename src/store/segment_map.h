@@ -19,6 +19,7 @@ class VerifiedSegments {
   SegmentReader read(uint64_t table, uint64_t first_rowid, ByteView bytes);
   // To be called when something else is stored under that key.
   void forget(uint64_t table, uint64_t first_rowid) { seen_.erase({table, first_rowid}); }
+  void forget_all() { seen_.clear(); }
 
  private:
   struct Key {

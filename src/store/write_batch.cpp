@@ -34,7 +34,8 @@ WriteBatch::Impl::Impl(Environment::Impl& environment)
       txn(begin_transaction(env.lmdb, 0, !env.reading)),
       committed_bytes(env.lmdb.committed_bytes()) {
   if (std::optional<ByteView> stored = lookup(env.maps.meta, val(as_bytes(kNextNodeKey)))) {
-    next_node = ByteReader(*stored, "next node id").fixed<uint64_t>();
+    const ByteView value = check_value(as_bytes(kNextNodeKey), *stored, "the next node id");
+    next_node = ByteReader(value, "next node id").fixed<uint64_t>();
   }
   env.writing = true;
 }
@@ -101,7 +102,7 @@ void WriteBatch::put_lineage(uint64_t table, uint64_t rowid, uint32_t branch,
   out.fixed(lineage.successor);
   out.fixed(lineage.xid);
   LineageKey key = lineage_key(table, rowid, branch);
-  impl_->put(impl_->env.maps.lineage, val(key), value, 0, "write lineage");
+  impl_->put(impl_->env.maps.lineage, val(key), checked_value(key, value), 0, "write lineage");
 }
 
 void WriteBatch::put_commit(const Uuid& id, uint64_t tx, ByteView record) {
@@ -128,20 +129,20 @@ void WriteBatch::erase_commits_from(uint64_t tx) {
 }
 
 void WriteBatch::put_meta(const std::string& key, ByteView value) {
-  impl_->put(impl_->env.maps.meta, val(as_bytes(key)), value, 0, "write an entry of meta");
+  impl_->put(impl_->env.maps.meta, val(as_bytes(key)), checked_value(as_bytes(key), value), 0,
+             "write an entry of meta");
 }
 
 std::optional<Bytes> WriteBatch::meta(const std::string& key) {
-  std::optional<ByteView> value = impl_->lookup(impl_->env.maps.meta, val(as_bytes(key)));
-  if (!value) return std::nullopt;
-  return Bytes(value->begin(), value->end());
+  return checked_copy(key, impl_->lookup(impl_->env.maps.meta, val(as_bytes(key))));
 }
 
 void WriteBatch::commit() {
   const Lmdb& lmdb = impl_->env.lmdb;
   Bytes next;
   ByteWriter(next).fixed(impl_->next_node);
-  impl_->put(impl_->env.maps.meta, val(as_bytes(kNextNodeKey)), next, 0, "write the next node id");
+  impl_->put(impl_->env.maps.meta, val(as_bytes(kNextNodeKey)),
+             checked_value(as_bytes(kNextNodeKey), next), 0, "write the next node id");
   extend_file(lmdb, impl_->committed_bytes + impl_->growth_bytes + kSlackBytes);
   impl_->env.writing = false;  // the transaction ends, however it does
   commit_transaction(lmdb, std::move(impl_->txn), "commit");

@@ -164,6 +164,10 @@ TestStore::TestStore() : root_(root_commit(0)) {
   std::string path = (std::filesystem::temp_directory_path() / "fold_XXXXXX").string();
   if (!mkdtemp(path.data())) throw std::runtime_error("mkdtemp");
   directory_ = path;
+  open();
+}
+
+void TestStore::open() {
   env_ = Environment::open(directory_, {.read_only = false,
                                         .map_size = size_t{512} << 20,
                                         .max_readers = 16,

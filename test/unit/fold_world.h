@@ -79,6 +79,9 @@ class TestStore {
   TestStore();
   ~TestStore();
   Environment& env() { return *env_; }
+  const std::string& directory() const { return directory_; }
+  void close() { env_.reset(); }
+  void open();
   const Commit& root() const { return root_; }
   // Folds on top of `head` as the worker does: orphans first, one batch, one sync.
   Commit fold(const Uuid& head, uint64_t next_tx, const std::vector<const Transaction*>& entries,

@@ -1,0 +1,314 @@
+#include "store/verify.h"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <vector>
+
+#include "store/digest.h"
+#include "store/maps.h"
+#include "store/tree_verifier.h"
+#include "store/version.h"
+#include "store/version_tree.h"
+#include "tree/ordered_map.h"
+
+namespace datahike::store {
+namespace {
+
+// Nodes that are made to be compared and forgotten, over those of the store.
+class ScratchNodes : public tree::NodeSink {
+ public:
+  explicit ScratchNodes(Environment& env) : env_(env) {}
+  ByteView node(uint64_t id) override {
+    return id < kFirst ? env_.node(id) : ByteView(made_.at(static_cast<size_t>(id - kFirst)));
+  }
+  uint64_t put_node(ByteView bytes) override {
+    made_.emplace_back(bytes.begin(), bytes.end());
+    return kFirst + made_.size() - 1;
+  }
+
+ private:
+  static constexpr uint64_t kFirst = uint64_t{1} << 62;
+  Environment& env_;
+  std::vector<Bytes> made_;
+};
+
+struct HashUuid {
+  size_t operator()(const Uuid& id) const {
+    return std::hash<std::string_view>()(as_string_view(id));
+  }
+};
+
+std::string row_name(uint64_t table, uint64_t rowid) {
+  return "row " + std::to_string(rowid) + " of table " + std::to_string(table);
+}
+
+class Verifier {
+ public:
+  Verifier(Environment& env, bool deep, const std::function<void(const Finding&)>& report,
+           const std::function<void()>& pause)
+      : env_(env), deep_(deep), report_(report), pause_(pause), trees_(env, pause) {}
+
+  void run() {
+    env_.forget_verified();
+    check_numbered_commits();
+    check_other_commits();
+    if (!deep_) return;
+    report_lineage_mismatches();
+    trees_.check_others([&](const std::string& what) { damaged(what); });
+    check_segments();
+    check_checked_values();
+  }
+
+ private:
+  struct Brief {
+    uint64_t tx;
+    int64_t time;
+  };
+  using Problems = std::vector<std::string>;
+
+  void damaged(const std::string& what) { report_({std::nullopt, true, what}); }
+
+  // Commits in the order of their numbers, so that parents come first.
+  void check_numbered_commits() {
+    env_.scan(Map::Txs, {}, [&](ByteView key, ByteView value) {
+      pause_();
+      const auto tx = ByteReader(key, "transaction number").fixed<uint64_t>();
+      Uuid id{};
+      if (value.size() != id.size()) {
+        damaged("transaction number " + std::to_string(tx) + " names no commit");
+        return true;
+      }
+      std::ranges::copy(value, id.begin());
+      const auto record = env_.commit(id);
+      if (!record)
+        damaged("transaction number " + std::to_string(tx) + " names commit " + format_uuid(id) +
+                ", which is missing");
+      else
+        check_commit(tx, id, *record);
+      return true;
+    });
+  }
+
+  // Those that no number leads to.
+  void check_other_commits() {
+    env_.scan(Map::Commits, {}, [&](ByteView key, ByteView) {
+      pause_();
+      Uuid id{};
+      if (key.size() == id.size()) std::ranges::copy(key, id.begin());
+      if (!known_.count(id) && !is_root(id))
+        damaged("no transaction number leads to commit " + format_uuid(id));
+      return true;
+    });
+  }
+
+  void check_commit(uint64_t tx, const Uuid& id, ByteView record) {
+    Problems problems;
+    Brief& brief = known_[id];
+    brief = {tx, INT64_MIN};
+    try {
+      const Commit commit = decode_commit(record, id);
+      brief.time = commit.time;
+      if (commit.tx != tx)
+        problems.push_back("it is found under transaction number " + std::to_string(tx) +
+                           " and says " + std::to_string(commit.tx));
+      check_parents(commit, problems);
+      if (deep_) check_content(commit, problems);
+    } catch (const Error& error) {
+      problems.emplace_back(error.what());
+    }
+    report_problems(id, problems);
+  }
+
+  void report_problems(const Uuid& id, const Problems& problems) {
+    constexpr size_t kMostTold = 5;
+    std::string detail;
+    for (size_t i = 0; i < problems.size() && i < kMostTold; ++i)
+      detail += (i ? "; " : "") + problems[i];
+    if (problems.size() > kMostTold)
+      detail += "; and " + std::to_string(problems.size() - kMostTold) + " more";
+    report_({id, !problems.empty(), detail});
+  }
+
+  void check_parents(const Commit& commit, Problems& problems) {
+    if (commit.parents.empty() && commit.tx != 1 && !commit.delta.empty())
+      problems.emplace_back("it has no parent");
+    for (size_t i = 0; i < commit.parents.size(); ++i) {
+      const auto parent = known_.find(commit.parents[i]);
+      const std::string name = "parent " + format_uuid(commit.parents[i]);
+      if (parent == known_.end()) {
+        if (!is_root(commit.parents[i])) problems.push_back(name + " is missing or not older");
+        continue;
+      }
+      if (parent->second.tx >= commit.tx) problems.push_back(name + " is not older");
+      if (i == 0 && parent->second.time >= commit.time)
+        problems.push_back("its time is not after that of its first parent");
+    }
+  }
+
+  // The first commit of a former installation has lost its number to that of the present one.
+  bool is_root(const Uuid& id) {
+    try {
+      const auto commit = load_commit(env_, id);
+      return commit && commit->parents.empty() && commit->tx == 1 && commit->root.empty();
+    } catch (const Error&) {
+      return false;
+    }
+  }
+
+  void check_content(const Commit& commit, Problems& problems) {
+    check_rows(commit, problems);
+    check_lineage(commit, problems);
+    if (!commit.keyframe) return;
+    trees_.check(commit.root, problems);
+    if (problems.empty()) check_keyframe(commit, problems);
+  }
+
+  // The rows it added, against the digest that its hash covers.
+  void check_rows(const Commit& commit, Problems& problems) {
+    Sha256 sha;
+    Bytes buffer;
+    for (const TableDelta& table : commit.delta.tables)
+      for (const tree::RowidRange& range : table.added)
+        for (uint64_t at = range.first, end = at + range.count; at < end;) {
+          const auto segment = env_.segment(table.table, at);
+          if (!segment) {
+            problems.push_back(row_name(table.table, at) + " is missing");
+            return;
+          }
+          const uint64_t to = std::min(end, segment->last_rowid() + 1);
+          for (; at < to; ++at)
+            segment->canonical_row(static_cast<uint32_t>(at - segment->first_rowid()), buffer);
+          sha.update(buffer);
+          buffer.clear();
+          pause_();
+        }
+    if (sha.finish() != commit.rows_digest)
+      problems.emplace_back("the rows it added are not those it was made with");
+  }
+
+  // What replaced the rows it removed. A later commit may have removed a row again on the branch,
+  // where that has been reset in between: the last one counts.
+  void check_lineage(const Commit& commit, Problems& problems) {
+    for (const TableDelta& table : commit.delta.tables)
+      for (const Removal& removal : table.removed) {
+        const auto stored = env_.lineage(table.table, removal.rowid, commit.branch);
+        const auto key = std::make_tuple(table.table, removal.rowid, commit.branch);
+        if (!stored)
+          problems.push_back("what became of " + row_name(table.table, removal.rowid) +
+                             " is missing");
+        else if (stored->successor == removal.successor && stored->xid == commit.xid)
+          mismatched_.erase(key);
+        else
+          mismatched_[key] = commit.id;
+      }
+  }
+
+  void report_lineage_mismatches() {
+    for (const auto& [key, commit] : mismatched_)
+      damaged("what became of " + row_name(std::get<0>(key), std::get<1>(key)) + " on branch " +
+              std::to_string(std::get<2>(key)) + " is not what commit " + format_uuid(commit) +
+              " says");
+  }
+
+  // A keyframe's tree is that of the keyframe before it and the deltas since.
+  void check_keyframe(const Commit& keyframe, Problems& problems) {
+    if (keyframe.parents.empty()) {
+      if (!keyframe.root.empty()) problems.emplace_back("the first commit is not empty");
+      return;
+    }
+    std::vector<std::shared_ptr<const Delta>> deltas;
+    std::vector<HistoryEntry> history;
+    Commit commit = keyframe;
+    do {
+      deltas.push_back(std::make_shared<const Delta>(commit.delta));
+      history.push_back(history_entry(commit));
+      commit = load_known_commit(env_, first_parent(commit));
+    } while (!commit.keyframe);
+    if (commit.root.empty()) history.push_back(history_entry(commit));
+    std::ranges::reverse(deltas);
+    std::ranges::reverse(history);
+    ScratchNodes scratch(env_);
+    const tree::NodeRef made = advance_version(scratch, commit.root, deltas, history);
+    if (!made.same_content(keyframe.root))
+      problems.emplace_back("its version tree is not what the commits up to it make");
+  }
+
+  // Segments: checksums, and that they do not overlap.
+  void check_segments() {
+    uint64_t last_table = 0, last_end = 0;
+    env_.scan(Map::Rows, {}, [&](ByteView key, ByteView value) {
+      pause_();
+      if (key.size() != sizeof(RowKey)) {
+        damaged("a segment has a key of the wrong length");
+        return true;
+      }
+      const uint64_t table = get_big_endian(key.data()), first = get_big_endian(key.data() + 8);
+      const std::string name =
+          "segment of table " + std::to_string(table) + " at rowid " + std::to_string(first);
+      try {
+        const SegmentReader segment(value);
+        segment.verify();
+        if (segment.first_rowid() != first) damaged(name + " belongs to another rowid");
+        if (table == last_table && first < last_end) damaged(name + " overlaps the one before it");
+        last_table = table;
+        last_end = segment.last_rowid() + 1;
+      } catch (const Error& error) {
+        damaged(name + ": " + error.what());
+      }
+      return true;
+    });
+  }
+
+  void check_checked_values() {
+    uint64_t last_node = 0, next_node = 1;
+    env_.scan(Map::Nodes, {}, [&](ByteView key, ByteView) {
+      last_node = ByteReader(key, "node id").fixed<uint64_t>();
+      return true;
+    });
+    const auto check = [&](ByteView key, ByteView value, const std::string& what) {
+      pause_();
+      try {
+        const ByteView content = check_value(key, value, what);
+        if (as_string_view(key) == kNextNodeKey)
+          next_node = ByteReader(content, "next node id").fixed<uint64_t>();
+      } catch (const CorruptError& error) {
+        damaged(error.what());
+      }
+      return true;
+    };
+    env_.scan(Map::Meta, {}, [&](ByteView key, ByteView value) {
+      // Compared whenever the store is opened.
+      if (as_string_view(key) == kFormatKey || as_string_view(key) == kIdentityKey) return true;
+      return check(key, value,
+                   "the entry \"" + std::string(as_string_view(key)) + "\" of map meta");
+    });
+    env_.scan(Map::Lineage, {}, [&](ByteView key, ByteView value) {
+      const bool whole = key.size() == sizeof(LineageKey);
+      return check(key, value,
+                   whole ? "what became of " +
+                               row_name(get_big_endian(key.data()), get_big_endian(key.data() + 8))
+                         : "a lineage entry");
+    });
+    if (last_node >= next_node)
+      damaged("the next node id is not after node " + std::to_string(last_node));
+  }
+
+  Environment& env_;
+  bool deep_;
+  const std::function<void(const Finding&)>& report_;
+  const std::function<void()>& pause_;
+  TreeVerifier trees_;
+  std::unordered_map<Uuid, Brief, HashUuid> known_;
+  // Removals that the stored lineage does not agree with, and the last commit that made them.
+  std::map<std::tuple<uint64_t, uint64_t, uint32_t>, Uuid> mismatched_;
+};
+
+}  // namespace
+
+void verify(Environment& env, bool deep, const std::function<void(const Finding&)>& report,
+            const std::function<void()>& pause) {
+  Verifier(env, deep, report, pause).run();
+}
+
+}  // namespace datahike::store
