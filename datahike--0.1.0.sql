@@ -232,6 +232,18 @@ COMMENT ON FUNCTION datahike.verify(bool) IS
   'recomputes the store''s hashes: a row for each commit, and one for other damage; deep: data as well';
 REVOKE EXECUTE ON FUNCTION datahike.verify(bool) FROM PUBLIC;
 
+CREATE FUNCTION datahike.row_origin(tbl oid, "row" tid, revision uuid,
+  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_row_origin';
+COMMENT ON FUNCTION datahike.row_origin(oid, tid, uuid) IS
+  'the commit that made a row version, of a commit''s ancestors; NULLs: none of them did';
+
+CREATE FUNCTION datahike.row_removal(tbl oid, "row" tid, revision uuid,
+  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_row_removal';
+COMMENT ON FUNCTION datahike.row_removal(oid, tid, uuid) IS
+  'the commit that removed a row version, of a commit''s ancestors; NULLs: it is live there, or never was';
+
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),
   datahike.refuse_replicated_change(), datahike.table_am_handler(internal) FROM PUBLIC;

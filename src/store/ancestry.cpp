@@ -118,6 +118,39 @@ bool Ancestry::is_ancestor(const Uuid& ancestor, const Uuid& commit) {
   return false;
 }
 
+bool Ancestry::is_ancestor(uint64_t tx, const Uuid& ancestor, const Uuid& commit) {
+  auto known = all_lines_.find(commit);
+  if (known == all_lines_.end()) known = all_lines_.emplace(commit, lines_above(commit, 0)).first;
+  return std::any_of(known->second.begin(), known->second.end(), [&](const Line* line) {
+    const std::optional<HistoryEntry> then = line->at_or_before(tx);
+    return then && then->id == ancestor;
+  });
+}
+
+bool Ancestry::is_on_line(uint64_t tx, const Uuid& ancestor, const Uuid& commit) {
+  const std::optional<HistoryEntry> then = line(commit).at_or_before(tx);
+  return then && then->id == ancestor;
+}
+
+std::optional<HistoryEntry> Ancestry::first_with(uint64_t tx, const Uuid& ancestor,
+                                                 const Uuid& head) {
+  const Line& main = line(head);
+  const std::optional<HistoryEntry> then = main.at_or_before(tx);
+  if (then && then->id == ancestor) return then;
+  if (!is_ancestor(tx, ancestor, head)) return std::nullopt;
+  std::vector<uint64_t> merges;  // on the line, after the ancestor: one of them brought it
+  main.merges_above(tx, [&](uint64_t merge, const std::vector<Uuid>&) {
+    merges.push_back(merge);
+    return true;
+  });
+  std::reverse(merges.begin(), merges.end());
+  const auto first = std::partition_point(merges.begin(), merges.end(), [&](uint64_t merge) {
+    return !is_ancestor(ancestor, main.at_or_before(merge)->id);
+  });
+  if (first == merges.end()) throw CorruptError("no merge brought an ancestor");
+  return main.at_or_before(*first);
+}
+
 // The newest commit on both lines, which have one in common. Up to it they are the same, after it
 // they differ.
 HistoryEntry Ancestry::newest_shared(Line& a, Line& b) {

@@ -23,6 +23,14 @@ class Ancestry {
 
   // Whether `ancestor` is `commit` or can be reached from it through parents.
   bool is_ancestor(const Uuid& ancestor, const Uuid& commit);
+  // The same where the ancestor's tx is known. Remembers the lines of `commit`: for many questions
+  // about one commit's ancestors.
+  bool is_ancestor(uint64_t tx, const Uuid& ancestor, const Uuid& commit);
+  // Whether it is `commit` or can be reached from it through first parents.
+  bool is_on_line(uint64_t tx, const Uuid& ancestor, const Uuid& commit);
+  // The oldest commit on the line of `head` that is the ancestor or has it among its ancestors: a
+  // merge, where the ancestor is not on the line itself. nullopt if `head` does not have it.
+  std::optional<HistoryEntry> first_with(uint64_t tx, const Uuid& ancestor, const Uuid& head);
   // The merge base: of the commits that are ancestors of both (each is one of its own), the one
   // with the greatest tx, so none of the others descends from it; nullopt if there is none. Where
   // there are several that none descends from (criss-cross merges), it is the newest of them.
@@ -35,7 +43,8 @@ class Ancestry {
   HistoryEntry newest_shared(Line& a, Line& b);
 
   Environment& env_;
-  std::map<Uuid, std::unique_ptr<Line>> lines_;  // by head
+  std::map<Uuid, std::unique_ptr<Line>> lines_;   // by head
+  std::map<Uuid, std::vector<Line*>> all_lines_;  // of commits that many questions are about
 };
 
 }  // namespace datahike::store

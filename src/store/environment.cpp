@@ -5,6 +5,8 @@
 //   nodes    id:u64 native                     -> tree node (tree/node.cpp)
 //   commits  uuid:u8[16]                       -> commit record (commit.cpp)
 //   txs      tx:u64 native                     -> uuid:u8[16] of the commit with this number
+//   writes   xid:u64 branch:u32                -> tx:u64 of the commit of this (sub)transaction
+//   clears   table:u64 tx:u64                  -> (empty): that commit emptied the table
 //   lineage  table:u64 rowid:u64 branch:u32    -> checked successor:u64 (0 = deleted) xid:u64
 //   meta     "store/format"                    -> format version:u32
 //            "store/identity"                  -> system id:u64 database:u32
@@ -73,6 +75,11 @@ Lineage decode_lineage(ByteView key, ByteView value) {
   return lineage;
 }
 
+uint32_t big_endian_branch(ByteView bytes) {
+  if (bytes.size() != 4) throw CorruptError("branch in a key of wrong length");
+  return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
+}
+
 Uuid decode_uuid(ByteView bytes) {
   Uuid id;
   ByteView exact = ByteReader(bytes, "commit id").take(id.size());
@@ -138,6 +145,21 @@ SegmentFinder Environment::Impl::segments() {
   return SegmentFinder(lmdb, rows_.get(), verified);
 }
 
+void Environment::Impl::visit_prefix(
+    MDB_dbi map, ByteView prefix, ByteView from,
+    const std::function<void(ByteView rest, ByteView value)>& visit) {
+  Cursor cursor = open_cursor(lmdb, read(), map);
+  MDB_val key = val(from), value;
+  MDB_cursor_op op = MDB_SET_RANGE;
+  while (lmdb.found(mdb_cursor_get(cursor.get(), &key, &value, op), "look up a range")) {
+    const ByteView found = view(key);
+    if (found.size() < prefix.size() || !std::equal(prefix.begin(), prefix.end(), found.begin()))
+      break;
+    visit(found.subspan(prefix.size()), view(value));
+    op = MDB_NEXT;
+  }
+}
+
 Environment::Environment(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Environment::~Environment() = default;
 
@@ -196,6 +218,39 @@ std::optional<Lineage> Environment::lineage(uint64_t table, uint64_t rowid, uint
   std::optional<ByteView> value = impl_->lookup(impl_->maps.lineage, val(key));
   if (!value) return std::nullopt;
   return decode_lineage(key, *value);
+}
+
+std::vector<BranchLineage> Environment::lineage_on_branches(uint64_t table, uint64_t rowid) {
+  std::vector<BranchLineage> found;
+  const RowKey prefix = row_key(table, rowid);
+  impl_->visit_prefix(impl_->maps.lineage, prefix, prefix, [&](ByteView rest, ByteView value) {
+    const uint32_t branch = big_endian_branch(rest);
+    found.push_back({branch, decode_lineage(lineage_key(table, rowid, branch), value)});
+  });
+  return found;
+}
+
+std::vector<WrittenCommit> Environment::commits_of(uint64_t xid) {
+  std::vector<WrittenCommit> found;
+  std::array<uint8_t, 8> prefix;
+  put_big_endian(prefix.data(), xid);
+  impl_->visit_prefix(impl_->maps.writes, prefix, prefix, [&](ByteView rest, ByteView value) {
+    found.push_back({big_endian_branch(rest), ByteReader(value, "write").fixed<uint64_t>()});
+  });
+  return found;
+}
+
+std::vector<uint64_t> Environment::clears_of(uint64_t table, uint64_t after) {
+  std::vector<uint64_t> found;
+  if (after == UINT64_MAX) return found;
+  std::array<uint8_t, 8> prefix;
+  put_big_endian(prefix.data(), table);
+  const ClearKey from = clear_key(table, after + 1);
+  impl_->visit_prefix(impl_->maps.clears, prefix, from, [&](ByteView rest, ByteView) {
+    if (rest.size() != 8) throw CorruptError("clears: key of wrong length");
+    found.push_back(get_big_endian(rest.data()));
+  });
+  return found;
 }
 
 std::optional<Bytes> Environment::commit(const Uuid& id) {
@@ -283,6 +338,8 @@ Statistics Environment::statistics() {
   const Maps& maps = impl_->maps;
   for (MDB_dbi internal : {MDB_dbi{0}, MDB_dbi{1}}) count(internal);  // free list, names of maps
   count(maps.txs);
+  count(maps.writes);
+  count(maps.clears);
   count(maps.meta);
   statistics.segments = count(maps.rows);
   statistics.nodes = count(maps.nodes);

@@ -43,6 +43,18 @@ struct Lineage {
   uint64_t xid = 0;        // the transaction that removed it
 };
 
+// The lineage of a row on one branch.
+struct BranchLineage {
+  uint32_t branch = 0;
+  Lineage lineage;
+};
+
+// What a (sub)transaction wrote on one branch became the commit with this tx.
+struct WrittenCommit {
+  uint32_t branch = 0;
+  uint64_t tx = 0;
+};
+
 struct Statistics {
   uint64_t map_bytes = 0;   // size of the map
   uint64_t used_bytes = 0;  // pages in use, in bytes
@@ -81,7 +93,13 @@ class Environment : public tree::NodeSource {
   std::optional<SegmentReader> segment_at_or_before(uint64_t table, uint64_t rowid);
 
   std::optional<Lineage> lineage(uint64_t table, uint64_t rowid, uint32_t branch);
+  std::vector<BranchLineage> lineage_on_branches(uint64_t table, uint64_t rowid);
   std::optional<Bytes> commit(const Uuid& id);  // encoded commit record
+  // The commits of a (sub)transaction, by branch; of TRUNCATEs of a table, ascending by tx, those
+  // with tx > `after`. Both may name a tx that a fold had that never committed: the commit record
+  // says.
+  std::vector<WrittenCommit> commits_of(uint64_t xid);
+  std::vector<uint64_t> clears_of(uint64_t table, uint64_t after);
   std::optional<Uuid> commit_by_tx(uint64_t tx);
   // Ids that start with the given bytes, ascending, at most `limit`. half_byte: the last byte's
   // high nibble alone counts.
@@ -121,6 +139,10 @@ class WriteBatch : public tree::NodeSink {
   void erase_segment(uint64_t table, uint64_t first_rowid);
   void put_lineage(uint64_t table, uint64_t rowid, uint32_t branch, const Lineage& lineage);
   void put_commit(const Uuid& id, uint64_t tx, ByteView record);
+  // The (sub)transaction's changes on the branch are the commit with this tx; the commit with this
+  // tx emptied the table.
+  void put_write(uint64_t xid, uint32_t branch, uint64_t tx);
+  void put_clear(uint64_t table, uint64_t tx);
   std::optional<Bytes> commit_record(const Uuid& id);
   // Forgets commits with tx >= from: orphans of a fold whose PostgreSQL transaction never
   // committed.

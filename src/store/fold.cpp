@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -119,13 +120,21 @@ struct Folder::Impl {
     history = unmapped_history(batch, head);
   }
 
-  void store_rows(const TableDelta& table, LogRows& rows) {
+  void store_rows(const TableDelta& table, LogRows& rows, std::set<uint64_t>& writers) {
     visit_added(table, [&](uint64_t first, uint64_t count, const SegmentPlace* place) {
       if (!place) return digest_adopted(table.table, first, count);
       const SegmentReader segment = rows.segment(*place);
+      note_writers(segment, writers);
       digest.add(segment, 0, segment.rows());
       packer.add(table.table, segment);
     });
+  }
+
+  // Rows name the subtransaction that wrote them.
+  static void note_writers(const SegmentReader& segment, std::set<uint64_t>& writers) {
+    uint64_t last = 0;
+    for (uint32_t row = 0; row < segment.rows(); ++row)
+      if (const uint64_t xid = segment.xid(row); xid != last) writers.insert(last = xid);
   }
 
   // Adopted rows are in the store already; without them the commit could not be read.
@@ -164,7 +173,8 @@ struct Folder::Impl {
     history.clear();
   }
 
-  void append_commit(const LogEntry& entry, const tree::Hash& rows_digest) {
+  void append_commit(const LogEntry& entry, const tree::Hash& rows_digest,
+                     const std::set<uint64_t>& writers) {
     Commit commit;
     commit.parents = {head.id};
     for (const Uuid& parent : entry.extra_parents)
@@ -180,6 +190,10 @@ struct Folder::Impl {
     for (TableDelta& table : commit.delta.tables) table.segments.clear();
     commit.rows_digest = rows_digest;
     seal(commit);
+
+    for (uint64_t xid : writers) batch.put_write(xid, branch, commit.tx);
+    for (const TableDelta& table : commit.delta.tables)
+      if (table.cleared) batch.put_clear(table.table, commit.tx);
 
     close_head();
     deltas.push_back(std::make_shared<const Delta>(commit.delta));
@@ -198,11 +212,12 @@ Folder::~Folder() = default;
 
 void Folder::add(const LogEntry& entry, const PartLoader& load_part) {
   LogRows rows(entry.xid, load_part);
+  std::set<uint64_t> writers = {entry.xid};
   for (const TableDelta& table : entry.delta.tables) {
-    impl_->store_rows(table, rows);
+    impl_->store_rows(table, rows, writers);
     impl_->store_lineage(table, entry.xid);
   }
-  impl_->append_commit(entry, impl_->digest.finish());
+  impl_->append_commit(entry, impl_->digest.finish(), writers);
 }
 
 Commit Folder::finish() {

@@ -9,7 +9,7 @@ namespace datahike::store {
 
 namespace {
 
-constexpr unsigned kMaxMaps = 8;
+constexpr unsigned kMaxMaps = 16;
 
 // LMDB's answer to a page that contradicts itself is an assertion, which aborts the process unless
 // this function does not return. Throwing through LMDB's frames works where the C ABI has unwind

@@ -15,6 +15,7 @@ std::optional<Maps> Maps::open(const Lmdb& lmdb, MDB_txn* txn, bool create) {
     MDB_dbi* handle;
   } all[] = {{"rows", 0, &maps.rows},       {"nodes", MDB_INTEGERKEY, &maps.nodes},
              {"commits", 0, &maps.commits}, {"txs", MDB_INTEGERKEY, &maps.txs},
+             {"writes", 0, &maps.writes},   {"clears", 0, &maps.clears},
              {"lineage", 0, &maps.lineage}, {"meta", 0, &maps.meta}};
   for (const auto& map : all) {
     unsigned flags = map.flags | (create ? MDB_CREATE : 0u);

@@ -11,7 +11,7 @@
 namespace datahike::store {
 
 struct Maps {
-  MDB_dbi rows, nodes, commits, txs, lineage, meta;
+  MDB_dbi rows, nodes, commits, txs, writes, clears, lineage, meta;
   // Opens the maps; with `create` makes those that are missing, else nullopt if one is.
   static std::optional<Maps> open(const Lmdb& lmdb, MDB_txn* txn, bool create);
 };
@@ -45,5 +45,16 @@ inline LineageKey lineage_key(uint64_t table, uint64_t rowid, uint32_t branch) {
   for (int i = 0; i < 4; ++i) key[16 + i] = static_cast<uint8_t>(branch >> (24 - 8 * i));
   return key;
 }
+
+using WriteKey = std::array<uint8_t, 12>;
+inline WriteKey write_key(uint64_t xid, uint32_t branch) {
+  WriteKey key;
+  put_big_endian(key.data(), xid);
+  for (int i = 0; i < 4; ++i) key[8 + i] = static_cast<uint8_t>(branch >> (24 - 8 * i));
+  return key;
+}
+
+using ClearKey = std::array<uint8_t, 16>;
+inline ClearKey clear_key(uint64_t table, uint64_t tx) { return row_key(table, tx); }
 
 }  // namespace datahike::store

@@ -1,10 +1,13 @@
-// SQL functions on row versions: which rows two revisions do not share.
+// SQL functions on row versions: which rows two revisions do not share, and which commits made and
+// removed a row version.
 #include "am/relation.h"
 #include "am/row_cursor.h"
 #include "am/table_difference.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "versioning/revision.h"
+#include "versioning/row_origin.h"
+#include "versioning/sql_values.h"
 
 using namespace datahike;
 using namespace datahike::versioning;
@@ -55,9 +58,75 @@ void rows_since(const store::Uuid& without, Relation relation, ReturnSetInfo* re
     for (uint64_t i = 0; i < range.count; ++i) put_tid(result, am::to_tid(range.first + i));
 }
 
+// What the functions below keep between their calls.
+struct OriginResult {
+  TupleDesc desc;
+  Oid relid;       // asked about last
+  uint64_t table;  // its id
+};
+
+OriginResult* origin_result(FunctionCallInfo fcinfo) {
+  if (fcinfo->flinfo->fn_extra) return static_cast<OriginResult*>(fcinfo->flinfo->fn_extra);
+  MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+  auto* result = static_cast<OriginResult*>(palloc0(sizeof(OriginResult)));
+  if (get_call_result_type(fcinfo, nullptr, &result->desc) != TYPEFUNC_COMPOSITE)
+    ereport(ERROR, (errmsg("the function must return a row")));
+  result->desc = BlessTupleDesc(result->desc);
+  MemoryContextSwitchTo(before);
+  fcinfo->flinfo->fn_extra = result;
+  return result;
+}
+
+// The id of a datahike table of which the caller may read something. May raise an error.
+uint64_t readable_table(OriginResult* result, Oid relid) {
+  if (result->relid == relid) return result->table;
+  uint64_t table = pg::find_table_id(relid);
+  if (table == 0)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("relation with OID %u is not a datahike table", relid)));
+  if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+      pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+  result->relid = relid;
+  result->table = table;
+  return table;
+}
+
+using FindOrigin = const store::Origin* (*)(const store::Uuid&, uint64_t table, uint64_t rowid);
+
+Datum origin_row(FunctionCallInfo fcinfo, FindOrigin find) {
+  OriginResult* result = origin_result(fcinfo);
+  uint64_t table = readable_table(result, PG_GETARG_OID(0));
+  auto* tid = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
+  pg_uuid_t* uuid = PG_GETARG_UUID_P(2);
+  return pg::guard([=] {
+    store::Uuid commit;
+    std::copy_n(uuid->data, commit.size(), commit.begin());
+    const store::Origin* origin =
+        am::is_rowid(*tid) ? find(commit, table, am::to_rowid(*tid)) : nullptr;
+    return pg::call([=] {
+      Datum values[4] = {};
+      bool nulls[4] = {true, true, true, true};
+      if (origin) {
+        values[0] = uuid_datum(origin->commit);
+        values[1] = Int64GetDatum(static_cast<int64_t>(origin->tx));
+        values[2] = TimestampTzGetDatum(origin->time);
+        values[3] = CStringGetTextDatum(origin->author.c_str());
+        std::fill_n(nulls, 4, false);
+        nulls[3] = origin->author.empty();
+      }
+      return HeapTupleGetDatum(heap_form_tuple(result->desc, values, nulls));
+    });
+  });
+}
+
 }  // namespace
 
 extern "C" {
+PG_FUNCTION_INFO_V1(datahike_row_origin);
+PG_FUNCTION_INFO_V1(datahike_row_removal);
+PGDLLEXPORT Datum datahike_row_origin(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_row_removal(PG_FUNCTION_ARGS);
 PG_FUNCTION_INFO_V1(datahike_rows_only_in);
 PGDLLEXPORT Datum datahike_rows_only_in(PG_FUNCTION_ARGS);
 }
@@ -81,3 +150,7 @@ Datum datahike_rows_only_in(PG_FUNCTION_ARGS) {
   table_close(relation, AccessShareLock);
   return 0;
 }
+
+Datum datahike_row_origin(PG_FUNCTION_ARGS) { return origin_row(fcinfo, row_origin); }
+
+Datum datahike_row_removal(PG_FUNCTION_ARGS) { return origin_row(fcinfo, row_removal); }

@@ -11,6 +11,7 @@ namespace datahike::store::test {
 namespace {
 
 const Identity kIdentity{.system_id = 42, .database = 5};
+constexpr uint64_t kXidsOfTransaction = 4;  // one, and of its subtransactions
 
 std::vector<ColumnSpec> columns(bool wide) {
   std::vector<ColumnSpec> specs = {{1, Kind::Int64, 0, 20, -1}, {2, Kind::Bytes, 0, 25, -1}};
@@ -73,7 +74,7 @@ uint64_t Generator::new_rowid(uint64_t table, uint64_t writer) {
 uint64_t Generator::new_row(TableDelta& delta, uint64_t writer, uint64_t entity) {
   const uint64_t rowid = new_rowid(delta.table, writer);
   Row row{.entity = entity ? entity : rowid,
-          .xid = xid_,
+          .xid = xid_ + pick(kXidsOfTransaction),  // of a subtransaction
           .number = static_cast<int64_t>(random_()),
           .text = std::nullopt,
           .wide = wide_[delta.table]};
@@ -141,8 +142,9 @@ Transaction Generator::next(uint32_t branch) {
   transaction.branch = branch;
   transaction.parts.resize(1 + pick(2));
   LogEntry& entry = transaction.entry;
-  entry.xid = ++xid_;
-  entry.time = static_cast<int64_t>(xid_ * 10 - pick(30));  // clocks may step back
+  entry.xid = xid_ += kXidsOfTransaction;
+  entry.time =
+      static_cast<int64_t>(xid_ / kXidsOfTransaction * 10 - pick(30));  // clocks may step back
   entry.author = "writer" + std::to_string(pick(3));
   entry.message = pick(2) ? "" : "change " + std::to_string(xid_);
   Contents& now = now_[branch];

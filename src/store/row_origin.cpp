@@ -1,0 +1,127 @@
+#include "store/row_origin.h"
+
+#include <algorithm>
+
+#include "store/version.h"
+
+namespace datahike::store {
+
+namespace {
+
+constexpr size_t kMostRemembered = 1 << 16;  // commits, transactions
+constexpr size_t kMostRanges = 1 << 20;      // of added rowids
+
+bool contains(const std::vector<tree::RowidRange>& ranges, uint64_t rowid) {
+  auto after = std::upper_bound(
+      ranges.begin(), ranges.end(), rowid,
+      [](uint64_t wanted, const tree::RowidRange& range) { return wanted < range.first; });
+  return after != ranges.begin() && rowid - std::prev(after)->first < std::prev(after)->count;
+}
+
+// The rows that the commit left live: a transaction may remove its own again.
+std::vector<tree::RowidRange> rows_made(TableDelta& table) {
+  std::vector<tree::RowidRange> made;
+  auto removed = table.removed.begin();
+  for (const tree::RowidRange& range : table.added) {
+    uint64_t from = range.first;
+    const uint64_t end = range.first + range.count;
+    while (removed != table.removed.end() && removed->rowid < from) ++removed;
+    for (; removed != table.removed.end() && removed->rowid < end; ++removed) {
+      if (removed->rowid > from) made.push_back({from, removed->rowid - from});
+      from = removed->rowid + 1;
+    }
+    if (from < end) made.push_back({from, end - from});
+  }
+  return made;
+}
+
+bool adds(const Origin& origin, uint64_t table, uint64_t rowid) {
+  auto ranges = origin.added.find(table);
+  return ranges != origin.added.end() && contains(ranges->second, rowid);
+}
+
+}  // namespace
+
+RowOrigins::RowOrigins(Environment& env, const Uuid& commit)
+    : env_(env), commit_(commit), ancestry_(env) {}
+
+void RowOrigins::forget_some() {
+  if (known_.size() > kMostRemembered || ranges_ > kMostRanges) {
+    known_.clear();
+    ranges_ = 0;
+  }
+  if (writes_.size() > kMostRemembered) writes_.clear();
+  if (brought_by_.size() > kMostRemembered) brought_by_.clear();
+}
+
+const Origin* RowOrigins::origin(uint64_t tx) {
+  auto known = known_.find(tx);
+  if (known != known_.end()) return known->second.get();
+  std::unique_ptr<Origin> origin;
+  if (std::optional<Uuid> id = env_.commit_by_tx(tx)) {
+    Commit commit = load_known_commit(env_, *id);
+    origin = std::make_unique<Origin>();
+    origin->tx = commit.tx;
+    origin->time = commit.time;
+    origin->commit = commit.id;
+    origin->branch = commit.branch;
+    origin->xid = commit.xid;
+    origin->author = std::move(commit.author);
+    for (TableDelta& table : commit.delta.tables) {
+      if (table.cleared) origin->cleared.push_back(table.table);
+      std::vector<tree::RowidRange> made = rows_made(table);
+      ranges_ += made.size();
+      if (!made.empty()) origin->added.emplace(table.table, std::move(made));
+    }
+    origin->is_ancestor = ancestry_.is_ancestor(tx, commit.id, commit_);
+  }
+  return known_.emplace(tx, std::move(origin)).first->second.get();
+}
+
+// The commit with this tx where it is an ancestor, and that of the transaction: the map may name
+// what a fold had that never committed.
+const Origin* RowOrigins::written(uint64_t xid, uint32_t branch, uint64_t tx) {
+  const Origin* found = origin(tx);
+  bool is = found && found->is_ancestor && found->xid == xid && found->branch == branch;
+  return is ? found : nullptr;
+}
+
+const Origin* RowOrigins::added(uint64_t table, uint64_t rowid, uint64_t xid) {
+  forget_some();
+  auto writes = writes_.find(xid);
+  if (writes == writes_.end()) writes = writes_.emplace(xid, env_.commits_of(xid)).first;
+  for (const WrittenCommit& write : writes->second) {
+    const Origin* found = origin(write.tx);
+    if (found && found->is_ancestor && adds(*found, table, rowid)) return found;
+  }
+  return nullptr;
+}
+
+const Origin* RowOrigins::removed(uint64_t table, uint64_t rowid, const Origin& made_by) {
+  const Origin* first = nullptr;
+  auto consider = [&](const Origin* found) {
+    if (found && found->tx > made_by.tx && (!first || found->tx < first->tx)) first = found;
+  };
+  for (const BranchLineage& removal : env_.lineage_on_branches(table, rowid))
+    for (const WrittenCommit& write : env_.commits_of(removal.lineage.xid))
+      if (write.branch == removal.branch)
+        consider(written(removal.lineage.xid, write.branch, write.tx));
+  auto clears = clears_.find(table);
+  if (clears == clears_.end()) clears = clears_.emplace(table, env_.clears_of(table, 0)).first;
+  for (auto tx = std::upper_bound(clears->second.begin(), clears->second.end(), made_by.tx);
+       tx != clears->second.end() && (!first || *tx < first->tx); ++tx) {
+    const Origin* clear = origin(*tx);
+    if (clear && clear->is_ancestor && std::ranges::binary_search(clear->cleared, table) &&
+        ancestry_.is_on_line(made_by.tx, made_by.commit, clear->commit))
+      consider(clear);
+  }
+  auto merge = brought_by_.find(made_by.tx);
+  if (merge == brought_by_.end()) {
+    auto entry = ancestry_.first_with(made_by.tx, made_by.commit, commit_);
+    merge = brought_by_.emplace(made_by.tx, entry && entry->tx != made_by.tx ? entry->tx : 0).first;
+  }
+  if (merge->second != 0) consider(origin(merge->second));
+  return first;
+}
+
+}  // namespace datahike::store
