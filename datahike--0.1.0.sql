@@ -210,6 +210,30 @@ CREATE FUNCTION datahike.relation_size(relation regclass) RETURNS int8
 COMMENT ON FUNCTION datahike.relation_size(regclass) IS
   'bytes of the table''s row segments in the store, all versions and branches';
 
+CREATE FUNCTION datahike.at(tbl anyelement, revision text, as_of text DEFAULT NULL)
+  RETURNS SETOF anyelement LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+CREATE FUNCTION datahike.at(tbl anyelement, revision text, as_of timestamptz)
+  RETURNS SETOF anyelement LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+CREATE FUNCTION datahike.at(tbl anyelement, revision text, as_of int8)
+  RETURNS SETOF anyelement LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+COMMENT ON FUNCTION datahike.at(anyelement, text, text) IS
+  'a table, named by NULL::table, at a revision, or as of a time or tx before it';
+COMMENT ON FUNCTION datahike.at(anyelement, text, timestamptz) IS 'a table at a revision, as of a time';
+COMMENT ON FUNCTION datahike.at(anyelement, text, int8) IS 'a table at a revision, as of a tx';
+
+CREATE FUNCTION datahike.diff(tbl anyelement, "from" text, "to" text DEFAULT NULL,
+  OUT op text, OUT old anyelement, OUT new anyelement, OUT changed text[])
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+COMMENT ON FUNCTION datahike.diff(anyelement, text, text) IS
+  'rows inserted, updated and deleted between two revisions of a table; to NULL: the session''s view';
+CREATE FUNCTION datahike.row_entity(tbl oid, "row" tid) RETURNS int8
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_row_entity';
+COMMENT ON FUNCTION datahike.row_entity(oid, tid) IS 'what all versions of a row have in common';
+CREATE FUNCTION datahike.revision_commit(revision text) RETURNS uuid
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_revision_commit';
+COMMENT ON FUNCTION datahike.revision_commit(text) IS
+  'the commit that a revision names, the same throughout a statement; NULL: of the session''s view';
+
 CREATE FUNCTION datahike.set_keep_history(tbl regclass, value text) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_set_keep_history';
 COMMENT ON FUNCTION datahike.set_keep_history(regclass, text) IS

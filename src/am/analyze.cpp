@@ -126,14 +126,19 @@ void estimate_as_heap(Relation relation, const TableSize& size, int32* widths, d
 
 }  // namespace
 
+void estimate_for_planner(const TableView& view, Relation relation, const RelationInfo& info,
+                          int32* widths, BlockNumber* pages, double* tuples, double* all_visible) {
+  TableSize size = estimate_table(view, relation, info);
+  double blocks = 0;
+  pg::call([&] { estimate_as_heap(relation, size, widths, &blocks, tuples, all_visible); });
+  *pages = static_cast<BlockNumber>(std::min(blocks, 4e9));
+}
+
 void relation_estimate_size(Relation relation, int32* widths, BlockNumber* pages, double* tuples,
                             double* all_visible) {
   pg::guard([=] {
     const RelationInfo& info = relation_info(relation);
-    TableSize size = estimate_table(view_of(info), relation, info);
-    double blocks = 0;
-    pg::call([&] { estimate_as_heap(relation, size, widths, &blocks, tuples, all_visible); });
-    *pages = static_cast<BlockNumber>(std::min(blocks, 4e9));
+    estimate_for_planner(view_of(info), relation, info, widths, pages, tuples, all_visible);
   });
 }
 

@@ -9,6 +9,7 @@
 #include "pg/bridge.h"
 #include "pg/store.h"
 #include "versioning/collected.h"
+#include "versioning/named_view.h"
 
 namespace datahike::am {
 
@@ -48,7 +49,8 @@ TableView table_view(const RelationInfo& info, Snapshot snapshot) {
   switch (snapshot->snapshot_type) {
     case SNAPSHOT_MVCC: {
       TableView view = make_view(versioning::view_for(snapshot), info, snapshot->curcid);
-      if (!view.view.pinned) view.set_aside = set_aside_by_rewrite(info.table, view.view.branch);
+      if (!view.view.pinned && !view.view.committed)
+        view.set_aside = set_aside_by_rewrite(info.table, view.view.branch);
       return view;
     }
     case SNAPSHOT_SELF:
@@ -100,6 +102,8 @@ bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, Tupl
   if (store::Environment* env = pg::try_store()) env->refresh();
   int32_t branch = versioning::session_view().branch;
   if (fetch_row(latest_table_view(info, branch), relation, info, rowid, slot)) return true;
+  for (int32_t other : versioning::named_branches())
+    if (fetch_row(latest_table_view(info, other), relation, info, rowid, slot)) return true;
   refuse_row_of_other_branch(branch, info.table);
   return false;
 }

@@ -21,7 +21,7 @@ struct TableView {
   // Own changes; looked up anew, for they may go with a subtransaction.
   TablePending* pending() const {
     if (set_aside) return set_aside;
-    return view.pinned ? nullptr : find_pending(view.branch, table_id);
+    return view.pinned || view.committed ? nullptr : find_pending(view.branch, table_id);
   }
   bool sees(uint64_t rowid) const;
 };

@@ -74,8 +74,9 @@ Bytes describe_schema(Relation relation) {
   return out;
 }
 
-std::vector<RecordedColumn> schema_columns(ByteView schema) {
-  ByteReader r(schema, "table schema");
+namespace {
+
+std::vector<RecordedColumn> read_columns(ByteReader& r) {
   r.fixed<uint8_t>();
   r.sized();
   r.sized();
@@ -88,6 +89,21 @@ std::vector<RecordedColumn> schema_columns(ByteView schema) {
     r.fixed<uint8_t>();
   }
   return columns;
+}
+
+}  // namespace
+
+std::vector<RecordedColumn> schema_columns(ByteView schema) {
+  ByteReader r(schema, "table schema");
+  return read_columns(r);
+}
+
+std::vector<int16_t> schema_key(ByteView schema) {
+  ByteReader r(schema, "table schema");
+  read_columns(r);
+  std::vector<int16_t> key(std::min<uint64_t>(r.varint(), INDEX_MAX_KEYS));
+  for (int16_t& number : key) number = static_cast<int16_t>(r.varint());
+  return key;
 }
 
 std::string schema_name(ByteView schema) {

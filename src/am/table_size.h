@@ -22,4 +22,8 @@ TableSize measure_table(const TableView& view, Relation relation, const Relation
 // The same, but remembers how wide the rows are while their number stays about the same.
 TableSize estimate_table(const TableView& view, Relation relation, const RelationInfo& info);
 
+// What table_relation_estimate_size() says of a view.
+void estimate_for_planner(const TableView& view, Relation relation, const RelationInfo& info,
+                          int32* widths, BlockNumber* pages, double* tuples, double* all_visible);
+
 }  // namespace datahike::am

@@ -1,5 +1,6 @@
 // The library's entry points.
 #include "am/rowids.h"
+#include "exec/view_call.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
@@ -21,6 +22,9 @@ void _PG_init(void) {
   install_shared_memory_hooks();
   install_pin_hooks();
   install_executor_hooks();
+  datahike::exec::install_expansion();
+  datahike::exec::install_view_paths();
+  datahike::exec::install_view_statistics();
   install_utility_hook();
   install_transaction_callbacks();
   register_catalog_callbacks();

@@ -10,6 +10,7 @@
 #include "pg/snapshot.h"
 #include "pg/store.h"
 #include "pg/worker.h"
+#include "versioning/named_view.h"
 #include "versioning/pin.h"
 
 namespace datahike::versioning {
@@ -270,10 +271,13 @@ std::optional<store::Uuid> commit_of_snapshot(int32_t branch, Snapshot s, const 
 View branch_view(int32_t branch, Snapshot s) { return to_view(cached_view(branch, s)); }
 
 View view_for(Snapshot s) {
-  const SessionView& session = session_view();
+  const SessionView* named = named_view(s);
+  const SessionView& session = named ? *named : session_view();
   if (*session.without) return view_of_two_commits(session);
   if (session.pinned) return pinned_view(session);
-  return branch_view(session.branch, s);
+  View view = branch_view(session.branch, s);
+  view.committed = session.committed;
+  return view;
 }
 
 View latest_view(int32_t branch) {

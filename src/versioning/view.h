@@ -21,6 +21,7 @@ struct ComputedFrom;  // computed.h
 struct SessionView {
   int32_t branch = -1;  // of datahike.branch; -1 = there is none of that name
   bool pinned = false;
+  bool committed = false;           // a branch without this transaction's own changes
   const char* pinned_by = nullptr;  // the setting's name
   char commit_id[40] = "";          // datahike.commit_id
   char as_of[pg::kMostAsOf] = "";   // datahike.as_of
@@ -53,9 +54,10 @@ struct View {
   bool pinned = false;                          // own pending writes are not part of it
   uint64_t tx = 0;                              // of the commit, where it is one
   const ComputedFrom* computed_from = nullptr;  // of a computed view
+  bool committed = false;  // a branch, but own pending writes are not part of it
 };
 
-// The session's view under an MVCC snapshot.
+// The view that an MVCC snapshot names (named_view.h), else the session's under it.
 View view_for(Snapshot snapshot);
 // The newest committed state of a branch; a new look at each call.
 View latest_view(int32_t branch);

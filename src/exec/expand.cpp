@@ -1,0 +1,243 @@
+// Replaces calls of at() in FROM clauses by the query of the table that they stand for, before the
+// planner sees them. So privileges, row security, indexes, partitions, joins and aggregates are
+// PostgreSQL's own. What is not replaced calls the function itself (at.cpp), which runs a query
+// that is.
+#include "exec/view_call.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+
+extern "C" {
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/planner.h"
+#include "parser/parse_relation.h"
+#include "rewrite/rewriteHandler.h"
+#include "utils/plancache.h"
+#include "utils/typcache.h"
+}
+
+namespace datahike::exec {
+
+namespace {
+
+planner_hook_type previous_planner = nullptr;
+
+// Tables whose columns cached plans of this session rely on. A call of a function names its
+// columns' types like a query of the table, but PostgreSQL does not know that they depend on it.
+std::unordered_set<Oid>* expanded_tables = nullptr;
+
+// PostgreSQL 15 declares walkers without parameters.
+using Walker = bool (*)();
+template <class Context>
+Walker as_walker(bool (*walker)(Node*, Context*)) {
+  return reinterpret_cast<Walker>(reinterpret_cast<void*>(walker));
+}
+
+bool is_at(Oid function) {
+  if (function < FirstNormalObjectId) return false;
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple)) return false;
+  auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  bool is = proc->prolang == ClanguageId && std::strcmp(NameStr(proc->proname), "at") == 0 &&
+            proc->pronamespace == get_namespace_oid("datahike", true);
+  ReleaseSysCache(tuple);
+  return is;
+}
+
+// Which columns of one range table entry a query uses.
+struct UsedColumns {
+  Query* query;
+  int entry;
+  int level;  // of the query around the node at hand
+  Bitmapset* numbers = nullptr;
+  TupleDesc row;
+};
+
+void use_column(UsedColumns* used, const Var* var) {
+  if (var->varattno <= 0) {  // the whole row
+    for (int i = 0; i < used->row->natts; ++i)
+      if (!TupleDescAttr(used->row, i)->attisdropped)
+        used->numbers = bms_add_member(used->numbers, i + 1);
+    return;
+  }
+  // The query may have been analysed before the table was altered.
+  FormData_pg_attribute* att =
+      var->varattno <= used->row->natts ? TupleDescAttr(used->row, var->varattno - 1) : nullptr;
+  if (!att || att->attisdropped)
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
+                    errmsg("attribute %d of type %s has been dropped", var->varattno,
+                           format_type_be(used->row->tdtypeid))));
+  if (att->atttypid != var->vartype)
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("attribute %d of type %s has wrong type", var->varattno,
+                           format_type_be(used->row->tdtypeid)),
+                    errdetail("Table has type %s, but query expects %s.",
+                              format_type_be(att->atttypid), format_type_be(var->vartype))));
+  used->numbers = bms_add_member(used->numbers, var->varattno);
+}
+
+bool collect_used(Node* node, UsedColumns* used) {
+  if (!node) return false;
+  if (IsA(node, Var)) {
+    auto* var = reinterpret_cast<Var*>(node);
+    if (static_cast<int>(var->varlevelsup) != used->level) return false;
+    if (var->varno == used->entry) {
+      use_column(used, var);
+      return false;
+    }
+    auto* other = static_cast<RangeTblEntry*>(list_nth(used->query->rtable, var->varno - 1));
+    if (other->rtekind != RTE_JOIN) return false;
+    int level = std::exchange(used->level, 0);
+    if (var->varattno > 0)
+      collect_used(static_cast<Node*>(list_nth(other->joinaliasvars, var->varattno - 1)), used);
+    else
+      collect_used(reinterpret_cast<Node*>(other->joinaliasvars), used);
+    used->level = level;
+    return false;
+  }
+  if (IsA(node, Query)) {
+    ++used->level;
+    query_tree_walker(reinterpret_cast<Query*>(node), as_walker(collect_used), used,
+                      QTW_IGNORE_JOINALIASES);
+    --used->level;
+    return false;
+  }
+  return expression_tree_walker(node, as_walker(collect_used), used);
+}
+
+// SELECT of a table's columns, in their order: dropped ones, too, are columns of the function.
+Query* query_of_table(Relation relation, Alias* alias, RangeTblEntry** entry) {
+  ParseState* state = make_parsestate(nullptr);
+  ParseNamespaceItem* item =
+      addRangeTableEntryForRelation(state, relation, AccessShareLock, alias, true, true);
+  *entry = item->p_rte;
+  auto* query = makeNode(Query);
+  query->commandType = CMD_SELECT;
+  query->querySource = QSRC_ORIGINAL;
+  query->canSetTag = true;
+  query->rtable = state->p_rtable;
+  auto* reference = makeNode(RangeTblRef);
+  reference->rtindex = 1;
+  query->jointree = makeFromExpr(list_make1(reference), nullptr);
+  TupleDesc desc = RelationGetDescr(relation);
+  for (int i = 0; i < desc->natts; ++i) {
+    FormData_pg_attribute* att = TupleDescAttr(desc, i);
+    Expr* value = att->attisdropped
+                      ? reinterpret_cast<Expr*>(makeNullConst(INT4OID, -1, InvalidOid))
+                      : reinterpret_cast<Expr*>(makeVar(1, att->attnum, att->atttypid,
+                                                        att->atttypmod, att->attcollation, 0));
+    query->targetList =
+        lappend(query->targetList, makeTargetEntry(value, static_cast<AttrNumber>(i + 1),
+                                                   pstrdup(NameStr(att->attname)), false));
+  }
+  free_parsestate(state);
+  return query;
+}
+
+bool refers_to_rows(Node* node, void* context) {
+  if (!node) return false;
+  if (IsA(node, Var) || IsA(node, SubLink) || IsA(node, CurrentOfExpr)) return true;
+  return expression_tree_walker(node, as_walker(refers_to_rows), context);
+}
+
+// What a call needs to be replaced: all that the planner will do with the arguments is to evaluate
+// them once.
+bool can_be_replaced(const RangeTblEntry* entry, List* args) {
+  return !entry->funcordinality && IsA(linitial(args), Const) &&
+         !refers_to_rows(reinterpret_cast<Node*>(args), nullptr);
+}
+
+List* arguments_of(FuncExpr* call) {
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for function %u", call->funcid);
+  List* args = expand_function_arguments(call->args, false, call->funcresulttype, tuple);
+  ReleaseSysCache(tuple);
+  return args;
+}
+
+void replace_call(Query* query, int index, FuncExpr* call) {
+  auto* entry = static_cast<RangeTblEntry*>(list_nth(query->rtable, index - 1));
+  List* args = arguments_of(call);
+  if (!can_be_replaced(entry, args)) return;
+  Oid relid = table_of_type(exprType(static_cast<Node*>(linitial(args))));
+  Relation relation = table_open(relid, AccessShareLock);
+  require_datahike(relid);
+  UsedColumns used{query, index, 0, nullptr, RelationGetDescr(relation)};
+  query_tree_walker(query, as_walker(collect_used), &used, QTW_IGNORE_JOINALIASES);
+  RangeTblEntry* table;
+  Alias* alias = entry->alias ? makeAlias(entry->alias->aliasname, NIL) : nullptr;
+  Query* replacement = query_of_table(relation, alias, &table);
+  table->checkAsUser = entry->checkAsUser;
+  int number = -1;
+  while ((number = bms_next_member(used.numbers, number)) >= 0)
+    table->selectedCols =
+        bms_add_member(table->selectedCols, number - FirstLowInvalidHeapAttributeNumber);
+  replacement = linitial_node(Query, QueryRewrite(replacement));
+  static int calls = 0;
+  table = linitial_node(RangeTblEntry, replacement->rtable);
+  set_view_call(table, {++calls, call->funcid, replacement->hasRowSecurity,
+                        static_cast<Node*>(lsecond(args)), static_cast<Node*>(lthird(args))});
+  entry->rtekind = RTE_SUBQUERY;
+  entry->subquery = replacement;
+  entry->functions = NIL;
+  entry->lateral = false;
+  table_close(relation, NoLock);
+  pg::guard([=] { expanded_tables->insert(relid); });
+}
+
+struct Expansion {
+  bool any;
+};
+
+bool expand(Node* node, Expansion* expansion) {
+  if (!node) return false;
+  if (!IsA(node, Query)) return expression_tree_walker(node, as_walker(expand), expansion);
+  auto* query = reinterpret_cast<Query*>(node);
+  for (int i = 1; i <= list_length(query->rtable); ++i) {
+    auto* entry = static_cast<RangeTblEntry*>(list_nth(query->rtable, i - 1));
+    if (entry->rtekind != RTE_FUNCTION || list_length(entry->functions) != 1) continue;
+    auto* function = linitial_node(RangeTblFunction, entry->functions);
+    if (!IsA(function->funcexpr, FuncExpr)) continue;
+    auto* call = reinterpret_cast<FuncExpr*>(function->funcexpr);
+    if (!is_at(call->funcid)) continue;
+    replace_call(query, i, call);
+    expansion->any |= entry->rtekind == RTE_SUBQUERY;
+  }
+  return query_tree_walker(query, as_walker(expand), expansion, 0);
+}
+
+PlannedStmt* plan(Query* parse, const char* text, int options, ParamListInfo params) {
+  Expansion expansion{false};
+  expand(reinterpret_cast<Node*>(parse), &expansion);
+  // Workers have no part in views that the statement names.
+  if (expansion.any) options &= ~CURSOR_OPT_PARALLEL_OK;
+  PlannedStmt* planned = previous_planner ? previous_planner(parse, text, options, params)
+                                          : standard_planner(parse, text, options, params);
+  // Policies of the tables were chosen for the present role.
+  if (expansion.any) planned->dependsOnRole = true;
+  return planned;
+}
+
+void forget_plans(Datum, Oid relid) {
+  if (!expanded_tables || expanded_tables->empty()) return;
+  if (OidIsValid(relid) && expanded_tables->count(relid) == 0) return;
+  if (OidIsValid(relid))
+    expanded_tables->erase(relid);
+  else
+    expanded_tables->clear();
+  ResetPlanCache();
+}
+
+}  // namespace
+
+void install_expansion() {
+  pg::guard([] { expanded_tables = new std::unordered_set<Oid>; });
+  previous_planner = planner_hook;
+  planner_hook = plan;
+  CacheRegisterRelcacheCallback(forget_plans, 0);
+}
+
+}  // namespace datahike::exec

@@ -1,0 +1,72 @@
+#include "exec/view_call.h"
+
+#include "am/slot.h"
+
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#include "nodes/value.h"
+}
+
+namespace datahike::exec {
+
+namespace {
+constexpr const char* kMark = "datahike view ";
+}
+
+void set_view_call(RangeTblEntry* entry, const ViewCall& call) {
+  List* parts = list_make5(makeInteger(call.number), makeInteger(static_cast<int>(call.function)),
+                           makeInteger(call.row_security), call.revision, call.as_of);
+  entry->enrname = psprintf("%s%s", kMark, nodeToString(parts));
+}
+
+bool is_view_call(const RangeTblEntry* entry) {
+  return entry->rtekind == RTE_RELATION && entry->enrname &&
+         std::strncmp(entry->enrname, kMark, std::strlen(kMark)) == 0;
+}
+
+ViewCall view_call_of(const RangeTblEntry* entry) {
+  auto* parts = static_cast<List*>(stringToNode(entry->enrname + std::strlen(kMark)));
+  return {intVal(linitial(parts)), static_cast<Oid>(intVal(lsecond(parts))),
+          intVal(lthird(parts)) != 0, static_cast<Node*>(lfourth(parts)),
+          static_cast<Node*>(list_nth(parts, 4))};
+}
+
+char* as_of_text(Datum value, Oid type) {
+  switch (type) {
+    case TIMESTAMPTZOID: {
+      TimestampTz at = DatumGetTimestampTz(value);
+      if (TIMESTAMP_IS_NOBEGIN(at)) return pstrdup("-infinity");
+      if (TIMESTAMP_IS_NOEND(at)) return pstrdup("infinity");
+      return pstrdup(timestamptz_to_str(at));
+    }
+    case INT8OID:
+      return psprintf(INT64_FORMAT, DatumGetInt64(value));
+    default:
+      return TextDatumGetCString(value);
+  }
+}
+
+Oid table_of_type(Oid type) {
+  Oid relid = type_is_rowtype(type) ? get_typ_typrelid(type) : InvalidOid;
+  char kind = OidIsValid(relid) ? get_rel_relkind(relid) : 0;
+  if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("type %s is not that of a table's rows", format_type_be(type)),
+                    errhint("Name the table by a null value of its type: NULL::table.")));
+  return relid;
+}
+
+void require_datahike(Oid relid) {
+  Relation relation = RelationIdGetRelation(relid);
+  if (!relation) ereport(ERROR, (errmsg("relation %u does not exist", relid)));
+  bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+  bool datahike = relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
+                  relation->rd_tableam->slot_callbacks(relation) == &am::slot_operations;
+  if (!partitioned && !datahike)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("\"%s\" is not a datahike table", RelationGetRelationName(relation)),
+                    errhint("Only tables made USING datahike have versions.")));
+  RelationClose(relation);
+}
+
+}  // namespace datahike::exec

@@ -1,0 +1,104 @@
+// What the planner may believe of a table under a view that the statement names: how large it is,
+// which indexes have all its rows, and whether a unique index says anything about them. Where the
+// revision is not known yet (a parameter of a generic plan), as little as possible.
+#include "am/horizon.h"
+#include "am/table_size.h"
+#include "exec/view_call.h"
+#include "pg/bridge.h"
+#include "versioning/named_view.h"
+
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+}
+
+namespace datahike::exec {
+
+namespace {
+
+get_relation_info_hook_type previous_relation_info = nullptr;
+
+// A copy of the active snapshot that names a view for as long as the object lives.
+class NamedSnapshot {
+ public:
+  explicit NamedSnapshot(const versioning::SessionView* view) : snapshot_(*GetActiveSnapshot()) {
+    if (view) versioning::name_view(&snapshot_, view);
+  }
+  ~NamedSnapshot() { versioning::forget_named_view(&snapshot_); }
+  NamedSnapshot(const NamedSnapshot&) = delete;
+  NamedSnapshot& operator=(const NamedSnapshot&) = delete;
+  Snapshot get() { return &snapshot_; }
+
+ private:
+  SnapshotData snapshot_;
+};
+
+// The value of an argument as text, where planning knows it.
+bool is_known(PlannerInfo* root, Node* expression, char** text) {
+  Node* value = eval_const_expressions(root, expression);
+  if (!IsA(value, Const)) return false;
+  auto* constant = reinterpret_cast<Const*>(value);
+  *text = constant->constisnull ? nullptr : as_of_text(constant->constvalue, constant->consttype);
+  return true;
+}
+
+// A unique index made later has not seen the rows of an old commit.
+bool was_primary_key(const IndexOptInfo* index, const std::vector<int16_t>& key) {
+  if (key.empty() || static_cast<size_t>(index->nkeycolumns) != key.size()) return false;
+  for (size_t i = 0; i < key.size(); ++i)
+    if (index->indexkeys[i] != key[i]) return false;
+  return index->indpred == NIL;
+}
+
+void believe_nothing(RelOptInfo* rel, bool has_horizon) {
+  if (has_horizon) rel->indexlist = NIL;
+  ListCell* cell;
+  foreach (cell, rel->indexlist) static_cast<IndexOptInfo*>(lfirst(cell))->unique = false;
+}
+
+void believe_view(Relation relation, RelOptInfo* rel, const versioning::SessionView* view) {
+  const am::RelationInfo& info =
+      pg::call([=]() -> const am::RelationInfo& { return am::relation_info(relation); });
+  NamedSnapshot snapshot(view);
+  am::TableView table = am::table_view(info, snapshot.get());
+  am::estimate_for_planner(table, relation, info, rel->attr_widths - rel->min_attr, &rel->pages,
+                           &rel->tuples, &rel->allvisfrac);
+  if (am::has_older_rows(table, info)) rel->indexlist = NIL;
+  std::optional<Bytes> schema = versioning::recorded_schema(table.view, info.table);
+  std::vector<int16_t> key = schema ? am::schema_key(*schema) : std::vector<int16_t>();
+  ListCell* cell;
+  foreach (cell, rel->indexlist) {
+    auto* index = static_cast<IndexOptInfo*>(lfirst(cell));
+    if (!was_primary_key(index, key)) index->unique = false;
+    index->tuples = index->indpred == NIL ? rel->tuples : std::min(index->tuples, rel->tuples);
+  }
+}
+
+void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel) {
+  if (previous_relation_info) previous_relation_info(root, relid, inherited, rel);
+  RangeTblEntry* entry = root->simple_rte_array ? root->simple_rte_array[rel->relid] : nullptr;
+  if (!entry || inherited || !is_view_call(entry)) return;
+  require_datahike(relid);
+  ViewCall call = view_call_of(entry);
+  Relation relation = RelationIdGetRelation(relid);
+  char *revision = nullptr, *as_of = nullptr;
+  if (!ActiveSnapshotSet() || !is_known(root, call.revision, &revision) ||
+      !is_known(root, call.as_of, &as_of)) {
+    believe_nothing(rel, am::relation_info(relation).horizon > 0);
+  } else {
+    pg::guard([=] {
+      std::optional<versioning::SessionView> view = versioning::view_of_revision(revision, as_of);
+      if (view) believe_view(relation, rel, &*view);
+    });
+  }
+  RelationClose(relation);
+}
+
+}  // namespace
+
+void install_view_statistics() {
+  previous_relation_info = get_relation_info_hook;
+  get_relation_info_hook = relation_info;
+}
+
+}  // namespace datahike::exec
