@@ -66,6 +66,14 @@ CREATE TABLE datahike.table_history (
   keep text COLLATE "C" NOT NULL
 ) USING heap;
 
+-- Row versions that an index has no entry for: they were live on no branch when it was built, and its
+-- expressions or predicate might have raised an error for them.
+CREATE TABLE datahike.index_omissions (
+  index oid NOT NULL CONSTRAINT index_omissions_key PRIMARY KEY,
+  rows bytea NOT NULL         -- set of rowids
+) USING heap;
+ALTER TABLE datahike.index_omissions ALTER rows SET STATISTICS 0;
+
 -- What a prepared transaction has locked, is removing and inserting: the shared tables are rebuilt from it
 -- after a restart. Of no use once the transaction has ended.
 CREATE TABLE datahike.prepared (
@@ -80,7 +88,7 @@ CREATE SEQUENCE datahike.table_id AS int8 MINVALUE 1;
 CREATE SEQUENCE datahike.branch_id AS int4 MINVALUE 1 MAXVALUE 2147483647;
 
 REVOKE ALL ON datahike.tx_log, datahike.heads, datahike.branch, datahike.relation,
-  datahike.table_history, datahike.prepared FROM PUBLIC;
+  datahike.table_history, datahike.index_omissions, datahike.prepared FROM PUBLIC;
 GRANT SELECT (name) ON datahike.branch TO PUBLIC;
 REVOKE ALL ON SEQUENCE datahike.rowid_block, datahike.table_id, datahike.branch_id FROM PUBLIC;
 

@@ -6,7 +6,7 @@
 namespace datahike::am {
 
 namespace {
-bool planned_with_horizon = false;
+bool planned_by_view = false;
 }
 
 bool has_older_rows(const TableView& view, const RelationInfo& info) {
@@ -30,24 +30,31 @@ void refuse_index(Relation relation, const TableView& view, const RelationInfo& 
                      "The plan was made for another view; DISCARD PLANS.");
 }
 
-bool indexes_are_complete(Relation relation) {
+std::optional<TableView> view_of_settings(Relation relation) {
+  planned_by_view = true;
+  versioning::SessionView session = versioning::current_settings();
+  if (session.branch < 0 || !ActiveSnapshotSet()) return std::nullopt;
   const RelationInfo& info =
       pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
-  if (info.horizon == 0) return true;
-  planned_with_horizon = true;
-  versioning::SessionView session = versioning::current_settings();
-  if (session.branch < 0 || !ActiveSnapshotSet()) return false;
   const versioning::SessionView* before = versioning::use_session_view(&session);
   try {
-    bool older = has_older_rows(table_view(info, GetActiveSnapshot()), info);
+    TableView view = table_view(info, GetActiveSnapshot());
     versioning::use_session_view(before);
-    return !older;
+    return view;
   } catch (...) {
     versioning::use_session_view(before);
     throw;
   }
 }
 
-bool plans_depend_on_view() { return planned_with_horizon; }
+bool indexes_are_complete(Relation relation) {
+  const RelationInfo& info =
+      pg::call([=]() -> const RelationInfo& { return relation_info(relation); });
+  if (info.horizon == 0) return true;
+  std::optional<TableView> view = view_of_settings(relation);
+  return view && !has_older_rows(*view, info);
+}
+
+bool plans_depend_on_view() { return planned_by_view; }
 
 }  // namespace datahike::am

@@ -19,6 +19,9 @@ void refuse_older_rows(Relation relation, const RelationInfo& info, int32_t bran
 // The same for a plan that reads an index for such a view: it was made for another view.
 void refuse_index(Relation relation, const TableView& view, const RelationInfo& info);
 
+// For the planner: the relation as the session's settings and the active snapshot have it, without
+// own changes set apart. nullopt where that is not known. Plans are made anew when settings change.
+std::optional<TableView> view_of_settings(Relation relation);
 // Whether what the session's settings say allows the planner to use the relation's indexes now.
 bool indexes_are_complete(Relation relation);
 // Whether this session has ever planned with a table whose plans depend on the view.

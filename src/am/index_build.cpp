@@ -4,6 +4,7 @@
 
 #include "am/all_versions.h"
 #include "am/callbacks.h"
+#include "am/omitted_rows.h"
 #include "am/parallel_scan.h"
 #include "am/prepared.h"
 #include "am/sample.h"
@@ -100,6 +101,31 @@ class OtherBranches {
   std::vector<Tuplesortstate*> sorts_;
 };
 
+// The row versions that an index has no entry for, for they are live on no branch and the index's
+// expressions might raise an error: see omitted_rows.h.
+class Omitted {
+ public:
+  Omitted(const AllVersions& versions, const IndexInfo* info) {
+    if (!pg::call([=] { return may_raise_errors(info); })) return;
+    active_ = true;
+    std::vector<int32_t> named = pg::named_branches();
+    for (const TableView& view : versions.branches())
+      if (std::find(named.begin(), named.end(), view.view.branch) != named.end())
+        views_.push_back(&view);
+  }
+  bool applies_to(uint64_t rowid) const {
+    auto sees = [=](const TableView* view) { return view->sees(rowid); };
+    return active_ && std::none_of(views_.begin(), views_.end(), sees);
+  }
+  void add(uint64_t rowid) { rows_.add(rowid); }
+  const tree::RowidSet& rows() const { return rows_; }
+
+ private:
+  bool active_ = false;
+  std::vector<const TableView*> views_;
+  tree::RowidSet rows_;
+};
+
 // What a build scans. A caller's own scan means the rows of its snapshot alone: amcheck looks for
 // their entries. A parallel scan is PostgreSQL's, for a build by several processes: it has the
 // snapshot of CREATE INDEX CONCURRENTLY, which all of them must look with, or none.
@@ -125,9 +151,13 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
   TableView session = scan.state ? table_view_of_branch(relation, session_branch, scan.state)
                                  : latest_table_view(relation, session_branch);
   TableView seen = scan.only ? table_view(relation, scan.only) : session;
+  Omitted omitted(versions, info);
+  std::shared_ptr<const tree::RowidSet> before;
+  if (scan.only) before = omitted_rows(RelationGetRelid(index));
   double live = 0;
   auto visit = [&](uint64_t rowid) {
-    if (scan.only && !seen.sees(rowid)) return;
+    if (scan.only && (!seen.sees(rowid) || (before && before->contains(rowid)))) return;
+    if (!scan.only && !scan.shared && omitted.applies_to(rowid)) return omitted.add(rowid);
     bool alive = session.sees(rowid);
     live += alive;
     if (!pg::call([=] { return form(*c); })) return;
@@ -141,6 +171,10 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
     versions.run(stretch->first, stretch->last, columns.slot, visit);
   others.finish();
   pg::call([=] { end_columns(*c); });
+  // What CREATE INDEX CONCURRENTLY leaves out is known when all rows have been looked at again; a
+  // build by several processes leaves nothing out.
+  if (!scan.only && !scan.shared && !info->ii_Concurrent)
+    record_omitted_rows(RelationGetRelid(index), omitted.rows());
   return live;
 }
 
@@ -177,11 +211,17 @@ void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot
   IndexColumns* c = &columns;
   AllVersions versions(table, relation, nullptr);
   OtherBranches others(versions, table, index, info, versioning::session_view().branch, false);
+  Omitted omitted(versions, info);
   TableView session = latest_table_view(relation, versioning::session_view().branch);
   state->htups +=
       static_cast<double>(versions.run(0, UINT64_MAX, columns.slot, [&](uint64_t rowid) {
         bool indexed = std::binary_search(present.begin(), present.end(), rowid);
         if (indexed && !info->ii_Unique) return;
+        if (omitted.applies_to(rowid)) {
+          if (!indexed && pg::call([=] { return written_before(c->slot, snapshot); }))
+            omitted.add(rowid);
+          return;
+        }
         if (!pg::call([=] { return form(*c); })) return;
         ItemPointerData tid = to_tid(rowid);
         others.add(rowid, tid, c);
@@ -195,6 +235,7 @@ void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot
       }));
   others.finish();
   pg::call([=] { end_columns(*c); });
+  record_omitted_rows(RelationGetRelid(index), omitted.rows());
 }
 
 // A BRIN index is kept without entries: it summarises ranges of blocks, and the rows of a table
@@ -205,27 +246,41 @@ double count_live(Relation table) {
       count_rows(latest_table_view(info, versioning::session_view().branch)));
 }
 
-bool has_unique_index(Relation table) {
+// Whether test(index) holds for an index of the table.
+template <class Test>
+bool any_index(Relation table, Test&& test) {
   bool found = false;
   List* indexes = RelationGetIndexList(table);
   ListCell* cell;
   foreach (cell, indexes) {
-    HeapTuple tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(lfirst_oid(cell)));
-    if (!HeapTupleIsValid(tuple)) continue;
-    found |= reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple))->indisunique;
-    ReleaseSysCache(tuple);
+    Relation index = RelationIdGetRelation(lfirst_oid(cell));
+    if (!index) continue;
+    found |= test(index);
+    RelationClose(index);
   }
   list_free(indexes);
   return found;
+}
+
+bool is_unique(Relation index) { return index->rd_index->indisunique; }
+
+// Whether it is to be built in this transaction, and rows may have to be left out of it: only one
+// process can do that.
+bool may_be_built_in_part(Relation index) {
+  bool is_built = !index->rd_index->indisvalid ||
+                  index->rd_createSubid != InvalidSubTransactionId ||
+                  index->rd_firstRelfilenodeSubid != InvalidSubTransactionId;
+  return is_built && may_raise_errors(BuildIndexInfo(index));
 }
 
 }  // namespace
 
 bool builds_in_parallel(Relation table) {
   if (has_pending()) return false;
+  if (pg::call([=] { return any_index(table, may_be_built_in_part); })) return false;
   int32_t session_branch = versioning::session_view().branch;
   for (int32_t branch : pg::named_branches())
-    if (branch != session_branch) return !pg::call([=] { return has_unique_index(table); });
+    if (branch != session_branch) return !pg::call([=] { return any_index(table, is_unique); });
   return true;
 }
 

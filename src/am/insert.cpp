@@ -5,6 +5,7 @@
 #include "am/flatten.h"
 #include "am/floor.h"
 #include "am/merge_rows.h"
+#include "am/omitted_rows.h"
 #include "am/pending.h"
 #include "am/rewrite.h"
 #include "am/rowids.h"
@@ -68,10 +69,12 @@ TablePending& writable(Relation relation, const RelationInfo& info, const char* 
   bool rewrite = is_rewrite_target(relation);
   TablePending& pending =
       pending_for(relation, info, session.branch, rewrite ? Purpose::Replace : Purpose::Change);
-  if (!rewrite)
+  if (!rewrite) {
+    refuse_unchecked_uniqueness(relation, info, pending);
     pending.fired_triggers = true;
-  else if (pending.rewritten_by != RelationGetRelid(relation))
+  } else if (pending.rewritten_by != RelationGetRelid(relation)) {
     begin_rewrite(pending, relation, info);
+  }
   if (info.floor == kAllLost)
     pg::call([=] {
       begin_after_crash(relation);

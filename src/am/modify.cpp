@@ -7,6 +7,7 @@
 #include "am/flatten.h"
 #include "am/index_entries.h"
 #include "am/merge_rows.h"
+#include "am/omitted_rows.h"
 #include "am/pending.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
@@ -315,6 +316,7 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   if (locked != TM_Ok) return locked;
   if (hidden_from(t, crosscheck, failure)) return TM_Updated;
   TablePending& pending = pending_for(t.relation, *t.info, t.branch);
+  refuse_unchecked_uniqueness(t.relation, *t.info, pending);
   uint64_t rowid = next_rowid(t.info->table, t.branch, t.info->horizon);
   note_serializable_rowid(t.info->table, t.branch, rowid);
   MinimalTuple tuple = pg::call([=] { return flatten(slot, *target->info); });

@@ -47,6 +47,7 @@ struct TablePending {
   CommandId cleared_cid = 0;      // for commands after this one
   Oid rewritten_by = InvalidOid;  // transient relation whose rewrite cleared it
   uint64_t first_rowid = 0;       // that rewrite's rows begin here; 0: anywhere
+  bool takes_rows = false;        // see omitted_rows.h
   bool fired_triggers = false;    // changed row by row, not by a command that rewrites the table
   uint64_t stamp = 0;             // of the definition that `schema` describes
   Bytes schema;                   // to be recorded; empty = recorded already

@@ -43,7 +43,7 @@ void relation_invalidated(Datum, Oid relid) {
   bool any = relid == InvalidOid || !is_installed();
   if (any || relid == oids.branch) forget_branches();
   if (any || relid == oids.tx_log || relid == oids.heads || relid == oids.relation ||
-      relid == oids.prepared) {
+      relid == oids.index_omissions || relid == oids.prepared) {
     oids_current = false;
     ++generation_of_oids;
   }
@@ -83,13 +83,15 @@ bool find_extension(ExtensionOids* e) {
   e->relation_key = index(e->relation, "relation_key");
   e->table_history = member("table_history");
   e->table_history_key = index(e->table_history, "table_history_key");
+  e->index_omissions = member("index_omissions");
+  e->index_omissions_key = index(e->index_omissions, "index_omissions_key");
   e->prepared = member("prepared");
   e->rowid_block = member("rowid_block");
   e->table_id = member("table_id");
   e->branch_id = member("branch_id");
-  for (Oid oid :
-       {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key, e->relation_key,
-        e->table_history_key, e->prepared, e->rowid_block, e->table_id, e->branch_id})
+  for (Oid oid : {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key,
+                  e->relation_key, e->table_history_key, e->index_omissions_key, e->prepared,
+                  e->rowid_block, e->table_id, e->branch_id})
     if (!OidIsValid(oid)) return false;
   return true;
 }

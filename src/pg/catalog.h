@@ -14,6 +14,7 @@ struct ExtensionOids {
   Oid branch, branch_name_key, branch_id_key;
   Oid relation, relation_key;
   Oid table_history, table_history_key;
+  Oid index_omissions, index_omissions_key;
   Oid prepared;
   Oid rowid_block;  // sequence
   Oid table_id;     // sequence

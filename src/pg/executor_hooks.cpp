@@ -1,6 +1,7 @@
 // What PostgreSQL's planner and executor must do differently for datahike tables.
 #include "am/horizon.h"
 #include "am/index_build.h"
+#include "am/omitted_rows.h"
 #include "am/pending.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
@@ -44,16 +45,50 @@ bool is_datahike(Oid relid) {
   return result;
 }
 
-// PostgreSQL would prefetch blocks of a file that has none.
-bool stop_prefetching(PlanState* state, void* context) {
+// The index that a node of a plan scans, unless it has an entry for each row anyway; nullptr: none.
+Relation index_in_part(PlanState* state) {
+  Relation index = nullptr;
+  if (IsA(state, IndexScanState))
+    index = reinterpret_cast<IndexScanState*>(state)->iss_RelationDesc;
+  else if (IsA(state, IndexOnlyScanState))
+    index = reinterpret_cast<IndexOnlyScanState*>(state)->ioss_RelationDesc;
+  else if (IsA(state, BitmapIndexScanState))
+    index = reinterpret_cast<BitmapIndexScanState*>(state)->biss_RelationDesc;
+  bool whole = !index || (heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) &&
+                          heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr));
+  return whole ? nullptr : index;
+}
+
+void check_index(Relation index, QueryDesc* query) {
+  Relation relation = RelationIdGetRelation(index->rd_index->indrelid);
+  if (!relation) return;
+  if (is_datahike(relation)) {
+    guard([=] {
+      const versioning::SessionView* before = versioning::use_session_view(&views[query]);
+      try {
+        am::refuse_incomplete_index(relation, index, query->snapshot);
+        versioning::use_session_view(before);
+      } catch (...) {
+        versioning::use_session_view(before);
+        throw;
+      }
+    });
+  }
+  RelationClose(relation);
+}
+
+// Looks at the nodes of a plan that is to be carried out. PostgreSQL would prefetch blocks of a
+// file that has none.
+bool prepare_node(PlanState* state, void* query) {
   if (IsA(state, BitmapHeapScanState)) {
     auto* scan = reinterpret_cast<BitmapHeapScanState*>(state);
     Relation relation = scan->ss.ss_currentRelation;
     if (relation && is_datahike(relation)) scan->prefetch_maximum = 0;
   }
+  if (Relation index = index_in_part(state)) check_index(index, static_cast<QueryDesc*>(query));
   // PostgreSQL 15 declares walkers without parameters.
-  auto* walker = reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(stop_prefetching));
-  return planstate_tree_walker(state, walker, context);
+  auto* walker = reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(prepare_node));
+  return planstate_tree_walker(state, walker, query);
 }
 
 bool locks_or_writes_datahike(QueryDesc* query) {
@@ -93,7 +128,7 @@ void start(QueryDesc* query, int flags) {
     previous_start(query, flags);
   else
     standard_ExecutorStart(query, flags);
-  if (query->planstate) stop_prefetching(query->planstate, nullptr);
+  if (query->planstate) prepare_node(query->planstate, query);
   bool explain_only = flags & EXEC_FLAG_EXPLAIN_ONLY;
   bool writes = query->plannedstmt->resultRelations != NIL || query->plannedstmt->rowMarks != NIL;
   if (!explain_only && writes && locks_or_writes_datahike(query))
@@ -217,6 +252,20 @@ void hide_brin_indexes(RelOptInfo* rel) {
       rel->indexlist = foreach_delete_current(rel->indexlist, cell);
 }
 
+// Those that lack rows of what is read now. Where that depends on the snapshot alone the plan is
+// made again for another one.
+void hide_incomplete_indexes(PlannerInfo* root, Relation relation, RelOptInfo* rel) {
+  ListCell* cell;
+  foreach (cell, rel->indexlist) {
+    auto* index = static_cast<IndexOptInfo*>(lfirst(cell));
+    if (index->indexprs == NIL && index->indpred == NIL) continue;
+    Oid oid = index->indexoid;
+    if (guard([=] { return am::serves_settings(relation, oid); })) continue;
+    rel->indexlist = foreach_delete_current(rel->indexlist, cell);
+    root->glob->transientPlan = true;
+  }
+}
+
 // PostgreSQL plans CREATE INDEX by a query of nothing but the table.
 void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel) {
   if (previous_relation_info) previous_relation_info(root, relid, inherited, rel);
@@ -225,6 +274,7 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
   hide_brin_indexes(rel);
   bool usable = rel->indexlist == NIL || guard([=] { return am::indexes_are_complete(relation); });
   if (!usable) rel->indexlist = NIL;
+  hide_incomplete_indexes(root, relation, rel);
   bool builds_index = !root->parse->jointree;
   if (builds_index && !guard([=] { return am::builds_in_parallel(relation); }))
     rel->rel_parallel_workers = 0;

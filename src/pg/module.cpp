@@ -1,4 +1,5 @@
 // The library's entry points.
+#include "am/omitted_rows.h"
 #include "am/rowids.h"
 #include "exec/view_call.h"
 #include "pg/bridge.h"
@@ -28,4 +29,5 @@ void _PG_init(void) {
   install_utility_hook();
   install_transaction_callbacks();
   register_catalog_callbacks();
+  datahike::am::register_omission_callbacks();
 }

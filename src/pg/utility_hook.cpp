@@ -6,6 +6,7 @@
 #include "pg/catalog.h"
 #include "pg/hooks.h"
 #include "pg/incarnation.h"
+#include "pg/index_omissions.h"
 #include "pg/store.h"
 #include "pg/template_store.h"
 #include "pg/worker.h"
@@ -247,10 +248,12 @@ void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void*
   guard([=] { am::rewrite_ends(object); });
   const ExtensionOids& e = extension();
   if (object == e.relation || object == e.relation_key || object == e.table_history ||
-      object == e.table_history_key)
+      object == e.table_history_key || object == e.index_omissions ||
+      object == e.index_omissions_key)
     return;  // the extension itself goes
   char kind = get_rel_relkind(object);
   if (kind == RELKIND_RELATION || kind == RELKIND_MATVIEW) forget_table_id(object);
+  if (kind == RELKIND_INDEX) set_omissions(object, nullptr);
 }
 
 }  // namespace

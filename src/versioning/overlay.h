@@ -76,13 +76,18 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
  public:
   // `env` may be nullptr while the root is empty.
   Overlay(store::Environment* env, tree::NodeRef root)
-      : nodes_(env), root_(root), tables_(&memory_), transactions_(&memory_) {}
+      : nodes_(env),
+        root_(root),
+        serial_(next_serial_++),
+        tables_(&memory_),
+        transactions_(&memory_) {}
   // A computed overlay: one delta over nothing. `make` fills a table that is asked for, with the
   // rows that it sets or adds at sequence 1; it is not kept if `make` throws.
   using MakeTable = std::function<void(uint64_t id, TableOverlay& table, tree::NodeSink& nodes)>;
   explicit Overlay(MakeTable make)
       : nodes_(&own_nodes_),
         make_(std::move(make)),
+        serial_(next_serial_++),
         size_(1),
         tables_(&memory_),
         transactions_(&memory_) {}
@@ -95,7 +100,8 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   void apply(const store::Delta& delta) { apply(0, 0, delta, 0, {}); }
   uint32_t size() const { return size_; }
   const tree::NodeRef& root() const { return root_; }
-  size_t bytes() const { return bytes_; }  // held by log transactions, about
+  uint64_t serial() const { return serial_; }  // of this overlay alone in the process
+  size_t bytes() const { return bytes_; }      // held by log transactions, about
   // Where the nodes of the tables' live sets are. CorruptError when that is a store that is
   // missing.
   tree::NodeSource& nodes() const {
@@ -124,6 +130,8 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   tree::NodeSource* nodes_;
   MakeTable make_;
   tree::NodeRef root_;
+  static inline uint64_t next_serial_ = 1;
+  uint64_t serial_;
   uint32_t size_ = 0;
   size_t bytes_ = 0;
   // Every commit of every session becomes entries here in each session that reads the branch: they
