@@ -19,7 +19,8 @@ CREATE TABLE datahike.tx_log (
   message text,
   delta bytea,
   rows bytea,
-  parents uuid[],             -- of a merge: those besides the branch's previous commit
+  parents uuid[],             -- of a merge: those besides the branch's previous commit;
+                              -- of a reset (kind 's'): the commit the branch goes to
   CONSTRAINT tx_log_key PRIMARY KEY (branch, xid, part)
 ) USING heap;
 ALTER TABLE datahike.tx_log ALTER delta SET STORAGE EXTERNAL, ALTER rows SET STORAGE EXTERNAL,
@@ -45,8 +46,35 @@ ALTER TABLE datahike.heads ALTER running SET STATISTICS 0;
 CREATE TABLE datahike.branch (
   id int4 NOT NULL CONSTRAINT branch_id_key UNIQUE,
   name text COLLATE "C" NOT NULL CONSTRAINT branch_name_key PRIMARY KEY,
-  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-  created_by text NOT NULL DEFAULT current_user
+  created_at timestamptz NOT NULL,
+  owner oid NOT NULL,         -- the role that may delete, rename, reset and protect it
+  protected bool NOT NULL,    -- only merges by "mergers" and their members change its rows
+  mergers oid[]
+) USING heap;
+
+-- How branches came to name a commit otherwise than by committing.
+CREATE TABLE datahike.reflog (
+  branch int4 NOT NULL,
+  xid int8 NOT NULL,          -- 64-bit id of the (sub)transaction: ascending for a branch
+  command int8 NOT NULL,
+  at timestamptz NOT NULL,
+  operation text NOT NULL,    -- create, reset, fast-forward, rename
+  author text,
+  message text,
+  from_commit uuid,           -- NULL of a new branch
+  from_tx int8,
+  to_commit uuid NOT NULL,
+  to_tx int8 NOT NULL,
+  CONSTRAINT reflog_key PRIMARY KEY (branch, xid, command)
+) USING heap;
+
+-- Names of commits that never move.
+CREATE TABLE datahike.tag (
+  name text COLLATE "C" NOT NULL CONSTRAINT tag_key PRIMARY KEY,
+  commit_id uuid NOT NULL,
+  tx int8 NOT NULL,
+  created_at timestamptz NOT NULL,
+  owner oid NOT NULL
 ) USING heap;
 
 -- Which stable table id a relation has in the store.
@@ -88,7 +116,8 @@ CREATE SEQUENCE datahike.table_id AS int8 MINVALUE 1;
 CREATE SEQUENCE datahike.branch_id AS int4 MINVALUE 1 MAXVALUE 2147483647;
 
 REVOKE ALL ON datahike.tx_log, datahike.heads, datahike.branch, datahike.relation,
-  datahike.table_history, datahike.index_omissions, datahike.prepared FROM PUBLIC;
+  datahike.table_history, datahike.index_omissions, datahike.prepared, datahike.reflog, datahike.tag
+  FROM PUBLIC;
 GRANT SELECT (name) ON datahike.branch TO PUBLIC;
 REVOKE ALL ON SEQUENCE datahike.rowid_block, datahike.table_id, datahike.branch_id FROM PUBLIC;
 
@@ -142,9 +171,58 @@ COMMENT ON FUNCTION datahike.create_branch(text, text) IS
   'makes a branch at a revision (default: the current view) in constant time';
 
 CREATE FUNCTION datahike.delete_branch(name text) RETURNS text
-  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_delete_branch';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_delete_branch';
 COMMENT ON FUNCTION datahike.delete_branch(text) IS
   'removes a branch''s name; its commits stay reachable by id';
+
+CREATE FUNCTION datahike.rename_branch(old text, new text) RETURNS text
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_rename_branch';
+COMMENT ON FUNCTION datahike.rename_branch(text, text) IS 'gives a branch another name';
+
+CREATE FUNCTION datahike.force_branch(name text, revision text, parents text[] DEFAULT NULL)
+  RETURNS uuid LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_force_branch';
+COMMENT ON FUNCTION datahike.force_branch(text, text, text[]) IS
+  'sets a branch to a revision, whatever it was at; with parents, to a new commit with the revision''s rows';
+
+CREATE FUNCTION datahike.reflog(name text, max int4 DEFAULT NULL,
+  OUT at timestamptz, OUT tx int8, OUT old uuid, OUT new uuid, OUT operation text, OUT author text)
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_reflog';
+COMMENT ON FUNCTION datahike.reflog(text, int4) IS 'every move of a branch, newest first';
+
+CREATE FUNCTION datahike.protect_branch(name text, VARIADIC roles name[] DEFAULT '{}')
+  RETURNS void LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_protect_branch';
+COMMENT ON FUNCTION datahike.protect_branch(text, name[]) IS
+  'from now on only merges by these roles change the branch';
+
+CREATE FUNCTION datahike.unprotect_branch(name text) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_unprotect_branch';
+COMMENT ON FUNCTION datahike.unprotect_branch(text) IS 'undoes protect_branch()';
+
+CREATE FUNCTION datahike.set_branch_owner(name text, owner name) RETURNS void
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_set_branch_owner';
+COMMENT ON FUNCTION datahike.set_branch_owner(text, name) IS
+  'gives a branch to another role: who may delete, rename, force and protect it';
+
+CREATE VIEW datahike.branch_permissions AS
+  SELECT b.name COLLATE "default" AS name, pg_get_userbyid(b.owner) AS owner, b.protected,
+    (SELECT coalesce(array_agg(pg_get_userbyid(m) ORDER BY pg_get_userbyid(m)), '{}')
+     FROM unnest(b.mergers) m) AS mergers
+  FROM datahike.branch b;
+COMMENT ON VIEW datahike.branch_permissions IS 'whom branches belong to, and who may merge into protected ones';
+
+CREATE FUNCTION datahike.tag(name text, revision text DEFAULT NULL) RETURNS text
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_tag';
+COMMENT ON FUNCTION datahike.tag(text, text) IS
+  'names a revision (default: the current view) for good';
+
+CREATE FUNCTION datahike.delete_tag(name text) RETURNS text
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_delete_tag';
+COMMENT ON FUNCTION datahike.delete_tag(text) IS 'removes a tag; its commit stays';
+
+CREATE FUNCTION datahike.tags(OUT name text, OUT commit_id uuid, OUT tx int8,
+  OUT created_at timestamptz, OUT owner text)
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_tags';
+COMMENT ON FUNCTION datahike.tags() IS 'all tags, by name';
 
 CREATE FUNCTION datahike.log(revision text DEFAULT NULL, max int4 DEFAULT NULL,
   OUT commit_id uuid, OUT parents uuid[], OUT tx int8, OUT committed_at timestamptz,
@@ -158,6 +236,14 @@ CREATE FUNCTION datahike.commit_info(revision text DEFAULT NULL,
   LANGUAGE sql VOLATILE
   BEGIN ATOMIC SELECT * FROM datahike.log(revision, 1); END;
 COMMENT ON FUNCTION datahike.commit_info(text) IS 'a commit (default: the current view''s)';
+
+CREATE VIEW datahike.refs AS
+  SELECT r.name, r.kind, c.commit_id, c.tx, c.committed_at, c.author, c.message,
+    r.kind = 'branch' AND r.name = current_setting('datahike.branch') AS is_current
+  FROM (SELECT b AS name, 'branch' AS kind FROM datahike.branches() b
+        UNION ALL SELECT t.name, 'tag' FROM datahike.tags() t) r,
+    LATERAL datahike.commit_info(r.name) c;
+COMMENT ON VIEW datahike.refs IS 'branches and tags, and the commits they name';
 
 CREATE FUNCTION datahike.ancestors(revision text DEFAULT NULL) RETURNS SETOF uuid
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_ancestors';
@@ -206,6 +292,15 @@ CREATE FUNCTION datahike.revert(revision text, strategy text DEFAULT 'fail',
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_revert';
 COMMENT ON FUNCTION datahike.revert(text, text, regprocedure, text) IS
   'takes the change of one commit back on the session''s branch';
+
+CREATE FUNCTION datahike.graph(VARIADIC revisions text[] DEFAULT '{}') RETURNS SETOF text
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_graph';
+COMMENT ON FUNCTION datahike.graph(text[]) IS
+  'the commit graph of revisions (default: the current view), newest first, drawn in text';
+
+CREATE FUNCTION datahike.graph(max int4, VARIADIC revisions text[] DEFAULT '{}')
+  RETURNS SETOF text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_graph_max';
+COMMENT ON FUNCTION datahike.graph(int4, text[]) IS 'the newest commits of the graph';
 
 CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments int8,
   OUT nodes int8, OUT log_rows int8, OUT used_bytes int8, OUT file_bytes int8, OUT map_bytes int8,
@@ -277,5 +372,6 @@ COMMENT ON FUNCTION datahike.row_removal(oid, tid, uuid) IS
   'the commit that removed a row version, of a commit''s ancestors; NULLs: it is live there, or never was';
 
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
+GRANT SELECT ON datahike.refs, datahike.branch_permissions TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),
   datahike.refuse_replicated_change(), datahike.table_am_handler(internal) FROM PUBLIC;

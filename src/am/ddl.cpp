@@ -2,6 +2,7 @@
 #include "am/callbacks.h"
 
 #include "am/added_defaults.h"
+#include "am/branch_protection.h"
 #include "am/fetch.h"
 #include "am/floor.h"
 #include "am/pending.h"
@@ -20,6 +21,7 @@ void truncate(Relation relation) {
   pg::guard([=] {
     const versioning::SessionView& session = versioning::session_view();
     versioning::require_writable(session, "TRUNCATE");
+    require_may_change(session.branch);
     pg::call([] { GetCurrentTransactionId(); });
     const RelationInfo& info = relation_info(relation);
     TablePending& pending = pending_for(relation, info, session.branch, Purpose::Replace);

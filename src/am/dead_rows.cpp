@@ -29,6 +29,11 @@ Block* find(uint64_t key) {
 
 }  // namespace
 
+void forget_dead_rows() {
+  blocks.clear();
+  last_key = UINT64_MAX;
+}
+
 bool is_known_dead(int32_t branch, uint64_t rowid) {
   Block* block = find(key_of(branch, rowid));
   return block && block->test(rowid & 0xffff);
@@ -38,10 +43,7 @@ void remember_dead(int32_t branch, uint64_t rowid) {
   uint64_t key = key_of(branch, rowid);
   Block* block = find(key);
   if (!block) {
-    if (blocks.size() >= kMostBlocks) {
-      blocks.clear();
-      last_key = UINT64_MAX;
-    }
+    if (blocks.size() >= kMostBlocks) forget_dead_rows();
     block = (blocks[key] = std::make_unique<Block>()).get();
   }
   block->set(rowid & 0xffff);

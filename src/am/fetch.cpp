@@ -108,6 +108,10 @@ bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, Tupl
   return false;
 }
 
+bool is_dead_on_locked_branch(int32_t branch, uint64_t rowid) {
+  return has_locked(branch) && is_known_dead(branch, rowid);
+}
+
 // The order is what makes one pass exact: first the shared tables, then the snapshot, then the
 // view. A transaction found there is still running; one that is not found any more has ended before
 // the snapshot is taken, and the view contains it.
@@ -115,7 +119,7 @@ bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
   snapshot->xmin = snapshot->xmax = InvalidTransactionId;
   snapshot->speculativeToken = 0;
   int32_t branch = versioning::session_view().branch;
-  if (is_known_dead(branch, rowid)) return false;
+  if (is_dead_on_locked_branch(branch, rowid)) return false;
   restore_prepared();
   TablePending* own = find_pending(branch, info.table);
   if (own) {
@@ -133,8 +137,9 @@ bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot) {
   TransactionId remover = pg::call([=] { return find_running_remover(branch, rowid); });
   TableView view = latest_table_view(info, branch);
   if (!view.sees(rowid)) {
-    // Removed on this branch: never live again here.
-    if (versioning::find_lineage(view.view, info.table, rowid)) remember_dead(branch, rowid);
+    // Removed on this branch: never live again here, unless the branch is reset.
+    if (has_locked(branch) && versioning::find_lineage(view.view, info.table, rowid))
+      remember_dead(branch, rowid);
     return false;
   }
   snapshot->xmax = remover;

@@ -44,6 +44,10 @@ bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, Tupl
 // HeapTupleSatisfiesDirty does. True: visible, or being inserted.
 bool sees_dirty(const RelationInfo& info, uint64_t rowid, Snapshot snapshot);
 
+// Whether it is known, without a look, that the row is dead on the branch for as long as this
+// transaction has the branch's lock; false where it has not.
+bool is_dead_on_locked_branch(int32_t branch, uint64_t rowid);
+
 // Identity of the row's entity: the rowid of its first version.
 uint64_t entity_of(const TableView& view, uint64_t rowid);
 

@@ -1,7 +1,6 @@
 // Index scans' access to rows: liveness by the scan's snapshot, content by rowid.
 #include "am/callbacks.h"
 
-#include "am/dead_rows.h"
 #include "am/fetch.h"
 #include "am/horizon.h"
 #include "am/prepared.h"
@@ -93,7 +92,7 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
     uint64_t rowid = to_rowid(*tid);
     // Keys that are updated often leave long tails of dead entries: nothing to be done for one.
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY &&
-        is_known_dead(versioning::session_view().branch, rowid)) {
+        is_dead_on_locked_branch(versioning::session_view().branch, rowid)) {
       snapshot->xmin = snapshot->xmax = InvalidTransactionId;
       snapshot->speculativeToken = 0;
       return false;

@@ -1,5 +1,7 @@
 #include "am/pending.h"
 
+#include "am/branch_protection.h"
+#include "am/dead_rows.h"
 #include "am/horizon.h"
 #include "am/prepared.h"
 #include "am/rewrite.h"
@@ -8,6 +10,7 @@
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/shared.h"
 
 namespace datahike::am {
 
@@ -43,6 +46,19 @@ MemoryContext memory = nullptr;
 // The table looked at last: most statements use one.
 TablePending* last_table = nullptr;
 
+// Definitions that the branches are known to have recorded, by (branch, table).
+std::map<std::pair<int32_t, uint64_t>, uint64_t> recorded;
+
+// REQUIRES: the branch's lock, which resets of it wait for.
+void notice_resets() {
+  static uint64_t noticed = 0;
+  uint64_t count = pg::reset_count();
+  if (count == noticed) return;
+  noticed = count;
+  forget_dead_rows();
+  recorded.clear();
+}
+
 void lock_branch(int32_t branch) {
   auto& locked = transaction.locked_branches;
   if (std::find(locked.begin(), locked.end(), branch) != locked.end()) return;
@@ -51,6 +67,7 @@ void lock_branch(int32_t branch) {
     pg::lock_log_relations();
     pg::lock_branch_for_write(branch);
   });
+  notice_resets();
   // Whoever deleted the branch may have committed while this session waited for the lock.
   static uint64_t checked_generation = 0;
   static int32_t checked_branch = -1;
@@ -71,9 +88,6 @@ void refuse_when_written() {
   throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
                      "datahike tables cannot be written after the transaction's commit has begun");
 }
-
-// Definitions that the branches are known to have recorded, by (branch, table).
-std::map<std::pair<int32_t, uint64_t>, uint64_t> recorded;
 
 void describe(TablePending& table, Relation relation, const RelationInfo& info) {
   table.relation =
@@ -203,6 +217,23 @@ bool has_row_locks() {
   return !transaction.operations.empty() || !transaction.locked_branches.empty();
 }
 
+bool has_locked(int32_t branch) {
+  const auto& locked = transaction.locked_branches;
+  return std::find(locked.begin(), locked.end(), branch) != locked.end();
+}
+
+// An entry that is empty may say what the branch had recorded before.
+void branch_was_reset(int32_t branch) {
+  std::erase_if(transaction.tables, [=](const auto& entry) { return entry.first.first == branch; });
+  last_table = nullptr;
+  resets_were_undone();
+}
+
+void resets_were_undone() noexcept {
+  forget_dead_rows();
+  recorded.clear();
+}
+
 bool has_pending_of(uint64_t table) {
   for (const auto& [key, pending] : transaction.tables)
     if (key.second == table && !pending->empty()) return true;
@@ -251,6 +282,8 @@ std::vector<store::Uuid> merge_parents(int32_t branch) {
   return at == transaction.parents.end() ? std::vector<store::Uuid>() : at->second;
 }
 
+bool has_merge_parents(int32_t branch) { return transaction.parents.count(branch) > 0; }
+
 std::vector<int32_t> branches_with_merge_parents() {
   std::vector<int32_t> branches;
   for (const auto& [branch, parents] : transaction.parents) branches.push_back(branch);
@@ -260,6 +293,7 @@ std::vector<int32_t> branches_with_merge_parents() {
 TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
                           Purpose purpose) {
   refuse_when_written();
+  if (purpose == Purpose::Change) require_may_change(branch);
   if (purpose != Purpose::Replace) refuse_changes_during_rewrite(relation, info.table);
   if (TablePending* found = find_pending(branch, info.table)) {
     if (purpose != Purpose::Lock && found->stamp != info.stamp) {
@@ -398,6 +432,7 @@ void commit_subtransaction(SubTransactionId sub) {
 
 // One that failed as it began has no mark, and nothing to undo.
 void abort_subtransaction(SubTransactionId sub) {
+  end_applying_merge_of(sub);
   forget_rewrites_since(sub);
   if (transaction.marks.empty() || transaction.marks.back().sub != sub) return;
   size_t mark = transaction.marks.back().operations;
@@ -416,6 +451,7 @@ void abort_subtransaction(SubTransactionId sub) {
 }
 
 void end_pending() {
+  end_applying_merge();
   for (const Operation& op : transaction.operations) {
     if (is_shared(op)) forget_holder(op.branch, op.rowid, op.count, op.xid);
   }

@@ -69,9 +69,15 @@ void refuse_row_of_other_branch(int32_t branch, uint64_t table);
 [[noreturn]] void refuse_check_on_other_branch();
 bool has_pending_of(uint64_t table);
 bool has_row_locks();
+bool has_locked(int32_t branch);  // the branch's lock, by writing or locking rows
+// What this session remembers of branches is forgotten: one is at another commit now.
+// REQUIRES: this transaction has no pending changes on it.
+void branch_was_reset(int32_t branch);
+void resets_were_undone() noexcept;
 // Makes the entry, and with the first of the transaction takes the branch's lock. Who is going to
-// change rows has the table's schema described, who only locks them has not. Rows from before a
-// column changed its type cannot be changed one by one (0A000), but all of them be replaced.
+// change rows has the table's schema described and needs the right to (42501: branch_protection.h),
+// who only locks them has not. Rows from before a column changed its type cannot be changed one by
+// one (0A000), but all of them be replaced.
 enum class Purpose { Lock, Change, Replace };
 TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
                           Purpose purpose = Purpose::Change);
@@ -83,6 +89,7 @@ void schema_is_recorded(const TablePending& table);
 // by ROLLBACK TO. A transaction that has nothing else to commit on the branch commits that.
 void add_merge_parent(int32_t branch, const store::Uuid& commit);
 std::vector<store::Uuid> merge_parents(int32_t branch);
+bool has_merge_parents(int32_t branch);
 std::vector<int32_t> branches_with_merge_parents();
 
 struct PendingRow {

@@ -6,6 +6,7 @@
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "versioning/overlay.h"
+#include "versioning/own_resets.h"
 #include "versioning/view.h"
 
 namespace datahike::am {
@@ -247,12 +248,18 @@ void write_branch(int32_t branch, const std::vector<TablePending*>& tables) {
     delta.tables.push_back(std::move(d));
   }
   std::vector<store::Uuid> parents = merge_parents(branch);
-  if (delta.empty() && parents.empty()) return;
+  bool reset = versioning::own_reset(branch, InvalidCommandId) != 0;
+  if (delta.empty() && parents.empty()) {
+    pg::LogRow nothing;
+    nothing.xid = own_xid();
+    if (reset) pg::ring_append(nothing, static_cast<uint32_t>(branch), true);
+    return;
+  }
   pg::LogRow row = new_row(part.number, 'd');
   row.parents = std::move(parents);
   store::encode_delta(delta, store::WithPlaces::Yes, row.delta);
   row.rows = std::move(part.rows);
-  pg::ring_append(row, static_cast<uint32_t>(branch));
+  pg::ring_append(row, static_cast<uint32_t>(branch), reset);
   pg::write_log_row(branch, row);
 }
 
@@ -344,6 +351,7 @@ void write_pending_to_log() {
     branches[table->branch].push_back(table);
   }
   for (int32_t branch : branches_with_merge_parents()) branches[branch];
+  for (int32_t branch : versioning::branches_reset()) branches[branch];
   if (branches.empty()) return;
   pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
   for (auto& [branch, tables] : branches) write_branch(branch, tables);

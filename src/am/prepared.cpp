@@ -196,6 +196,7 @@ bool fetch_prepared_row(Relation relation, const RelationInfo& info, int32_t bra
                         TransactionId xid, uint64_t rowid, TupleTableSlot* slot) {
   uint64_t top = pg::widen_xid(pg::call([=] { return SubTransGetTopmostTransaction(xid); }));
   for (pg::LogRow& row : pg::read_log_of(branch, top, SnapshotAny)) {
+    if (row.kind != 'd') continue;
     store::Delta delta = store::decode_delta(row.delta);
     for (const store::TableDelta& table : delta.tables) {
       if (table.table != info.table) continue;

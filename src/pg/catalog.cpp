@@ -86,12 +86,16 @@ bool find_extension(ExtensionOids* e) {
   e->index_omissions = member("index_omissions");
   e->index_omissions_key = index(e->index_omissions, "index_omissions_key");
   e->prepared = member("prepared");
+  e->reflog = member("reflog");
+  e->reflog_key = index(e->reflog, "reflog_key");
+  e->tag = member("tag");
+  e->tag_key = index(e->tag, "tag_key");
   e->rowid_block = member("rowid_block");
   e->table_id = member("table_id");
   e->branch_id = member("branch_id");
   for (Oid oid : {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key,
                   e->relation_key, e->table_history_key, e->index_omissions_key, e->prepared,
-                  e->rowid_block, e->table_id, e->branch_id})
+                  e->reflog_key, e->tag_key, e->rowid_block, e->table_id, e->branch_id})
     if (!OidIsValid(oid)) return false;
   return true;
 }
@@ -302,10 +306,13 @@ int32_t insert_branch(const char* name) {
   const ExtensionOids& e = extension();
   int32_t id = static_cast<int32_t>(draw(e.branch_id));
   Relation rel = table_open(e.branch, RowExclusiveLock);
-  Datum values[4] = {Int32GetDatum(id), CStringGetTextDatum(name),
+  Datum values[6] = {Int32GetDatum(id),
+                     CStringGetTextDatum(name),
                      TimestampTzGetDatum(GetCurrentTimestamp()),
-                     CStringGetTextDatum(GetUserNameFromId(GetUserId(), false))};
-  bool nulls[4] = {};
+                     ObjectIdGetDatum(GetUserId()),
+                     BoolGetDatum(false),
+                     0};
+  bool nulls[6] = {false, false, false, false, false, true};
   HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
   CatalogTupleInsert(rel, tuple);
   heap_freetuple(tuple);
@@ -313,23 +320,6 @@ int32_t insert_branch(const char* name) {
   table_close(rel, RowExclusiveLock);
   CommandCounterIncrement();
   return id;
-}
-
-Oid find_branch_creator(const char* name) {
-  Relation rel = table_open(extension().branch, AccessShareLock);
-  ScanKeyData key;
-  ScanKeyInit(&key, 2, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-  SysScanDesc scan = systable_beginscan(rel, extension().branch_name_key, true, nullptr, 1, &key);
-  HeapTuple tuple = systable_getnext(scan);
-  Oid creator = InvalidOid;
-  if (HeapTupleIsValid(tuple)) {
-    bool isnull;
-    Datum role = heap_getattr(tuple, 4, RelationGetDescr(rel), &isnull);
-    creator = get_role_oid(TextDatumGetCString(role), true);
-  }
-  systable_endscan(scan);
-  table_close(rel, AccessShareLock);
-  return creator;
 }
 
 void delete_branch_row(const char* name) {
@@ -346,6 +336,10 @@ void lock_branch_for_write(int32_t branch) {
 
 void lock_branch_for_merge(int32_t branch) {
   LockDatabaseObject(extension().branch, static_cast<Oid>(branch), 0, ShareUpdateExclusiveLock);
+}
+
+void lock_branch_exclusively(int32_t branch) {
+  LockDatabaseObject(extension().branch, static_cast<Oid>(branch), 0, AccessExclusiveLock);
 }
 
 bool try_lock_branch_exclusively(int32_t branch) {

@@ -16,6 +16,8 @@ struct ExtensionOids {
   Oid table_history, table_history_key;
   Oid index_omissions, index_omissions_key;
   Oid prepared;
+  Oid reflog, reflog_key;
+  Oid tag, tag_key;
   Oid rowid_block;  // sequence
   Oid table_id;     // sequence
   Oid branch_id;    // sequence
@@ -51,14 +53,13 @@ uint64_t branches_generation();  // changes whenever cached branch names are for
 int64_t count_branches();
 // Inserts and deletes rows of datahike.branch, and tells the other sessions.
 int32_t insert_branch(const char* name);
-// The role that made a branch; InvalidOid if it is gone.
-Oid find_branch_creator(const char* name);
 void delete_branch_row(const char* name);
 // Holds the branch against deletion until the end of the transaction.
 void lock_branch_for_write(int32_t branch);
 // One merge into a branch at a time: until the end of the transaction. Not against other writers.
 void lock_branch_for_merge(int32_t branch);
 bool try_lock_branch_exclusively(int32_t branch);
+void lock_branch_exclusively(int32_t branch);  // waits until nobody is writing it
 
 void register_catalog_callbacks();
 

@@ -41,20 +41,60 @@ TransactionId oldest_xmin() {
   });
 }
 
-// The oldest commit that a branch is being made from, by a transaction that has not ended: that of
-// a prepared one has no pin any more. UINT64_MAX: none.
-uint64_t oldest_uncommitted_head(TransactionId xmin) {
-  constexpr int kTxColumn = 4;
+// The oldest commit that a branch or tag is being made from, or a branch being set to, by a
+// transaction that has not ended: that of a prepared one has no pin any more. UINT64_MAX: none.
+uint64_t oldest_uncommitted_name(TransactionId xmin) {
   uint64_t oldest = UINT64_MAX;
-  call([&] {
-    for_each_version(extension().heads, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result s) {
+  auto look = [&](Oid table, int tx_column) {
+    for_each_version(table, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result s) {
       if (s != HEAPTUPLE_INSERT_IN_PROGRESS) return;
       bool isnull;
-      Datum tx = heap_getattr(tuple, kTxColumn, desc, &isnull);
+      Datum tx = heap_getattr(tuple, tx_column, desc, &isnull);
       oldest = std::min(oldest, static_cast<uint64_t>(DatumGetInt64(tx)));
     });
+  };
+  call([&] {
+    look(extension().heads, 4);
+    look(extension().tag, 3);
   });
   return oldest;
+}
+
+// A commit that counts beside the branches' newest ones.
+struct OtherName {
+  store::Uuid commit;
+  uint64_t tx;
+  bool always;  // else while a commit of its line is at or above the horizon
+};
+
+// Tags; and where branches stood before they were set to another commit, which counts as a deleted
+// branch does, or as the branch itself while a snapshot does not see the reset.
+std::vector<OtherName> other_names(TransactionId xmin) {
+  std::vector<OtherName> names;
+  List* found = call([=] {
+    List* list = NIL;
+    auto add = [&](HeapTuple tuple, TupleDesc desc, int commit, int tx, bool always) {
+      bool isnull;
+      Datum id = heap_getattr(tuple, commit, desc, &isnull);
+      if (isnull) return;
+      auto* name = static_cast<OtherName*>(palloc(sizeof(OtherName)));
+      std::memcpy(name->commit.data(), DatumGetUUIDP(id)->data, UUID_LEN);
+      name->tx = static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, tx, desc, &isnull)));
+      name->always = always;
+      list = lappend(list, name);
+    };
+    for_each_version(extension().tag, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result) {
+      add(tuple, desc, 2, 3, true);
+    });
+    for_each_version(extension().reflog, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result) {
+      bool seen_by_all = TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), xmin);
+      add(tuple, desc, 8, 9, !seen_by_all);
+    });
+    return list;
+  });
+  ListCell* cell;
+  foreach (cell, found) names.push_back(*static_cast<OtherName*>(lfirst(cell)));
+  return names;
 }
 
 // Ids of branches that have a name in some snapshot that is in use, ascending.
@@ -81,18 +121,27 @@ struct LastCommit {
   store::CommitState state;
 };
 
-// Those of all branches that count. A deleted branch counts while a commit of it is at or above the
-// horizon: that one can still be read by its id.
-std::vector<LastCommit> last_commits(store::Environment& env, const std::vector<Head>& heads,
-                                     const std::vector<int32_t>& named, uint64_t horizon) {
+// What may name commits: the newest of each branch, deleted ones too, and others. A deleted branch
+// counts while a commit of it is at or above the horizon: that one can still be read by its id.
+std::vector<OtherName> all_names(const std::vector<Head>& heads, const std::vector<int32_t>& named,
+                                 TransactionId xmin) {
+  std::vector<OtherName> names = other_names(xmin);
+  for (const Head& head : heads)
+    names.push_back(
+        {head.commit, head.tx, std::binary_search(named.begin(), named.end(), head.branch)});
+  return names;
+}
+
+std::vector<LastCommit> last_commits(store::Environment& env, const std::vector<OtherName>& names,
+                                     uint64_t horizon) {
   std::map<uint64_t, LastCommit> found;  // branches made from one commit share it
-  for (const Head& head : heads) {
-    bool counts = std::binary_search(named.begin(), named.end(), head.branch);
-    if (!counts && head.tx < horizon) continue;
+  for (const OtherName& name : names) {
+    if (!name.always && name.tx < horizon) continue;
+    if (!env.commit(name.commit)) continue;  // collected: of a branch that was reset long ago
     std::optional<store::Uuid> id =
-        head.tx <= horizon ? head.commit : store::commit_as_of_tx(env, head.commit, horizon);
+        name.tx <= horizon ? name.commit : store::commit_as_of_tx(env, name.commit, horizon);
     if (!id) throw CorruptError("a branch has no commit at transaction " + std::to_string(horizon));
-    uint64_t tx = head.tx <= horizon ? head.tx : store::load_known_commit(env, *id).tx;
+    uint64_t tx = name.tx <= horizon ? name.tx : store::load_known_commit(env, *id).tx;
     if (!found.count(tx)) found.emplace(tx, LastCommit{tx, store::load_state(env, *id)});
   }
   std::vector<LastCommit> result;
@@ -179,13 +228,13 @@ void Horizons::advance(Snapshot snapshot, store::WriteBatch& (*begin)(), void (*
   // snapshot that the heads are read with: hence in this order.
   lock_pins();
   uint64_t pin = oldest_pin();
-  pin = std::min(pin, oldest_uncommitted_head(xmin));
+  pin = std::min(pin, oldest_uncommitted_name(xmin));
   Snapshot latest = call([] { return RegisterSnapshot(GetLatestSnapshot()); });
   std::vector<Head> heads;
   for (int32_t branch : branches_with_heads(latest))
     if (std::optional<Head> head = read_head(branch, latest)) heads.push_back(std::move(*head));
   call([=] { UnregisterSnapshot(latest); });
-  std::vector<int32_t> named = branches_named_to_anyone(xmin);
+  std::vector<OtherName> names = all_names(heads, branches_named_to_anyone(xmin), xmin);
   std::map<uint64_t, std::vector<LastCommit>> commits;  // by horizon
   store::WriteBatch* batch = nullptr;
   std::vector<std::pair<uint64_t, uint64_t>> moved;
@@ -194,7 +243,7 @@ void Horizons::advance(Snapshot snapshot, store::WriteBatch& (*begin)(), void (*
     if (!mark || !may_move(tables_[t.table], t.table, *mark)) continue;
     auto at = commits.find(mark->last_tx);
     if (at == commits.end())
-      at = commits.emplace(mark->last_tx, last_commits(env, heads, named, mark->last_tx)).first;
+      at = commits.emplace(mark->last_tx, last_commits(env, names, mark->last_tx)).first;
     if (!batch) batch = &begin();
     store::put_horizon(*batch, t.table, horizon_at(env, *batch, t.table, *mark, at->second));
     moved.emplace_back(t.table, mark->last_tx);

@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/index_walk.h"
 #include "pg/shared.h"
 #include "pg/uuid_array.h"
 
@@ -25,46 +26,6 @@ enum LogColumn {
 constexpr int kLogColumns = 11;
 enum HeadColumn { hBranch = 1, hFold, hCommit, hTx, hNextTx, hAt, hRootId, hRootHash, hXmax, hXip };
 constexpr int kHeadColumns = 10;
-
-// A walk over an index of one of the two tables that calls `visit(tuple descriptor, tuple)` for
-// each heap tuple; `visit` returns false to stop. Owns nothing with a destructor.
-struct IndexWalk {
-  Oid table, index;
-  ScanKeyData keys[4];
-  int key_count = 0;
-  ScanDirection direction = ForwardScanDirection;
-
-  void equals_int4(int column, int32_t v) {
-    ScanKeyInit(&keys[key_count++], column, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(v));
-  }
-  void compare_int8(int column, StrategyNumber strategy, RegProcedure op, uint64_t v) {
-    ScanKeyInit(&keys[key_count++], column, strategy, op, Int64GetDatum(static_cast<int64_t>(v)));
-  }
-  template <class Visit>
-  void run(Snapshot snapshot, Visit&& visit) {
-    Relation rel = table_open(table, AccessShareLock);
-    Relation idx = index_open(index, AccessShareLock);
-    TupleTableSlot* slot = table_slot_create(rel, nullptr);
-    IndexScanDesc scan = index_beginscan(rel, idx, SnapshotAny, key_count, 0);
-    index_rescan(scan, keys, key_count, nullptr, 0);
-    while (index_getnext_slot(scan, direction, slot)) {
-      auto* bslot = reinterpret_cast<BufferHeapTupleTableSlot*>(slot);
-      if (!is_visible(bslot, snapshot)) continue;
-      if (!visit(RelationGetDescr(rel), bslot->base.tuple)) break;
-    }
-    index_endscan(scan);
-    ExecDropSingleTupleTableSlot(slot);
-    index_close(idx, NoLock);  // locks stay to the end of the transaction
-    table_close(rel, NoLock);
-  }
-
-  static bool is_visible(BufferHeapTupleTableSlot* slot, Snapshot snapshot) {
-    LockBuffer(slot->buffer, BUFFER_LOCK_SHARE);
-    bool visible = HeapTupleSatisfiesVisibility(slot->base.tuple, snapshot, slot->buffer);
-    LockBuffer(slot->buffer, BUFFER_LOCK_UNLOCK);
-    return visible;
-  }
-};
 
 // Rows as read, in palloc'd memory: copied into C++ objects outside of PostgreSQL's error handling.
 struct RawRow {
@@ -153,11 +114,14 @@ IndexWalk head_walk(int32_t branch) {
   return walk;
 }
 
-void walk_transaction(int32_t branch, uint64_t xid, Snapshot snapshot, RawRows* out) {
+void walk_transaction(int32_t branch, uint64_t xid, Snapshot snapshot, bool with_resets,
+                      RawRows* out) {
   IndexWalk walk = log_walk(branch);
   walk.compare_int8(kXid, BTEqualStrategyNumber, F_INT8EQ, xid);
   walk.run(snapshot, [&](TupleDesc desc, HeapTuple tuple) {
-    if (!is_own(tuple) && kind_of(desc, tuple) == 'd') read_row(desc, tuple, out);
+    char kind = kind_of(desc, tuple);
+    bool wanted = kind == 'd' || (with_resets && kind == 's');
+    if (!is_own(tuple) && wanted) read_row(desc, tuple, out);
     return true;
   });
 }
@@ -245,10 +209,11 @@ Head convert(const RawHead& raw, int32_t branch) {
   return head;
 }
 
+// A head that this transaction has made itself may have any xid that has been given out.
 uint64_t newest_visible_fold(Snapshot snapshot) {
   uint64_t bound = widen_xid(snapshot->xmax);
-  TransactionId own = GetTopTransactionIdIfAny();  // a branch made in this transaction
-  if (TransactionIdIsValid(own)) bound = std::max(bound, widen_xid(own) + 1);
+  if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
+    bound = std::max(bound, U64FromFullTransactionId(ReadNextFullTransactionId()));
   return bound;
 }
 
@@ -336,7 +301,7 @@ std::vector<LogRow> read_log(int32_t branch, const FoldSnapshot& contained, Snap
     // A transaction that ran while the fold took its snapshot is worth a look if it has ended now.
     for (uint64_t xid : in->xip)
       if (!XidInMVCCSnapshot(static_cast<TransactionId>(xid), snapshot))
-        walk_transaction(branch, xid, snapshot, &raw);
+        walk_transaction(branch, xid, snapshot, false, &raw);
   });
   return convert(raw);
 }
@@ -345,7 +310,7 @@ std::vector<LogRow> read_log_of(int32_t branch, uint64_t xid, Snapshot snapshot)
   RawRows raw;
   call([&] {
     raw.begin();
-    walk_transaction(branch, xid, snapshot, &raw);
+    walk_transaction(branch, xid, snapshot, true, &raw);
   });
   return convert(raw);
 }

@@ -42,20 +42,21 @@ void write_head(const Head& head);
 struct LogRow {
   uint64_t xid = 0;
   uint32_t part = 0;
-  char kind = 'd';  // 'd' carries a delta, 'r' rows alone
+  char kind = 'd';  // 'd' carries a delta, 'r' rows alone, 's' a reset of the branch
   uint64_t lsn = 0;
   int64_t time = 0;
   std::string author, message;
   Bytes delta;
-  Bytes rows;                        // only where asked for
-  std::vector<store::Uuid> parents;  // of a merge: those besides the branch's previous commit
+  Bytes rows;  // only where asked for
+  // Of a merge: those besides the branch's previous commit. Of a reset: where the branch goes.
+  std::vector<store::Uuid> parents;
 };
 
 // Delta rows of a branch that are visible in `snapshot` and not in `contained`, in order of lsn.
 // The rows column is read only where it is stored inline. Rows of the current transaction are
 // skipped.
 std::vector<LogRow> read_log(int32_t branch, const FoldSnapshot& contained, Snapshot snapshot);
-// The same for one transaction.
+// The same for one transaction, and its resets of the branch.
 std::vector<LogRow> read_log_of(int32_t branch, uint64_t xid, Snapshot snapshot);
 // The rows column of one part of a committed transaction or of the current one; nullopt if the log
 // has been purged of it, which happens only after it has reached the store. With SnapshotAny: of a

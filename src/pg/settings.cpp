@@ -73,6 +73,8 @@ bool check_commit_id(char** value, void**, GucSource source) {
     if (!id) {
       GUC_check_errcode(ERRCODE_INVALID_TEXT_REPRESENTATION);
       GUC_check_errmsg("invalid input syntax for type uuid: \"%s\"", text);
+      GUC_check_errhint(
+          "Give a commit's whole id, as datahike.commit_info() tells it of any revision.");
       return false;
     }
     if (!can_look_up(source) || commit_exists(*id)) return true;

@@ -140,7 +140,7 @@ uint64_t append_content(const LogRow& row, size_t bytes) {
 
 }  // namespace
 
-void ring_append(const LogRow& row, uint32_t branch) {
+void ring_append(const LogRow& row, uint32_t branch, bool reset) {
   uint64_t next = U64FromFullTransactionId(ReadNextFullTransactionId());
   size_t bytes = row.delta.size() + row.rows.size();
   bool fits = bytes <= kMostRingContent;
@@ -151,7 +151,8 @@ void ring_append(const LogRow& row, uint32_t branch) {
     next = std::max(next, shared->ring[(shared->head - 1) % kRingSize].next_xid);
   RingEntry& entry = shared->ring[shared->head % kRingSize];
   if (shared->head >= kRingSize && entry.xid > shared->floor) shared->floor = entry.xid;
-  entry = {row.xid, next, MyDatabaseId, branch, 0, 0, 0, row.part, row.lsn};
+  entry = {row.xid, next, MyDatabaseId, branch, 0, 0, 0, row.part, row.lsn, reset};
+  if (reset) ++shared->resets;
   if (fits) {
     entry.content = append_content(row, bytes);
     entry.delta_bytes = static_cast<uint32_t>(row.delta.size());
@@ -176,6 +177,8 @@ uint64_t ring_floor() {
   }
   return *const_cast<volatile uint64_t*>(&shared->floor);
 }
+
+uint64_t reset_count() { return *const_cast<volatile uint64_t*>(&shared->resets); }
 
 bool ring_read(uint64_t position, RingEntry* entry, bool* ours) {
   // Copied without the lock. The oldest entry may be under way to be overwritten already.

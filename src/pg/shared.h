@@ -24,13 +24,14 @@ struct RingEntry {
   uint32_t delta_bytes, rows_bytes;  // delta_bytes 0: it was too large
   uint32_t part;
   uint64_t lsn;
+  bool reset;  // the transaction sets the branch to another commit
 };
 inline constexpr uint64_t kRingSize = 16384;
 inline constexpr uint64_t kRingContentBytes = 8 << 20;
 inline constexpr size_t kMostRingContent = 8192;  // of one entry
 
 struct LogRow;
-void ring_append(const LogRow& row, uint32_t branch);
+void ring_append(const LogRow& row, uint32_t branch, bool reset);
 uint64_t ring_head();
 // No view may be cached for a snapshot whose xmin is at or below this.
 uint64_t ring_floor();
@@ -39,6 +40,9 @@ uint64_t ring_floor();
 bool ring_read(uint64_t position, RingEntry* entry, bool* ours);
 // Copies the entry's content; false if there is none (any more).
 bool ring_read_content(const RingEntry& entry, Bytes& out);
+// How many resets of branches have come as far as their transaction's commit. Who has a branch's
+// lock knows by it whether there has been one since another time that he had it.
+uint64_t reset_count();
 
 // A database's mailbox to its fold worker.
 struct WorkerSlot {
@@ -65,6 +69,7 @@ struct SharedState {
   slock_t ring_lock;
   uint64_t head;
   uint64_t floor;  // 0 = not set yet
+  uint64_t resets;
   RingEntry ring[kRingSize];
   uint64_t content_head;  // bytes of content that have been given room, since the server started
   uint8_t content[kRingContentBytes];  // byte n is at n % kRingContentBytes

@@ -14,6 +14,7 @@
 #include "pg/store.h"
 #include "pg/template_store.h"
 #include "pg/worker.h"
+#include "versioning/own_resets.h"
 #include "versioning/view.h"
 
 namespace datahike::pg {
@@ -31,6 +32,8 @@ void end_transaction() {
   am::end_relation_infos();
   am::forget_casts();
   am::forget_rewrites();
+  if (versioning::any_own_reset()) am::resets_were_undone();
+  versioning::forget_own_resets();
   versioning::release_views(true);
   unpin_commits();
   forget_next_xid();
@@ -41,13 +44,13 @@ void on_transaction(XactEvent event, void*) {
   switch (event) {
     case XACT_EVENT_PRE_COMMIT:
       guard([] {
-        wrote = am::has_pending();
+        wrote = am::has_pending() || versioning::any_own_reset();
         if (wrote) am::write_pending_to_log();
       });
       break;
     case XACT_EVENT_PRE_PREPARE:
       guard([] {
-        if (am::has_pending()) am::write_pending_to_log();
+        if (am::has_pending() || versioning::any_own_reset()) am::write_pending_to_log();
         am::write_prepared_locks();
       });
       break;
@@ -74,7 +77,7 @@ void on_transaction(XactEvent event, void*) {
   }
 }
 
-void on_subtransaction(SubXactEvent event, SubTransactionId sub, SubTransactionId, void*) {
+void on_subtransaction(SubXactEvent event, SubTransactionId sub, SubTransactionId parent, void*) {
   guard([=] {
     switch (event) {
       case SUBXACT_EVENT_START_SUB:
@@ -82,9 +85,11 @@ void on_subtransaction(SubXactEvent event, SubTransactionId sub, SubTransactionI
         break;
       case SUBXACT_EVENT_COMMIT_SUB:
         am::commit_subtransaction(sub);
+        versioning::commit_resets_of(sub, parent);
         break;
       case SUBXACT_EVENT_ABORT_SUB:
         am::abort_subtransaction(sub);
+        if (versioning::undo_resets_of(sub)) am::resets_were_undone();
         break;
       default:
         break;

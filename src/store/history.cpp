@@ -59,6 +59,11 @@ std::optional<Uuid> nth_parent(Environment& env, const Uuid& head, uint64_t n) {
 
 void walk_log(Environment& env, const Uuid& head,
               const std::function<bool(const Commit&)>& report) {
+  walk_log(env, std::span(&head, 1), report);
+}
+
+void walk_log(Environment& env, std::span<const Uuid> heads,
+              const std::function<bool(const Commit&)>& report) {
   // By tx, newest first. A parent's tx is less than its children's, so all children of a commit
   // are out before it is, and being in here once is being reported once.
   std::map<uint64_t, Commit, std::greater<>> frontier;
@@ -67,7 +72,7 @@ void walk_log(Environment& env, const Uuid& head,
     const uint64_t tx = commit.tx;
     frontier.try_emplace(tx, std::move(commit));
   };
-  visit(head);
+  for (const Uuid& head : heads) visit(head);
   while (!frontier.empty()) {
     const Commit commit = std::move(frontier.extract(frontier.begin()).mapped());
     if (!report(commit)) return;

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "store/commit.h"
@@ -53,5 +54,8 @@ std::optional<Uuid> nth_parent(Environment& env, const Uuid& head, uint64_t n);
 // Commits reachable from `head` through all parents, newest (greatest tx) first, each once; stops
 // when `report` returns false.
 void walk_log(Environment& env, const Uuid& head, const std::function<bool(const Commit&)>& report);
+// The same for several heads together.
+void walk_log(Environment& env, std::span<const Uuid> heads,
+              const std::function<bool(const Commit&)>& report);
 
 }  // namespace datahike::store

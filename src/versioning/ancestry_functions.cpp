@@ -1,4 +1,5 @@
 // The SQL functions that ask how commits descend from one another, and merge_parent().
+#include "am/branch_protection.h"
 #include "am/pending.h"
 #include "pg/bridge.h"
 #include "pg/pins.h"
@@ -31,6 +32,7 @@ void put_ancestors(ReturnSetInfo* result, const char* revision) {
 void merge_parent(const char* source) {
   const SessionView& session = session_view();
   require_writable(session, "merge");
+  am::require_may_merge(session.branch);
   store::Uuid commit = resolve_revision(source);
   uint64_t tx = store::load_known_commit(store_for_reading(), commit).tx;
   pg::call([=] { pg::pin_commit(tx); });

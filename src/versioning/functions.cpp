@@ -1,15 +1,17 @@
-// The SQL functions of REFERENCE section 3: branches and commits.
+// The SQL functions that show commits and the store.
 #include "am/pending.h"
 #include "am/relation.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/incarnation.h"
+#include "pg/reflog.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
 #include "pg/worker.h"
 #include "versioning/collected.h"
+#include "versioning/reset.h"
 #include "versioning/revision.h"
 #include "versioning/sql_values.h"
 
@@ -17,123 +19,6 @@ using namespace datahike;
 using namespace datahike::versioning;
 
 namespace {
-
-// Branch names are free but for what revisions need: no ~ or @, and no look of a commit id.
-void check_branch_name(const std::string& name) {
-  bool bad = name.empty() || name.size() > 255 || name.find_first_of("~@") != std::string::npos;
-  for (char c : name) bad |= static_cast<unsigned char>(c) <= ' ' || c == 127;
-  if (bad)
-    throw pg::SqlError(ERRCODE_INVALID_NAME, "invalid branch name \"" + name + "\"",
-                       "A name has 1 to 255 bytes, without white space, ~ and @.");
-  bool hex =
-      name.size() >= 8 && name.find_first_not_of("0123456789abcdefABCDEF-") == std::string::npos;
-  if (hex)
-    throw pg::SqlError(ERRCODE_INVALID_NAME, "branch name \"" + name + "\" looks like a commit id",
-                       "Use at least one character that is not a hexadecimal digit.");
-}
-
-void refuse_uncommitted(const char* what) {
-  if (!am::has_pending()) return;
-  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
-                     std::string("cannot ") + what + " from uncommitted changes",
-                     "COMMIT first, or name a revision.");
-}
-
-// The head of a new branch. Every transaction that has not ended, this one included, may still
-// write to it; its snapshot must not claim to contain them.
-pg::Head first_head(int32_t branch, const store::Commit& commit) {
-  pg::Head head;
-  head.branch = branch;
-  head.commit = commit.id;
-  head.tx = commit.tx;
-  head.next_tx = 0;  // says nothing about the store's counter
-  head.time = commit.time;
-  head.has_root = commit.keyframe;
-  head.root = commit.root;
-  head.fold = pg::widen_xid(pg::call([] { return GetTopTransactionId(); }));
-  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
-  head.contained.xmax = pg::widen_xid(s->xmax);
-  for (uint32_t i = 0; i < s->xcnt; ++i) head.contained.xip.push_back(pg::widen_xid(s->xip[i]));
-  if (head.fold < head.contained.xmax) head.contained.xip.push_back(head.fold);
-  std::sort(head.contained.xip.begin(), head.contained.xip.end());
-  return head;
-}
-
-store::Commit commit_for_branch(const char* from) {
-  if (!from) refuse_uncommitted("create a branch");
-  store::Uuid id = resolve_revision_or_current(from);
-  if (!pg::try_store()) wait_for_fold();
-  store::Environment& env = pg::open_store();
-  std::optional<store::Commit> commit = store::load_commit(env, id);
-  if (!commit) {
-    env.refresh();
-    commit = store::load_commit(env, id);
-  }
-  if (!commit) throw CorruptError("commit " + store::format_uuid(id) + " is missing in the store");
-  return *commit;
-}
-
-// Branches belong to the database, as schemas do.
-void require_may_create() {
-  bool may = pg::call(
-      [] { return pg_database_aclcheck(MyDatabaseId, GetUserId(), ACL_CREATE) == ACLCHECK_OK; });
-  if (!may)
-    throw pg::SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE, "permission denied to create a branch",
-                       "It takes the privilege CREATE on the database.");
-}
-
-void require_may_delete(const char* name) {
-  bool may = pg::call([=] {
-    Oid creator = pg::find_branch_creator(name);
-    return (OidIsValid(creator) && has_privs_of_role(GetUserId(), creator)) ||
-           pg_database_ownercheck(MyDatabaseId, GetUserId());
-  });
-  if (!may)
-    throw pg::SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE,
-                       std::string("permission denied to delete branch \"") + name + "\"",
-                       "The role that made it and the database's owner may.");
-}
-
-// Two sessions that make a branch of the same name at once meet at the unique index.
-int32_t insert_new_branch(const char* name) {
-  try {
-    return pg::call([=] { return pg::insert_branch(name); });
-  } catch (const pg::PgError& e) {
-    if (e.data->sqlerrcode != ERRCODE_UNIQUE_VIOLATION) throw;
-    throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT,
-                       std::string("branch \"") + name + "\" already exists");
-  }
-}
-
-void create_branch(const char* name, const char* from) {
-  require_may_create();
-  check_branch_name(name);
-  if (pg::call([=] { return pg::find_branch(name); }) >= 0)
-    throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT,
-                       std::string("branch \"") + name + "\" already exists");
-  store::Commit commit = commit_for_branch(from);
-  require_all_kept(commit);
-  int32_t branch = insert_new_branch(name);
-  pg::write_head(first_head(branch, commit));
-  pg::call([] { CommandCounterIncrement(); });
-}
-
-void delete_branch(const char* name) {
-  int64_t branch = pg::call([=] { return pg::find_branch(name); });
-  if (branch < 0)
-    throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
-                       std::string("branch \"") + name + "\" does not exist");
-  if (std::strcmp(name, pg::kDefaultBranch) == 0)
-    throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-                       "the default branch cannot be deleted");
-  require_may_delete(name);
-  if (am::has_pending_on(static_cast<int32_t>(branch)) ||
-      !pg::call([=] { return pg::try_lock_branch_exclusively(static_cast<int32_t>(branch)); }))
-    throw pg::SqlError(ERRCODE_OBJECT_IN_USE,
-                       std::string("branch \"") + name + "\" is being written",
-                       "Try again when its writers have ended.");
-  pg::call([=] { pg::delete_branch_row(name); });
-}
 
 void append_json_string(std::string& out, const std::string& text) {
   out += '"';
@@ -204,6 +89,11 @@ std::string changes_json(const store::Commit& commit, TableNames& names) {
   return json + "}";
 }
 
+std::string quoted_name(Oid relation) {
+  char* name = pg::call([=] { return get_rel_name(relation); });
+  return name ? std::string("\"") + name + "\"" : std::to_string(relation);
+}
+
 void put_log_row(ReturnSetInfo* result, const store::Commit& commit, TableNames& names) {
   std::string json = changes_json(commit, names);
   Datum values[7] = {pg::call([&] { return uuid_datum(commit.id); }),
@@ -233,8 +123,6 @@ PG_FUNCTION_INFO_V1(datahike_initialize);
 PG_FUNCTION_INFO_V1(datahike_current_branch);
 PG_FUNCTION_INFO_V1(datahike_commit_id);
 PG_FUNCTION_INFO_V1(datahike_parent_commits);
-PG_FUNCTION_INFO_V1(datahike_create_branch);
-PG_FUNCTION_INFO_V1(datahike_delete_branch);
 PG_FUNCTION_INFO_V1(datahike_log);
 PG_FUNCTION_INFO_V1(datahike_stats);
 PG_FUNCTION_INFO_V1(datahike_relation_size);
@@ -243,8 +131,6 @@ PGDLLEXPORT Datum datahike_initialize(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_current_branch(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_commit_id(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_parent_commits(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum datahike_create_branch(PG_FUNCTION_ARGS);
-PGDLLEXPORT Datum datahike_delete_branch(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_log(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_stats(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_relation_size(PG_FUNCTION_ARGS);
@@ -261,9 +147,15 @@ Datum datahike_initialize(PG_FUNCTION_ARGS) {
     int32_t branch = pg::call([] { return pg::insert_branch(pg::kDefaultBranch); });
     store::Commit root = store::root_commit(GetCurrentTimestamp());
     root.keyframe = true;
-    pg::Head head = first_head(branch, root);
+    pg::Head head = head_at(branch, root);
     head.next_tx = std::max(root.tx + 1, pg::next_tx_of_any_store());
     pg::write_head(head);
+    pg::RefMove made;
+    made.branch = branch;
+    made.operation = "create";
+    made.to = root.id;
+    made.to_tx = root.tx;
+    pg::write_ref_move(made);
   });
   PG_RETURN_VOID();
 }
@@ -299,23 +191,6 @@ Datum datahike_parent_commits(PG_FUNCTION_ARGS) {
     }
   });
   return 0;
-}
-
-Datum datahike_create_branch(PG_FUNCTION_ARGS) {
-  if (PG_ARGISNULL(0))
-    ereport(ERROR, (errcode(ERRCODE_INVALID_NAME), errmsg("a branch needs a name")));
-  char* name = optional_text(fcinfo, 0);
-  char* from = optional_text(fcinfo, 1);
-  PreventCommandIfReadOnly("create_branch()");
-  pg::guard([=] { create_branch(name, from); });
-  PG_RETURN_TEXT_P(cstring_to_text(name));
-}
-
-Datum datahike_delete_branch(PG_FUNCTION_ARGS) {
-  char* name = optional_text(fcinfo, 0);
-  PreventCommandIfReadOnly("delete_branch()");
-  pg::guard([=] { delete_branch(name); });
-  PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
 Datum datahike_log(PG_FUNCTION_ARGS) {
@@ -375,7 +250,8 @@ Datum datahike_relation_size(PG_FUNCTION_ARGS) {
   return pg::guard([=] {
     uint64_t table = pg::call([=] { return pg::find_table_id(relid); });
     if (table == 0)
-      throw pg::SqlError(ERRCODE_WRONG_OBJECT_TYPE, "relation is not a datahike table");
+      throw pg::SqlError(ERRCODE_WRONG_OBJECT_TYPE,
+                         "relation " + quoted_name(relid) + " is not a datahike table");
     store::Environment& env = store_for_reading();
     uint64_t bytes = 0;
     for (uint64_t from = 0;;) {

@@ -1,4 +1,5 @@
 // merge(), conflicts(), cherry_pick() and revert() of REFERENCE section 3.
+#include "am/branch_protection.h"
 #include "am/pending.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -87,6 +88,14 @@ int32_t begin_merge(const char* what) {
   });
 }
 
+MergeResult run_merge(const MergeRequest& request, int32_t branch) {
+  if (!request.dry_run) pg::guard([=] { am::require_may_merge(branch); });
+  am::begin_applying_merge(branch, request.dry_run);
+  MergeResult result = merge_states(request);
+  am::end_applying_merge();
+  return result;
+}
+
 // Where a revision names a branch that this transaction has written, its changes would be left out.
 store::Uuid resolve_source(const std::string& text) {
   std::string name = text.substr(0, text.find_first_of("~@"));
@@ -166,7 +175,7 @@ Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
   char* revision = revision_argument(fcinfo);
   PreventCommandIfReadOnly(what);
   MergeRequest request = request_from(fcinfo);
-  begin_merge(what);
+  int32_t branch = begin_merge(what);
   MergeRequest* r = &request;
   pg::guard([=] {
     store::Uuid commit = resolve_source(revision);
@@ -178,7 +187,7 @@ Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
     r->base = backwards ? commit : parent;
     r->theirs = backwards ? parent : commit;
   });
-  MergeResult result = merge_states(request);
+  MergeResult result = run_merge(request, branch);
   bool conflicts = result.unresolved > 0;
   bool nothing = result.inserted + result.updated + result.deleted == 0;
   if (!conflicts && !nothing)
@@ -230,7 +239,7 @@ Datum datahike_merge(PG_FUNCTION_ARGS) {
     return relate(branch, r->theirs, &r->base);
   });
   if (relationship == Relationship::UpToDate) return result_row(fcinfo, "up to date", {});
-  MergeResult result = merge_states(request);
+  MergeResult result = run_merge(request, branch);
   if (result.unresolved > 0) return result_row(fcinfo, "conflicts", result);
   pg::guard([=] { am::add_merge_parent(branch, r->theirs); });
   set_message(message_argument(fcinfo), "Merge", source);
@@ -250,7 +259,7 @@ Datum datahike_conflicts(PG_FUNCTION_ARGS) {
     return relate(branch, r->theirs, &r->base);
   });
   if (relationship == Relationship::UpToDate) return 0;
-  MergeResult result = merge_states(request);
+  MergeResult result = run_merge(request, branch);
   auto* out = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   ListCell* cell;
   foreach (cell, result.list) put_conflict(out, *static_cast<MergeConflict*>(lfirst(cell)));

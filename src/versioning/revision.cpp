@@ -5,14 +5,17 @@
 #include "pg/settings.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
+#include "pg/tags.h"
 
 namespace datahike::versioning {
 
 namespace {
 
 [[noreturn]] void unknown(const std::string& revision) {
-  throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "revision \"" + revision + "\" does not exist",
-                     "Give a branch, a commit id, or at least 8 digits of one.");
+  throw pg::SqlError(
+      ERRCODE_UNDEFINED_OBJECT, "revision \"" + revision + "\" does not exist",
+      "Give a branch, a tag, a commit id or at least 8 digits of one, or one of these "
+      "with ~N (its N-th first parent) or @timestamp behind it.");
 }
 
 int hex_digit(char c) {
@@ -59,6 +62,7 @@ store::Uuid resolve_name(const std::string& name, const std::string& whole) {
   const char* text = name.c_str();
   int64_t branch = pg::call([text] { return pg::find_branch(text); });
   if (branch >= 0) return branch_head(static_cast<int32_t>(branch));
+  if (std::optional<pg::Tag> tag = pg::find_tag(name.c_str())) return tag->commit;
   store::Environment& env = current_store();
   if (auto id = store::parse_uuid(name)) {
     if (!store::load_commit(env, *id)) unknown(whole);
@@ -93,18 +97,6 @@ store::Uuid apply_time(const store::Uuid& from, const std::string& text, const s
 }
 
 }  // namespace
-
-store::Uuid branch_head(int32_t branch) {
-  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
-  View view = branch_view(branch, s);
-  if (view.overlay->size() > 0) {
-    wait_for_fold();
-    s = pg::call([] { return pg::latest_snapshot(); });
-  }
-  std::optional<pg::Head> head = pg::read_head(branch, s);
-  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch does not exist");
-  return head->commit;
-}
 
 store::Uuid resolve_revision(const std::string& text) {
   size_t at = text.find_first_of("~@");

@@ -5,14 +5,12 @@
 
 namespace datahike::versioning {
 
-// branch name, commit UUID, unique prefix of 8 or more hex digits; each with any number of ~N and
+// branch name, tag, commit UUID, unique prefix of 8 or more hex digits; each with any number of ~N
+// and
 // @timestamp behind it. Folds first, so that a branch's newest commit can be named.
 // Errors: 42704 unknown or ambiguous, 22P02 malformed suffix.
 store::Uuid resolve_revision(const std::string& text);
 // The session's view when `text` is nullptr.
 store::Uuid resolve_revision_or_current(const char* text);
-
-// Newest commit of a branch, folded.
-store::Uuid branch_head(int32_t branch);
 
 }  // namespace datahike::versioning

@@ -23,6 +23,19 @@ char* required_text(FunctionCallInfo fcinfo, int arg, const char* name) {
   return optional_text(fcinfo, arg);
 }
 
+List* required_texts(FunctionCallInfo fcinfo, int arg, const char* name) {
+  bool isnull = PG_ARGISNULL(arg);
+  List* texts = NIL;
+  ArrayIterator iterator =
+      isnull ? nullptr : array_create_iterator(PG_GETARG_ARRAYTYPE_P(arg), 0, nullptr);
+  Datum value;
+  while (!isnull && array_iterate(iterator, &value, &isnull))
+    if (!isnull) texts = lappend(texts, TextDatumGetCString(value));
+  if (isnull)
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s must not be null", name)));
+  return texts;
+}
+
 Datum uuid_array(const std::vector<store::Uuid>& ids) {
   return PointerGetDatum(pg::call([&] { return pg::make_uuid_array(&ids); }));
 }

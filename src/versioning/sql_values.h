@@ -6,11 +6,13 @@
 
 namespace datahike::versioning {
 
-// The first two may raise PostgreSQL errors, as any function that allocates; the others throw.
+// Those of texts and uuid_datum() may raise PostgreSQL errors; the others throw.
 Datum uuid_datum(const store::Uuid& id);
 char* optional_text(FunctionCallInfo fcinfo, int arg);  // nullptr where it is NULL
 // ereport(ERROR, 22004) where the argument is NULL.
 char* required_text(FunctionCallInfo fcinfo, int arg, const char* name);
+// The elements of a text[], palloc'd; 22004 where it or one of them is NULL.
+List* required_texts(FunctionCallInfo fcinfo, int arg, const char* name);
 Datum uuid_array(const std::vector<store::Uuid>& ids);
 Datum text_datum(const std::string& text);
 

@@ -5,12 +5,14 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/reflog.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
 #include "pg/worker.h"
 #include "versioning/named_view.h"
+#include "versioning/own_resets.h"
 #include "versioning/pin.h"
 
 namespace datahike::versioning {
@@ -50,10 +52,15 @@ struct Candidate {
 
 struct CachedView {
   int32_t branch;
+  uint64_t own_reset;  // of this transaction, that the head comes from; 0: none
   SnapshotKey key;
   std::shared_ptr<Overlay> overlay;
   uint32_t limit;
   pg::Head head;
+  uint32_t base = 0;  // how many of the deltas make up the head's commit
+  bool is_of(int32_t of_branch, Snapshot s) const {
+    return branch == of_branch && own_reset == versioning::own_reset(branch, s->curcid);
+  }
   bool can_advance = false;  // the rest is for this only
   uint64_t ring_position = 0;
   uint64_t folds = 0;  // the worker's counters when the overlay was begun
@@ -138,12 +145,13 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
                        "the branch did not exist when the snapshot was taken",
                        "End the transaction and start another.");
   std::vector<pg::LogRow> rows = pg::read_log(branch, head->contained, s);
-  auto view = std::make_unique<CachedView>(
-      CachedView{branch, SnapshotKey(s), nullptr, 0, std::move(*head)});
+  auto view = std::make_unique<CachedView>(CachedView{
+      branch, own_reset(branch, s->curcid), SnapshotKey(s), nullptr, 0, std::move(*head)});
   view->overlay = overlay_of_head(view->head);
-  view->limit = view->overlay->size();
+  view->limit = view->base = view->overlay->size();
   for (pg::LogRow& row : rows) apply_row(*view, to_delta_row(row));
-  view->can_advance = cacheable;
+  // The transaction may yet undo its reset.
+  view->can_advance = cacheable && view->own_reset == 0;
   view->ring_position = position;
   view->folds = folds;
   view->purges = purges;
@@ -152,23 +160,29 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   return view;
 }
 
-// The delta rows of a transaction that has become visible.
-void read_delta_rows(const CachedView& view, const Candidate& c, Snapshot s,
+// The delta rows of a transaction that has become visible. False: it has set the branch to another
+// commit.
+bool read_delta_rows(const CachedView& view, const Candidate& c, Snapshot s,
                      std::vector<DeltaRow>& out) {
   pg::RingEntry entry;
   bool ours;
   if (c.position != kNowhere && pg::ring_read(c.position, &entry, &ours) && ours) {
+    if (entry.reset) return false;
     DeltaRow row{entry.xid, entry.lsn, entry.part, entry.delta_bytes, {}};
     if (pg::ring_read_content(entry, row.content)) {
       out.push_back(std::move(row));
-      return;
+      return true;
     }
   }
-  for (pg::LogRow& row : pg::read_log_of(view.branch, c.xid, s)) out.push_back(to_delta_row(row));
+  for (pg::LogRow& row : pg::read_log_of(view.branch, c.xid, s)) {
+    if (row.kind == 's') return false;
+    out.push_back(to_delta_row(row));
+  }
+  return true;
 }
 
-// Brings a cached view up to `s`, which is not older. False: the ring has moved on too far, or log
-// rows that would be needed may have been purged.
+// Brings a cached view up to `s`, which is not older. False: the ring has moved on too far, log
+// rows that would be needed may have been purged, or the branch has been set to another commit.
 bool advance(CachedView& view, Snapshot s) {
   if (view.purges != pg::worker_purges()) return false;
   uint64_t head = pg::ring_head();
@@ -198,7 +212,7 @@ bool advance(CachedView& view, Snapshot s) {
         pg::call([&] { return XidInMVCCSnapshot(xid, s); })) {
       view.unresolved.push_back(candidate);
     } else if (pg::call([&] { return TransactionIdDidCommit(xid); })) {
-      read_delta_rows(view, candidate, s, rows);
+      if (!read_delta_rows(view, candidate, s, rows)) return false;
     }
   }
   std::stable_sort(rows.begin(), rows.end(),
@@ -216,17 +230,17 @@ bool wants_rebase(const CachedView& view) {
 
 CachedView& cached_view(int32_t branch, Snapshot s) {
   for (size_t i = 0; i < cache.size(); ++i)
-    if (cache[i]->branch == branch && cache[i]->key.matches(s)) return use(i);
+    if (cache[i]->is_of(branch, s) && cache[i]->key.matches(s)) return use(i);
   for (size_t i = 0; i < cache.size(); ++i) {
     CachedView& c = *cache[i];
-    if (c.branch != branch || !c.can_advance || !c.key.not_newer_than(s)) continue;
+    if (!c.is_of(branch, s) || !c.can_advance || !c.key.not_newer_than(s)) continue;
     if (wants_rebase(c)) {
       drop(i);
       break;
     }
     if (IsolationUsesXactSnapshot()) {  // the old state is still asked for
-      auto old =
-          std::make_unique<CachedView>(CachedView{c.branch, c.key, c.overlay, c.limit, c.head});
+      auto old = std::make_unique<CachedView>(
+          CachedView{c.branch, c.own_reset, c.key, c.overlay, c.limit, c.head, c.base});
       cache.push_back(std::move(old));
       if (cache.size() > kCachedViews && i + 1 < cache.size() - 1) drop(cache.size() - 2);
     }
@@ -247,9 +261,9 @@ CachedView& cached_view(int32_t branch, Snapshot s) {
   return *cache.front();
 }
 
-// The commit whose state is exactly what the snapshot sees: walks back from the newest head over
-// the commits folded since the head that the snapshot sees itself.
-std::optional<store::Uuid> commit_of_snapshot(int32_t branch, Snapshot s, const store::Uuid& newest,
+// The commit whose state is exactly what the snapshot sees: walks back from `newest` over the
+// commits folded since the head that the snapshot sees itself.
+std::optional<store::Uuid> commit_of_snapshot(Snapshot s, const store::Uuid& newest,
                                               const store::Uuid& seen_head) {
   store::Environment& env = pg::open_store();
   std::optional<store::Uuid> found;
@@ -264,6 +278,16 @@ std::optional<store::Uuid> commit_of_snapshot(int32_t branch, Snapshot s, const 
     at = commit->parents.front();
   }
   return found ? found : seen_head;
+}
+
+// The newest commit of the branch, folded, but where the branch has been set to another commit
+// since: the last one before that.
+store::Uuid newest_on_line_of(int32_t branch, Snapshot s) {
+  Snapshot latest = pg::call([] { return pg::latest_snapshot(); });
+  if (std::optional<store::Uuid> left = pg::commit_left_behind(branch, s, latest)) return *left;
+  std::optional<pg::Head> head = pg::read_head(branch, latest);
+  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
+  return head->commit;
 }
 
 }  // namespace
@@ -286,19 +310,30 @@ View latest_view(int32_t branch) {
   return to_view(cached_view(branch, s));
 }
 
+store::Uuid branch_head(int32_t branch) {
+  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
+  CachedView& view = cached_view(branch, s);
+  if (view.limit == view.base) return view.head.commit;
+  wait_for_fold();
+  s = pg::call([] { return pg::latest_snapshot(); });
+  std::optional<pg::Head> head = pg::read_head(branch, s);
+  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch does not exist");
+  return head->commit;
+}
+
+std::optional<store::Uuid> branch_commit(int32_t branch, Snapshot s) {
+  CachedView& before = cached_view(branch, s);
+  if (before.limit == before.base) return before.head.commit;
+  store::Uuid seen = before.head.commit;
+  wait_for_fold();
+  return commit_of_snapshot(s, newest_on_line_of(branch, s), seen);
+}
+
 store::Uuid current_commit(Snapshot s) {
   const SessionView& session = session_view();
   if (session.pinned) return pinned_commit(session);
-  CachedView& before = cached_view(session.branch, s);
-  if (before.limit == 0) return before.head.commit;
-  store::Uuid seen = before.head.commit;
-  wait_for_fold();
-  Snapshot latest = pg::call([] { return pg::latest_snapshot(); });
-  std::optional<pg::Head> head = pg::read_head(session.branch, latest);
-  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
-  std::optional<store::Uuid> commit = commit_of_snapshot(session.branch, s, head->commit, seen);
-  if (commit) return *commit;
-  if (!IsolationUsesXactSnapshot()) return head->commit;
+  if (std::optional<store::Uuid> commit = branch_commit(session.branch, s)) return *commit;
+  if (!IsolationUsesXactSnapshot()) return newest_on_line_of(session.branch, s);
   throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
                      "no commit holds exactly what this transaction's snapshot sees",
                      "Transactions committed in another order than the snapshot saw them; retry.");

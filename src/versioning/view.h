@@ -91,6 +91,11 @@ void wait_for_fold();
 // commit must be exactly what the snapshot sees: 40001 where the snapshot is no prefix of the
 // chain.
 store::Uuid current_commit(Snapshot snapshot);
+// The commit of a branch that holds exactly what the snapshot sees of it; folds first. nullopt:
+// there is none.
+std::optional<store::Uuid> branch_commit(int32_t branch, Snapshot snapshot);
+// The newest commit of a branch, folded.
+store::Uuid branch_head(int32_t branch);
 
 // Keeps an overlay that a scan may still point to.
 void retain_overlay(std::shared_ptr<Overlay> overlay);

@@ -30,7 +30,7 @@ SELECT is(datahike.create_branch('made'), 'made', 'with which one is made');
 SELECT is(datahike.create_branch('made_too'), 'made_too', 'or two');
 SELECT is(datahike.create_branch('for_owner'), 'for_owner', 'or three');
 RESET ROLE;
-SELECT is((SELECT created_by FROM datahike.branch WHERE name = 'made'), 'tap_maker', 'it belongs to its maker');
+SELECT is((SELECT owner FROM datahike.branch_permissions WHERE name = 'made'), 'tap_maker', 'it belongs to its maker');
 SELECT datahike.create_branch('of_superuser') \g /dev/null
 SET ROLE tap_other;
 SELECT throws_ok($$SELECT datahike.delete_branch('made')$$, '42501', NULL, 'another role cannot delete it');
