@@ -302,6 +302,12 @@ CREATE FUNCTION datahike.graph(max int4, VARIADIC revisions text[] DEFAULT '{}')
   RETURNS SETOF text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_graph_max';
 COMMENT ON FUNCTION datahike.graph(int4, text[]) IS 'the newest commits of the graph';
 
+CREATE FUNCTION datahike.diff_summary("from" text, "to" text DEFAULT NULL, OUT relation text,
+  OUT inserted int8, OUT updated int8, OUT deleted int8, OUT schema text[])
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_diff_summary';
+COMMENT ON FUNCTION datahike.diff_summary(text, text) IS
+  'rows that differ between two revisions and changes of the tables'' definitions, table by table';
+
 CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments int8,
   OUT nodes int8, OUT log_rows int8, OUT used_bytes int8, OUT file_bytes int8, OUT map_bytes int8,
   OUT reader_slots int4, OUT readers int4, OUT worker_pid int4, OUT worker_error text)

@@ -57,6 +57,8 @@ std::vector<RecordedColumn> schema_columns(ByteView schema);
 std::vector<int16_t> schema_key(ByteView schema);
 // Schema-qualified name in a recorded schema.
 std::string schema_name(ByteView schema);
+// What has changed between two recorded schemas, in words; an empty one: there was no table.
+std::vector<std::string> schema_changes(ByteView before, ByteView after);
 
 // rowid <-> TID. Offsets go up to 291, more breaks bitmaps and GIN's posting lists.
 inline constexpr uint64_t kRowsPerBlock = 291;

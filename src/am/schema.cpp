@@ -76,42 +76,87 @@ Bytes describe_schema(Relation relation) {
 
 namespace {
 
-std::vector<RecordedColumn> read_columns(ByteReader& r) {
+struct RecordedSchema {
+  struct Column {
+    std::string name, type;
+    Oid type_oid;
+    bool not_null;
+  };
+  std::string name;
+  std::map<int16_t, Column> columns;  // by attribute number
+  std::vector<int16_t> key;
+};
+
+RecordedSchema parse(ByteView schema) {
+  ByteReader r(schema, "table schema");
   r.fixed<uint8_t>();
-  r.sized();
-  r.sized();
-  std::vector<RecordedColumn> columns(std::min<uint64_t>(r.varint(), MaxHeapAttributeNumber));
-  for (RecordedColumn& c : columns) {
-    c.number = static_cast<int16_t>(r.varint());
-    r.sized();
-    r.sized();
-    c.type = static_cast<Oid>(r.varint());
-    r.fixed<uint8_t>();
+  RecordedSchema parsed;
+  std::string space = r.string();
+  std::string name = r.string();
+  parsed.name = space == "public" ? name : space + "." + name;
+  for (uint64_t columns = r.varint(); columns > 0; --columns) {
+    auto number = static_cast<int16_t>(r.varint());
+    RecordedSchema::Column& c = parsed.columns[number];
+    c.name = r.string();
+    c.type = r.string();
+    c.type_oid = static_cast<Oid>(r.varint());
+    c.not_null = r.fixed<uint8_t>() != 0;
   }
-  return columns;
+  for (uint64_t keys = r.varint(); keys > 0; --keys)
+    parsed.key.push_back(static_cast<int16_t>(r.varint()));
+  return parsed;
+}
+
+std::string key_of(const RecordedSchema& schema) {
+  std::string names;
+  for (int16_t number : schema.key) {
+    auto column = schema.columns.find(number);
+    names +=
+        (names.empty() ? "" : ", ") + (column == schema.columns.end() ? "?" : column->second.name);
+  }
+  return names.empty() ? "none" : "(" + names + ")";
 }
 
 }  // namespace
 
+std::vector<std::string> schema_changes(ByteView before, ByteView after) {
+  if (before.empty() || after.empty()) {
+    if (before.empty() == after.empty()) return {};
+    return {before.empty() ? "table created" : "table gone"};
+  }
+  RecordedSchema a = parse(before), b = parse(after);
+  std::vector<std::string> changes;
+  if (a.name != b.name) changes.push_back("table renamed from " + a.name);
+  for (const auto& [number, old] : a.columns)
+    if (!b.columns.count(number)) changes.push_back("column " + old.name + " dropped");
+  for (const auto& [number, now] : b.columns) {
+    auto at = a.columns.find(number);
+    if (at == a.columns.end()) {
+      changes.push_back("column " + now.name + " " + now.type +
+                        (now.not_null ? " NOT NULL added" : " added"));
+      continue;
+    }
+    const RecordedSchema::Column& old = at->second;
+    if (old.name != now.name) changes.push_back("column " + old.name + " renamed to " + now.name);
+    if (old.type != now.type)
+      changes.push_back("column " + now.name + " from " + old.type + " to " + now.type);
+    if (old.not_null != now.not_null)
+      changes.push_back("column " + now.name + (now.not_null ? " NOT NULL" : " NULL allowed"));
+  }
+  if (key_of(a) != key_of(b))
+    changes.push_back("primary key from " + key_of(a) + " to " + key_of(b));
+  return changes;
+}
+
 std::vector<RecordedColumn> schema_columns(ByteView schema) {
-  ByteReader r(schema, "table schema");
-  return read_columns(r);
+  std::vector<RecordedColumn> columns;
+  for (const auto& [number, column] : parse(schema).columns)
+    columns.push_back({number, column.type_oid});
+  return columns;
 }
 
-std::vector<int16_t> schema_key(ByteView schema) {
-  ByteReader r(schema, "table schema");
-  read_columns(r);
-  std::vector<int16_t> key(std::min<uint64_t>(r.varint(), INDEX_MAX_KEYS));
-  for (int16_t& number : key) number = static_cast<int16_t>(r.varint());
-  return key;
-}
+std::vector<int16_t> schema_key(ByteView schema) { return parse(schema).key; }
 
-std::string schema_name(ByteView schema) {
-  ByteReader r(schema, "table schema");
-  r.fixed<uint8_t>();
-  std::string space = r.string();
-  std::string name = r.string();
-  return space == "public" ? name : space + "." + name;
-}
+std::string schema_name(ByteView schema) { return parse(schema).name; }
 
 }  // namespace datahike::am

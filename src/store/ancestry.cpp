@@ -194,4 +194,52 @@ std::optional<Uuid> Ancestry::common_ancestor(const Uuid& a, const Uuid& b) {
   return best->id;
 }
 
+// The lines of `head` and of what has been merged into it that have commits which `ancestor` does
+// not descend from.
+std::vector<Ancestry::Line*> Ancestry::lines_outside(const Uuid& head, const Uuid& ancestor) {
+  std::vector<Line*> found;
+  std::set<Uuid> heads;
+  std::set<Uuid> merges;
+  std::vector<Uuid> left = {head};
+  while (!left.empty()) {
+    const Uuid id = left.back();
+    left.pop_back();
+    if (!heads.insert(id).second || is_ancestor(id, ancestor)) continue;
+    Line& next = line(id);
+    found.push_back(&next);
+    next.merges_above(0, [&](uint64_t tx, const std::vector<Uuid>& parents) {
+      const Uuid merge = next.at_or_before(tx)->id;
+      if (!merges.insert(merge).second || is_ancestor(merge, ancestor)) return false;
+      left.insert(left.end(), parents.begin(), parents.end());
+      return true;
+    });
+  }
+  return found;
+}
+
+// A common ancestor that none descends from is the newest shared commit of two lines. Those that
+// the newest of all descends from need not be looked for.
+std::vector<Uuid> Ancestry::merge_bases(const Uuid& a, const Uuid& b) {
+  const std::optional<Uuid> newest = common_ancestor(a, b);
+  if (!newest) return {};
+  std::vector<Uuid> found = {*newest};
+  const std::vector<Line*> of_a = lines_outside(a, *newest), of_b = lines_outside(b, *newest);
+  for (Line* x : of_a)
+    for (Line* y : of_b) found.push_back(newest_shared(*x, *y).id);
+  return independent(std::move(found));
+}
+
+std::vector<Uuid> Ancestry::independent(std::vector<Uuid> commits) {
+  std::sort(commits.begin(), commits.end());
+  commits.erase(std::unique(commits.begin(), commits.end()), commits.end());
+  std::sort(commits.begin(), commits.end(),
+            [this](const Uuid& x, const Uuid& y) { return line(x).tx() > line(y).tx(); });
+  std::vector<Uuid> kept;
+  for (const Uuid& commit : commits)
+    if (std::none_of(kept.begin(), kept.end(),
+                     [&](const Uuid& newer) { return is_ancestor(commit, newer); }))
+      kept.push_back(commit);
+  return kept;
+}
+
 }  // namespace datahike::store

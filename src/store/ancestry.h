@@ -35,11 +35,16 @@ class Ancestry {
   // with the greatest tx, so none of the others descends from it; nullopt if there is none. Where
   // there are several that none descends from (criss-cross merges), it is the newest of them.
   std::optional<Uuid> common_ancestor(const Uuid& a, const Uuid& b);
+  // All of those several, newest first.
+  std::vector<Uuid> merge_bases(const Uuid& a, const Uuid& b);
+  // Without those that others of them descend from, and without repetitions; newest first.
+  std::vector<Uuid> independent(std::vector<Uuid> commits);
 
  private:
   struct Line;
   Line& line(const Uuid& head);
   std::vector<Line*> lines_above(const Uuid& head, uint64_t tx);
+  std::vector<Line*> lines_outside(const Uuid& head, const Uuid& ancestor);
   HistoryEntry newest_shared(Line& a, Line& b);
 
   Environment& env_;

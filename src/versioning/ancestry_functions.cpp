@@ -2,6 +2,7 @@
 #include "am/branch_protection.h"
 #include "am/pending.h"
 #include "pg/bridge.h"
+#include "pg/catalog.h"
 #include "pg/pins.h"
 #include "pg/settings.h"
 #include "store/ancestry.h"
@@ -36,7 +37,9 @@ void merge_parent(const char* source) {
   store::Uuid commit = resolve_revision(source);
   uint64_t tx = store::load_known_commit(store_for_reading(), commit).tx;
   pg::call([=] { pg::pin_commit(tx); });
-  am::add_merge_parent(session.branch, commit);
+  int32_t branch = session.branch;
+  pg::call([=] { pg::lock_branch_for_merge(branch); });
+  am::add_merge_parent(branch, commit);
 }
 
 }  // namespace

@@ -22,6 +22,8 @@ void add_tables_of(const store::CommitState& state, std::set<uint64_t>& tables) 
     for (const store::TableDelta& table : delta->tables) tables.insert(table.table);
 }
 
+}  // namespace
+
 // Tables whose rows may differ between the two commits.
 std::set<uint64_t> changed_tables(const store::Uuid& a, const store::Uuid& b) {
   store::Environment& env = pg::open_store();
@@ -49,11 +51,16 @@ bool has_rows_to_merge(Oid relation) {
   return ours;
 }
 
+namespace {
+
 // The relations to merge, as a list of Oid.
 List* relations_to_merge(const MergeRequest& request) {
   return pg::guard([&] {
     List* relations = NIL;
-    for (uint64_t table : changed_tables(request.base, request.theirs))
+    std::set<uint64_t> tables;
+    for (int i = 0; i < request.base.commits; ++i)
+      tables.merge(changed_tables(request.base.commit[i], request.theirs));
+    for (uint64_t table : tables)
       relations = pg::call([=] {
         Oid relation = pg::find_relation(table);
         return has_rows_to_merge(relation) ? lappend_oid(relations, relation) : relations;
@@ -64,10 +71,10 @@ List* relations_to_merge(const MergeRequest& request) {
 
 void plan(Merge* merge) {
   const MergeRequest& request = *merge->request;
-  View base, theirs;
-  View *b = &base, *t = &theirs;
+  View base[kMostBaseCommits], theirs;
+  View *b = base, *t = &theirs;
   pg::guard([=, &request] {
-    *b = view_of_commit(request.base);
+    for (int i = 0; i < request.base.commits; ++i) b[i] = view_of_commit(request.base.commit[i]);
     *t = view_of_commit(request.theirs);
   });
   List* relations = relations_to_merge(request);

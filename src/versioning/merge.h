@@ -8,7 +8,7 @@
 #pragma once
 
 #include "am/fetch.h"
-#include "store/environment.h"
+#include "versioning/merge_base.h"
 #include "versioning/view.h"
 
 namespace datahike::versioning {
@@ -16,7 +16,8 @@ namespace datahike::versioning {
 enum class MergeStrategy : uint8_t { Fail, Ours, Theirs, Union, Resolver };
 
 struct MergeRequest {
-  store::Uuid base, theirs;  // commits
+  MergeBase base;
+  store::Uuid theirs;  // a commit
   MergeStrategy strategy;
   Oid resolver;              // of MergeStrategy::Resolver
   bool resolver_takes_text;  // the table's name, not a regclass
@@ -51,7 +52,7 @@ struct MergeRow {
   uint64_t rowid, entity;
   Datum* values;
   bool* nulls;
-  struct MergeChange* change;  // of a row of base: what becomes of the row that has its place
+  bool* unknown;  // cells of a merged base that its commits do not agree on; nullptr: none
 };
 
 // What is done to one row of ours.
@@ -75,7 +76,8 @@ struct TableMerge {
   Relation relation;
   const am::RelationInfo* info;
   TupleDesc desc;
-  am::TableView base, ours, theirs;
+  am::TableView base[kMostBaseCommits];  // of the base's commits
+  am::TableView ours, theirs;
   TupleTableSlot* slot;  // for reading
   bool* compared;        // by attribute: a column of the merge, neither dropped nor generated
   Relation key;          // the primary key's index; nullptr: rows are paired by entity
@@ -84,7 +86,7 @@ struct TableMerge {
   ScanKeyData* key_scan;
   FmgrInfo* key_order;    // btree's comparison functions
   IndexScanDesc scan;     // over the key in ours
-  EntityRow* ours_added;  // without key: rows of ours that base does not have, by entity
+  EntityRow* ours_added;  // without key: rows that ours has and base[0] does not, by entity
   size_t ours_added_rows;
   List* changes;  // of MergeChange*
   TriggerDesc* triggers;
@@ -105,18 +107,31 @@ struct Merge {
   MergeResult result;
 };
 
-// merge_rows.cpp: what becomes of one row; adds to `changes`. At least one of base and theirs is
-// there.
-void merge_row(TableMerge* table, MergeRow* base, MergeRow* ours, MergeRow* theirs);
+// merge_rows.cpp: what becomes of one row; added to `changes`. nullptr: it stays as it is.
+MergeChange* merge_row(TableMerge* table, MergeRow* base, MergeRow* ours, MergeRow* theirs);
+// The row of the base, where that is a merge; `row` are those of the base's commits.
+MergeRow* merge_base_rows(TableMerge* table, MergeRow* const* row);
 // By what is stored, not by the type's equality: 1.0 and 1.00 differ.
+bool same_row(const TableMerge* table, const MergeRow* a, const MergeRow* b);
 bool same_cell(const TableMerge* table, int column, const Datum* a, const bool* a_nulls,
                const Datum* b, const bool* b_nulls);
 
 // merge_plan.cpp
-TableMerge* open_table_merge(Merge* merge, Oid relation, const View& base, const View& theirs);
+TableMerge* open_table_merge(Merge* merge, Oid relation, const View* base, const View& theirs);
 void plan_table_merge(TableMerge* table);
-void require_merge_privileges(TableMerge* table);
 void close_table_merge(TableMerge* table);
+
+// Rows of `to` and `from` that are not the same, paired as in a merge.
+void count_differences(Oid relation, const View& from, const View& to, int64* inserted,
+                       int64* updated, int64* deleted);
+
+// merge_privileges.cpp. Errors: 42501; 0A000 where policies apply to the caller.
+void require_readable(Relation relation);
+void require_merge_privileges(TableMerge* table);
+
+// merge.cpp. The first owns memory: for C++ frames.
+std::set<uint64_t> changed_tables(const store::Uuid& a, const store::Uuid& b);
+bool has_rows_to_merge(Oid relation);
 
 // merge_apply.cpp. False: rows have changed since they were read.
 bool apply_merge(Merge* merge);

@@ -72,7 +72,8 @@ Datum row_jsonb(TableMerge* t, const MergeRow* row) {
 }
 
 Datum cell_jsonb(TableMerge* t, const MergeRow* row, int column) {
-  return row ? field_of(row_jsonb(t, row), column_name(t, column)) : 0;
+  if (!row || (row->unknown && row->unknown[column])) return 0;
+  return field_of(row_jsonb(t, row), column_name(t, column));
 }
 
 Datum key_jsonb(TableMerge* t, const MergeRow* row) {
@@ -152,7 +153,7 @@ bool ask_resolver(TableMerge* t, const MergeChange& rows, int column, Datum* ans
   set(0, name, false);
   set(1, key_jsonb(t, rows.ours ? rows.ours : rows.theirs), false);
   set(2, cell ? CStringGetTextDatum(column_name(t, column)) : 0, !cell);
-  set(3, base, !rows.base);
+  set(3, base, base == 0);
   set(4, ours, !rows.ours);
   set(5, theirs, !rows.theirs);
   if (resolver->fn_strict)

@@ -6,7 +6,6 @@
 #include "pg/settings.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
-#include "store/ancestry.h"
 #include "versioning/merge.h"
 #include "versioning/revision.h"
 
@@ -118,25 +117,21 @@ store::Uuid head_of_session(int32_t branch) {
 enum class Relationship { UpToDate, Diverged };
 
 // Where theirs stands to what the session's branch has, commits that this transaction has merged
-// already included. `*base`: the newest best common ancestor.
-Relationship relate(int32_t branch, const store::Uuid& theirs, store::Uuid* base) {
-  std::vector<store::Uuid> heads = am::merge_parents(branch);
+// already included.
+Relationship relate(int32_t branch, const store::Uuid& theirs, MergeBase* base) {
+  std::vector<store::Uuid> heads = am::merge_parents(branch), common;
   heads.push_back(head_of_session(branch));
   store::Environment& env = pg::open_store();
+  env.refresh();  // the head may be newer than what this session has read
   store::Ancestry ancestry(env);
-  uint64_t newest = 0;
   for (const store::Uuid& head : heads) {
     if (ancestry.is_ancestor(theirs, head)) return Relationship::UpToDate;
-    std::optional<store::Uuid> common = ancestry.common_ancestor(head, theirs);
-    if (!common) continue;
-    uint64_t tx = store::load_known_commit(env, *common).tx;
-    if (tx <= newest) continue;
-    newest = tx;
-    *base = *common;
+    for (const store::Uuid& commit : ancestry.merge_bases(head, theirs)) common.push_back(commit);
   }
-  if (newest == 0)
+  if (common.empty())
     throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                        "the two have no commit in common");
+  *base = base_of_commits(ancestry, ancestry.independent(common));
   return Relationship::Diverged;
 }
 
@@ -184,7 +179,7 @@ Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
       throw pg::SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                          "the first commit of all has nothing to pick or revert");
     const store::Uuid& parent = record.parents.front();
-    r->base = backwards ? commit : parent;
+    r->base = base_of_commit(backwards ? commit : parent);
     r->theirs = backwards ? parent : commit;
   });
   MergeResult result = run_merge(request, branch);

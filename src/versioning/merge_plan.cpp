@@ -10,18 +10,24 @@
 
 extern "C" {
 #include "access/nbtree.h"
-#include "catalog/partition.h"
-#include "utils/rls.h"
 }
 
 namespace datahike::versioning {
 
 namespace {
 
-// A row that base and theirs do not share.
+constexpr int kTheirs = kMostBaseCommits;
+
+// A row that theirs and a commit of the base do not share.
 struct Candidate {
   MergeRow* row;
-  bool of_theirs;
+  int side;              // a commit of the base, or kTheirs
+  uint32_t only_beside;  // of theirs: the commits of the base that do not have it, as bits
+  MergeChange* change;   // what becomes of the row
+};
+struct Candidates {
+  Candidate* item;
+  size_t count;
 };
 
 struct Rowids {
@@ -114,7 +120,7 @@ int compare_candidates(const void* a, const void* b, void* table) {
   auto *x = static_cast<const Candidate*>(a), *y = static_cast<const Candidate*>(b);
   auto* t = static_cast<const TableMerge*>(table);
   if (int order = compare_identity(t, x->row, y->row)) return order;
-  return x->of_theirs - y->of_theirs;
+  return x->side - y->side;
 }
 
 [[noreturn]] void refuse_ambiguous(TableMerge* t, const MergeRow* row) {
@@ -156,19 +162,21 @@ MergeRow* find_by_entity(TableMerge* t, uint64_t entity) {
   return row;
 }
 
-// A row version of base that is still live in ours is the row; it needs no look-up.
-MergeRow* find_ours(TableMerge* t, MergeRow* base, MergeRow* theirs) {
-  if (base && pg::guard([=] { return t->ours.sees(base->rowid); })) {
+// The row of ours that `group` is about. One of its versions that is still live needs no look-up.
+MergeRow* find_ours(TableMerge* t, const Candidates& group) {
+  for (size_t i = 0; i < group.count; ++i) {
+    MergeRow* row = group.item[i].row;
+    if (!pg::guard([=] { return t->ours.sees(row->rowid); })) continue;
     auto* same = static_cast<MergeRow*>(palloc(sizeof(MergeRow)));
-    *same = *base;
+    *same = *row;
     return same;
   }
-  MergeRow* like = base ? base : theirs;
+  MergeRow* like = group.item[0].row;
   return t->key ? find_by_key(t, like) : find_by_entity(t, like->entity);
 }
 
 void load_ours_added(TableMerge* t) {
-  Rowids rowids = only_in_ours(t->ours, t->base);
+  Rowids rowids = only_in_ours(t->ours, t->base[0]);
   size_t bytes = sizeof(EntityRow) * (rowids.count + 1);
   t->ours_added = static_cast<EntityRow*>(palloc_extended(bytes, MCXT_ALLOC_HUGE));
   t->ours_added_rows = rowids.count;
@@ -185,12 +193,12 @@ void load_ours_added(TableMerge* t) {
 // deletion and an insertion becomes one update, so that who waits for the old version finds the new
 // one. Where ours has kept the old one, the row under the new key is a new entity: no two live rows
 // are of one.
-void join_moved_keys(TableMerge* t, Candidate* candidates, size_t count) {
-  auto* gone =
-      static_cast<EntityRow*>(palloc_extended(sizeof(EntityRow) * (count + 1), MCXT_ALLOC_HUGE));
+void join_moved_keys(TableMerge* t, const Candidates& all) {
+  auto* gone = static_cast<EntityRow*>(
+      palloc_extended(sizeof(EntityRow) * (all.count + 1), MCXT_ALLOC_HUGE));
   size_t n = 0;
-  for (size_t i = 0; i < count; ++i)
-    if (!candidates[i].of_theirs) gone[n++] = {candidates[i].row->entity, i};
+  for (size_t i = 0; i < all.count; ++i)
+    if (all.item[i].side != kTheirs) gone[n++] = {all.item[i].row->entity, i};
   qsort(gone, n, sizeof(EntityRow), compare_entities);
   ListCell* cell;
   foreach (cell, t->changes) {
@@ -200,7 +208,7 @@ void join_moved_keys(TableMerge* t, Candidate* candidates, size_t count) {
     auto* found =
         static_cast<EntityRow*>(bsearch(&wanted, gone, n, sizeof(EntityRow), compare_entities));
     if (!found) continue;
-    MergeChange* before = candidates[found->rowid].row->change;
+    MergeChange* before = all.item[found->rowid].change;
     bool moves = before && before->ours && !before->values && !before->cancelled &&
                  before->ours->entity == change->entity;
     if (!moves) {
@@ -234,12 +242,12 @@ void describe_key(TableMerge* t) {
 }
 
 // The primary key's index, deferrable ones included; nullptr if there is none.
-Relation open_primary_key(Relation relation) {
+Relation open_primary_key(Relation relation, LOCKMODE lock) {
   Relation found = nullptr;
   List* indexes = RelationGetIndexList(relation);
   ListCell* cell;
   foreach (cell, indexes) {
-    Relation index = index_open(lfirst_oid(cell), RowExclusiveLock);
+    Relation index = index_open(lfirst_oid(cell), lock);
     bool is_key = index->rd_index->indisprimary && index->rd_index->indisvalid;
     if (is_key && !found)
       found = index;
@@ -250,76 +258,37 @@ Relation open_primary_key(Relation relation) {
   return found;
 }
 
-// Partitions are reached through their parents' privileges too.
-bool may(Relation relation, AclMode mode, const Bitmapset* columns, bool all_columns) {
-  Oid user = GetUserId();
-  List* tables = list_make1_oid(RelationGetRelid(relation));
-  if (relation->rd_rel->relispartition)
-    tables = list_concat(tables, get_partition_ancestors(RelationGetRelid(relation)));
-  ListCell* cell;
-  foreach (cell, tables) {
-    Oid table = lfirst_oid(cell);
-    if (pg_class_aclcheck(table, user, mode) == ACLCHECK_OK) return true;
-    if (mode == ACL_DELETE) continue;
-    if (all_columns && pg_attribute_aclcheck_all(table, user, mode, ACLMASK_ALL) == ACLCHECK_OK)
-      return true;
-    int i = -1;
-    bool each = !all_columns;
-    while (each && (i = bms_next_member(columns, i)) >= 0) {
-      const char* name = NameStr(TupleDescAttr(RelationGetDescr(relation), i)->attname);
-      AttrNumber number = get_attnum(table, name);
-      each = pg_attribute_aclcheck(table, number, user, mode) == ACLCHECK_OK;
-    }
-    if (each) return true;
-  }
-  return false;
-}
-
-void require(Relation relation, AclMode mode, const Bitmapset* columns, bool all_columns) {
-  if (may(relation, mode, columns, all_columns)) return;
-  aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(relation));
-}
-
-void refuse_row_security(Relation relation) {
-  List* tables = list_make1_oid(RelationGetRelid(relation));
-  if (relation->rd_rel->relispartition)
-    tables = list_concat(tables, get_partition_ancestors(RelationGetRelid(relation)));
-  ListCell* cell;
-  foreach (cell, tables) {
-    if (check_enable_rls(lfirst_oid(cell), InvalidOid, false) != RLS_ENABLED) continue;
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("cannot merge table \"%s\" with row-level security",
-                           get_rel_name(lfirst_oid(cell))),
-                    errhint("Merge as a role that bypasses the table's policies.")));
-  }
-}
-
-}  // namespace
-
-TableMerge* open_table_merge(Merge* merge, Oid relation, const View& base, const View& theirs) {
+TableMerge* open_table(Merge* merge, Oid relation, LOCKMODE lock) {
   auto* t = static_cast<TableMerge*>(palloc0(sizeof(TableMerge)));
   t->merge = merge;
-  t->relation = table_open(relation, RowExclusiveLock);
+  t->relation = table_open(relation, lock);
   t->info = &am::relation_info(t->relation);
   t->desc = RelationGetDescr(t->relation);
-  refuse_row_security(t->relation);
-  require(t->relation, ACL_SELECT, nullptr, true);
-  pg::guard([&] {
-    am::refuse_older_rows(t->relation, *t->info, session_view().branch);
-    t->base = am::table_view_in(*t->info, base);
-    t->theirs = am::table_view_in(*t->info, theirs);
-    t->ours = am::table_view(*t->info, GetActiveSnapshot());
-  });
   t->slot = table_slot_create(t->relation, nullptr);
   t->compared = static_cast<bool*>(palloc(sizeof(bool) * t->desc->natts));
   for (int i = 0; i < t->desc->natts; ++i) {
     FormData_pg_attribute* att = TupleDescAttr(t->desc, i);
     t->compared[i] = !att->attisdropped && !att->attgenerated;
   }
-  t->key = open_primary_key(t->relation);
-  if (!t->key) return t;
-  describe_key(t);
-  t->scan = index_beginscan(t->relation, t->key, GetActiveSnapshot(), t->key_columns, 0);
+  t->key = open_primary_key(t->relation, lock);
+  if (t->key) describe_key(t);
+  return t;
+}
+
+}  // namespace
+
+TableMerge* open_table_merge(Merge* merge, Oid relation, const View* base, const View& theirs) {
+  TableMerge* t = open_table(merge, relation, RowExclusiveLock);
+  require_readable(t->relation);
+  pg::guard([&] {
+    am::refuse_older_rows(t->relation, *t->info, session_view().branch);
+    for (int i = 0; i < merge->request->base.commits; ++i)
+      t->base[i] = am::table_view_in(*t->info, base[i]);
+    t->theirs = am::table_view_in(*t->info, theirs);
+    t->ours = am::table_view(*t->info, GetActiveSnapshot());
+  });
+  if (t->key)
+    t->scan = index_beginscan(t->relation, t->key, GetActiveSnapshot(), t->key_columns, 0);
   return t;
 }
 
@@ -330,47 +299,123 @@ void close_table_merge(TableMerge* t) {
   table_close(t->relation, NoLock);
 }
 
-void plan_table_merge(TableMerge* t) {
-  Rowids of_theirs = only_in(t->theirs, t->base), of_base = only_in(t->base, t->theirs);
-  size_t count = of_theirs.count + of_base.count, n = 0;
-  if (count == 0) return;
-  if (!t->key) load_ours_added(t);
-  auto* candidates =
-      static_cast<Candidate*>(palloc_extended(sizeof(Candidate) * count, MCXT_ALLOC_HUGE));
-  for (size_t i = 0; i < of_base.count; ++i)
-    candidates[n++] = {read_row(t, t->base, of_base.rowid[i]), false};
-  for (size_t i = 0; i < of_theirs.count; ++i)
-    candidates[n++] = {read_row(t, t->theirs, of_theirs.rowid[i]), true};
-  qsort_arg(candidates, count, sizeof(Candidate), compare_candidates, t);
-  for (size_t i = 0; i < count;) {
-    MergeRow* row[2] = {nullptr, nullptr};
-    size_t first = i;
-    for (; i < count && compare_identity(t, candidates[first].row, candidates[i].row) == 0; ++i) {
-      if (row[candidates[i].of_theirs]) refuse_ambiguous(t, candidates[i].row);
-      row[candidates[i].of_theirs] = candidates[i].row;
-    }
-    merge_row(t, row[0], find_ours(t, row[0], row[1]), row[1]);
-  }
-  if (t->key) join_moved_keys(t, candidates, count);
+namespace {
+
+struct TheirsRow {
+  uint64_t rowid;
+  uint32_t only_beside;
+};
+
+int compare_rowids(const void* a, const void* b) {
+  auto x = static_cast<const TheirsRow*>(a)->rowid, y = static_cast<const TheirsRow*>(b)->rowid;
+  return x < y ? -1 : x > y;
 }
 
-void require_merge_privileges(TableMerge* t) {
-  bool inserts = false, deletes = false;
-  Bitmapset* updated = nullptr;
-  ListCell* cell;
-  foreach (cell, t->changes) {
-    auto* c = static_cast<MergeChange*>(lfirst(cell));
-    if (c->cancelled) continue;
-    inserts |= !c->ours;
-    deletes |= !c->values;
-    if (!c->ours || !c->values) continue;
-    for (int i = 0; i < t->desc->natts; ++i)
-      if (t->compared[i] && !same_cell(t, i, c->ours->values, c->ours->nulls, c->values, c->nulls))
-        updated = bms_add_member(updated, i);
+// Rows of theirs that several commits of the base do not have are one.
+size_t unite(TheirsRow* rows, size_t count) {
+  qsort(rows, count, sizeof(TheirsRow), compare_rowids);
+  size_t n = 0;
+  for (size_t i = 0; i < count; ++i) {
+    if (n > 0 && rows[n - 1].rowid == rows[i].rowid)
+      rows[n - 1].only_beside |= rows[i].only_beside;
+    else
+      rows[n++] = rows[i];
   }
-  if (inserts) require(t->relation, ACL_INSERT, nullptr, true);
-  if (deletes) require(t->relation, ACL_DELETE, nullptr, true);
-  if (updated) require(t->relation, ACL_UPDATE, updated, false);
+  return n;
+}
+
+// In the order of identities.
+Candidates read_candidates(TableMerge* t) {
+  int commits = t->merge->request->base.commits;
+  Rowids of_theirs[kMostBaseCommits], of_base[kMostBaseCommits];
+  size_t theirs = 0, count = 0, n = 0;
+  for (int c = 0; c < commits; ++c) {
+    of_theirs[c] = only_in(t->theirs, t->base[c]);
+    of_base[c] = only_in(t->base[c], t->theirs);
+    theirs += of_theirs[c].count;
+    count += of_base[c].count;
+  }
+  auto* rows =
+      static_cast<TheirsRow*>(palloc_extended(sizeof(TheirsRow) * (theirs + 1), MCXT_ALLOC_HUGE));
+  for (int c = 0; c < commits; ++c)
+    for (size_t i = 0; i < of_theirs[c].count; ++i)
+      rows[n++] = {of_theirs[c].rowid[i], uint32_t{1} << c};
+  theirs = unite(rows, n);
+  Candidates all{};
+  all.item = static_cast<Candidate*>(
+      palloc_extended(sizeof(Candidate) * (theirs + count + 1), MCXT_ALLOC_HUGE));
+  for (int c = 0; c < commits; ++c)
+    for (size_t i = 0; i < of_base[c].count; ++i)
+      all.item[all.count++] = {read_row(t, t->base[c], of_base[c].rowid[i]), c, 0, nullptr};
+  for (size_t i = 0; i < theirs; ++i)
+    all.item[all.count++] = {read_row(t, t->theirs, rows[i].rowid), kTheirs, rows[i].only_beside,
+                             nullptr};
+  qsort_arg(all.item, all.count, sizeof(Candidate), compare_candidates, t);
+  return all;
+}
+
+MergeChange* merge_group(TableMerge* t, const Candidates& group) {
+  MergeRow* row[kMostBaseCommits + 1] = {};
+  uint32_t only_beside = 0;
+  for (size_t i = 0; i < group.count; ++i) {
+    const Candidate& c = group.item[i];
+    if (row[c.side]) refuse_ambiguous(t, c.row);
+    row[c.side] = c.row;
+    only_beside |= c.only_beside;
+  }
+  // A commit that theirs differs from elsewhere has the version that theirs has.
+  MergeRow* theirs = row[kTheirs];
+  for (int c = 0; c < t->merge->request->base.commits; ++c)
+    if (!row[c] && theirs && !(only_beside >> c & 1)) row[c] = theirs;
+  return merge_row(t, merge_base_rows(t, row), find_ours(t, group), theirs);
+}
+
+}  // namespace
+
+void plan_table_merge(TableMerge* t) {
+  Candidates all = read_candidates(t);
+  if (all.count == 0) return;
+  if (!t->key) load_ours_added(t);
+  for (size_t i = 0; i < all.count;) {
+    Candidates group{all.item + i, 0};
+    while (i < all.count && compare_identity(t, group.item->row, all.item[i].row) == 0) {
+      ++group.count;
+      ++i;
+    }
+    MergeChange* change = merge_group(t, group);
+    for (size_t k = 0; k < group.count; ++k) group.item[k].change = change;
+  }
+  if (t->key) join_moved_keys(t, all);
+}
+
+void count_differences(Oid relation, const View& from, const View& to, int64* inserted,
+                       int64* updated, int64* deleted) {
+  MemoryContext memory =
+      AllocSetContextCreate(CurrentMemoryContext, "datahike difference", ALLOCSET_DEFAULT_SIZES);
+  MemoryContext old = MemoryContextSwitchTo(memory);
+  MergeRequest request{};
+  request.base.commits = 1;
+  Merge merge{};
+  merge.request = &request;
+  TableMerge* t = open_table(&merge, relation, AccessShareLock);
+  pg::guard([&] {
+    t->base[0] = am::table_view_in(*t->info, from);
+    t->theirs = am::table_view_in(*t->info, to);
+  });
+  Candidates all = read_candidates(t);
+  for (size_t i = 0; i < all.count;) {
+    const Candidate* first = &all.item[i];
+    int64 gone = 0, new_ones = 0;
+    for (; i < all.count && compare_identity(t, first->row, all.item[i].row) == 0; ++i)
+      ++(all.item[i].side == kTheirs ? new_ones : gone);
+    if (gone == 1 && new_ones == 1 && same_row(t, first[0].row, first[1].row)) continue;
+    *updated += std::min(gone, new_ones);
+    *inserted += std::max<int64>(new_ones - gone, 0);
+    *deleted += std::max<int64>(gone - new_ones, 0);
+  }
+  close_table_merge(t);
+  MemoryContextSwitchTo(old);
+  MemoryContextDelete(memory);
 }
 
 }  // namespace datahike::versioning

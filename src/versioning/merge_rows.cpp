@@ -6,8 +6,11 @@ namespace datahike::versioning {
 namespace {
 
 bool same_cell(const TableMerge* t, int i, const MergeRow* a, const MergeRow* b) {
+  if ((a->unknown && a->unknown[i]) || (b->unknown && b->unknown[i])) return false;
   return same_cell(t, i, a->values, a->nulls, b->values, b->nulls);
 }
+
+}  // namespace
 
 bool same_row(const TableMerge* t, const MergeRow* a, const MergeRow* b) {
   for (int i = 0; i < t->desc->natts; ++i)
@@ -15,10 +18,11 @@ bool same_row(const TableMerge* t, const MergeRow* a, const MergeRow* b) {
   return true;
 }
 
+namespace {
+
 MergeChange* add_change(TableMerge* t, const MergeChange& change) {
   auto* copy = static_cast<MergeChange*>(palloc(sizeof(MergeChange)));
   *copy = change;
-  if (copy->base) copy->base->change = copy;
   t->changes = lappend(t->changes, copy);
   return copy;
 }
@@ -31,19 +35,16 @@ void copy_row(TableMerge* t, MergeChange* change, const MergeRow* row) {
   std::memcpy(change->nulls, row->nulls, sizeof(bool) * n);
 }
 
-void insert_theirs(TableMerge* t, MergeChange change) {
+MergeChange* insert_theirs(TableMerge* t, MergeChange change) {
   copy_row(t, &change, change.theirs);
   change.entity = change.theirs->entity;
-  add_change(t, change);
+  return add_change(t, change);
 }
 
 // The resolver says what the row is to be; NULL: it is to be deleted.
-void ask_for_row(TableMerge* t, MergeChange change) {
+MergeChange* ask_for_row(TableMerge* t, MergeChange change) {
   Datum answer;
-  if (!ask_resolver(t, change, -1, &answer)) {
-    if (change.ours) add_change(t, change);
-    return;
-  }
+  if (!ask_resolver(t, change, -1, &answer)) return change.ours ? add_change(t, change) : nullptr;
   const MergeRow* start = change.ours ? change.ours : change.theirs;
   copy_row(t, &change, start);
   for (int i = 0; i < t->desc->natts; ++i) {
@@ -53,30 +54,23 @@ void ask_for_row(TableMerge* t, MergeChange change) {
   set_from_jsonb(t, answer, change.values, change.nulls);
   change.entity = start->entity;
   MergeRow result{0, 0, change.values, change.nulls, nullptr};
-  if (change.ours && same_row(t, change.ours, &result)) return;
-  add_change(t, change);
+  if (change.ours && same_row(t, change.ours, &result)) return nullptr;
+  return add_change(t, change);
 }
 
 // One side has deleted the row and the other has changed it.
-void resolve_row(TableMerge* t, const MergeChange& change) {
+MergeChange* resolve_row(TableMerge* t, const MergeChange& change) {
   bool ours_deleted = !change.ours;
   note_conflict(t, change, -1, ours_deleted ? "delete/update" : "update/delete");
   switch (t->merge->request->strategy) {
-    case MergeStrategy::Fail:
-    case MergeStrategy::Ours:
-      return;
     case MergeStrategy::Theirs:
-      if (ours_deleted)
-        insert_theirs(t, change);
-      else
-        add_change(t, change);
-      return;
+      return ours_deleted ? insert_theirs(t, change) : add_change(t, change);
     case MergeStrategy::Union:  // the row stays
-      if (ours_deleted) insert_theirs(t, change);
-      return;
+      return ours_deleted ? insert_theirs(t, change) : nullptr;
     case MergeStrategy::Resolver:
-      ask_for_row(t, change);
-      return;
+      return ask_for_row(t, change);
+    default:
+      return nullptr;
   }
 }
 
@@ -100,7 +94,7 @@ void resolve_cell(TableMerge* t, MergeChange* change, int i, List** answers) {
   *answers = lappend(*answers, resolved);
 }
 
-void merge_cells(TableMerge* t, MergeChange change) {
+MergeChange* merge_cells(TableMerge* t, MergeChange change) {
   const MergeRow *base = change.base, *ours = change.ours, *theirs = change.theirs;
   copy_row(t, &change, ours);
   List* answers = NIL;
@@ -116,9 +110,38 @@ void merge_cells(TableMerge* t, MergeChange change) {
   }
   set_answers(t, answers, &change);
   MergeRow result{0, 0, change.values, change.nulls, nullptr};
-  if (same_row(t, ours, &result)) return;
+  if (same_row(t, ours, &result)) return nullptr;
   change.entity = ours->entity;
-  add_change(t, change);
+  return add_change(t, change);
+}
+
+// The merge of two commits' rows that is to be a base. A row that one of them has deleted and the
+// other has changed is there, and nothing is known of it.
+MergeRow* merge_rows_of_base(TableMerge* t, bool base_known, const MergeRow* base, MergeRow* a,
+                             MergeRow* b) {
+  if (a == b) return a;
+  MergeRow* present = a ? a : b;
+  if (base_known && !base && !(a && b)) return present;
+  if (base && !(a && b) && same_row(t, base, present)) return nullptr;
+  int n = t->desc->natts;
+  auto* merged = static_cast<MergeRow*>(palloc(sizeof(MergeRow)));
+  *merged = *present;
+  merged->values = static_cast<Datum*>(palloc(sizeof(Datum) * n));
+  merged->nulls = static_cast<bool*>(palloc(sizeof(bool) * n));
+  merged->unknown = static_cast<bool*>(palloc(sizeof(bool) * n));
+  for (int i = 0; i < n; ++i) {
+    const MergeRow* from = nullptr;
+    if (!t->compared[i] || (a && b && same_cell(t, i, a, b)))
+      from = present;
+    else if (a && b && base && same_cell(t, i, base, a))
+      from = b;
+    else if (a && b && base && same_cell(t, i, base, b))
+      from = a;
+    merged->unknown[i] = !from || (from->unknown && from->unknown[i]);
+    merged->nulls[i] = merged->unknown[i] || from->nulls[i];
+    merged->values[i] = merged->nulls[i] ? 0 : from->values[i];
+  }
+  return merged;
 }
 
 }  // namespace
@@ -130,25 +153,33 @@ bool same_cell(const TableMerge* t, int i, const Datum* a, const bool* a_nulls, 
   return datum_image_eq(a[i], b[i], att->attbyval, att->attlen);
 }
 
-void merge_row(TableMerge* t, MergeRow* base, MergeRow* ours, MergeRow* theirs) {
+MergeRow* merge_base_rows(TableMerge* t, MergeRow* const* row) {
+  const MergeBase& base = t->merge->request->base;
+  MergeRow* result[kMostBaseNodes];
+  // Operands come before what is made of them.
+  for (int i = 0; i < base.nodes; ++i) {
+    const MergeBase::Node& node = base.node[i];
+    bool known = node.base != kNothingKnown;
+    result[i] = node.commit >= 0 ? row[node.commit]
+                                 : merge_rows_of_base(t, known, known ? result[node.base] : nullptr,
+                                                      result[node.a], result[node.b]);
+  }
+  if (base.root != kNothingKnown) return result[base.root];
+  return merge_rows_of_base(t, false, nullptr, row[0], row[1]);
+}
+
+MergeChange* merge_row(TableMerge* t, MergeRow* base, MergeRow* ours, MergeRow* theirs) {
   MergeChange change{};
   change.base = base;
   change.ours = ours;
   change.theirs = theirs;
-  if (base && theirs && same_row(t, base, theirs)) return;  // a new version that says the same
-  if (!ours && !theirs) return;
-  if (ours && theirs) {
-    merge_cells(t, change);
-  } else if (theirs) {
-    if (base)
-      resolve_row(t, change);
-    else
-      insert_theirs(t, change);
-  } else if (same_row(t, base, ours)) {
-    add_change(t, change);  // they have deleted what stands here as it was
-  } else {
-    resolve_row(t, change);
-  }
+  if (base && theirs && same_row(t, base, theirs)) return nullptr;  // a version that says the same
+  if (!ours && !theirs) return nullptr;
+  if (ours && theirs) return merge_cells(t, change);
+  if (theirs) return base ? resolve_row(t, change) : insert_theirs(t, change);
+  if (!base) return nullptr;
+  // They have deleted what stands here as it was.
+  return same_row(t, base, ours) ? add_change(t, change) : resolve_row(t, change);
 }
 
 }  // namespace datahike::versioning

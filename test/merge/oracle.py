@@ -1,6 +1,7 @@
 """The same merge in plain SQL: three copies of a table in, the merged table and its conflicts out.
 
-Nothing here knows how datahike merges. A copy is a heap table in schema o; rows are paired by the columns `identity`.
+Nothing here knows how datahike merges. A copy is a heap table in schema o; rows are paired by the columns `identity`. The copy of a
+base also has, for each column c, u_c: whether nothing is known of the cell (see merged_base).
 """
 
 
@@ -25,8 +26,40 @@ STRATEGY = {
 ROW_IS_THEIRS = {"fail": "false", "ours": "false", "theirs": "true", "union": "o.there IS NULL", "resolver": "t.there"}
 
 
-def same(table, a, b):
-    return "(%s)" % " AND ".join("{a}.{c} IS NOT DISTINCT FROM {b}.{c}".format(a=a, b=b, c=c) for c in table.columns)
+def same_cell(base, a, c):
+    return "(NOT {b}.u_{c} AND {a}.{c} IS NOT DISTINCT FROM {b}.{c})".format(a=a, b=base, c=c)
+
+
+def same(table, base, a):
+    return "(%s)" % " AND ".join(same_cell(base, a, c) for c in table.columns if c not in table.identity)
+
+
+def as_base(table, copy):
+    return "SELECT *, %s FROM %s" % (", ".join("false AS u_" + c for c in table.columns), copy)
+
+
+def merged_base(table, base, one, other):
+    """A query for the base that two commits make where both are merge bases: their merge, in which what is in conflict is unknown.
+    All three are copies of bases."""
+    cells = []
+    for c in table.columns:
+        if c in table.identity:
+            cells.append("%s, false AS u_%s" % (c, c))
+            continue
+        both = "NOT o.u_{c} AND NOT t.u_{c} AND o.{c} IS NOT DISTINCT FROM t.{c}".format(c=c)
+        unchanged = "b.there AND NOT b.u_{c} AND NOT {x}.u_{c} AND b.{c} IS NOT DISTINCT FROM {x}.{c}"
+        take = """CASE WHEN o.there AND t.there THEN CASE WHEN {both} THEN o.{p}{c} WHEN {t_takes} THEN t.{p}{c}
+            WHEN {o_takes} THEN o.{p}{c} ELSE {unknown} END
+            WHEN b.there THEN {unknown} WHEN o.there THEN o.{p}{c} ELSE t.{p}{c} END AS {p}{c}"""
+        for prefix, unknown in ("", "NULL"), ("u_", "true"):
+            cells.append(take.format(both=both, t_takes=unchanged.format(c=c, x="o"), o_takes=unchanged.format(c=c, x="t"),
+                                     unknown=unknown, p=prefix, c=c))
+    def as_it_was(x):
+        return " AND ".join("NOT b.u_{c} AND NOT {x}.u_{c} AND b.{c} IS NOT DISTINCT FROM {x}.{c}".format(c=c, x=x)
+                            for c in table.columns if c not in table.identity)
+    stays = """CASE WHEN o.there AND t.there THEN true WHEN b.there IS NULL THEN o.there OR t.there
+        WHEN o.there THEN NOT ({o}) WHEN t.there THEN NOT ({t}) ELSE false END""".format(o=as_it_was("o"), t=as_it_was("t"))
+    return "SELECT %s FROM %s WHERE %s" % (", ".join(cells), joined(table, base, one, other), stays)
 
 
 def joined(table, base, ours, theirs):
@@ -46,9 +79,10 @@ def merged(table, base, ours, theirs, strategy):
         cells.append("""CASE WHEN o.there IS NULL THEN t.{c} WHEN t.there IS NULL THEN o.{c}
             WHEN b.there AND {unchanged} THEN o.{c}
             WHEN o.{c} IS NOT DISTINCT FROM t.{c} THEN o.{c}
-            WHEN b.there AND t.{c} IS NOT DISTINCT FROM b.{c} THEN o.{c}
-            WHEN b.there AND o.{c} IS NOT DISTINCT FROM b.{c} THEN t.{c}
-            ELSE {conflict} END AS {c}""".format(c=c, unchanged=same(table, "b", "t"), conflict=conflict))
+            WHEN b.there AND {theirs_did_not} THEN o.{c}
+            WHEN b.there AND {ours_did_not} THEN t.{c}
+            ELSE {conflict} END AS {c}""".format(c=c, unchanged=same(table, "b", "t"), conflict=conflict,
+                                                 theirs_did_not=same_cell("b", "t", c), ours_did_not=same_cell("b", "o", c)))
     theirs_wins = ROW_IS_THEIRS[strategy]
     stays = """CASE WHEN o.there AND t.there THEN true
         WHEN t.there THEN b.there IS NULL OR (NOT {bt} AND {win})
@@ -66,11 +100,11 @@ def conflicts(table, base, ours, theirs):
         if c in table.identity:
             continue
         queries.append("""SELECT ARRAY[{key}]::text[], '{c}', CASE WHEN b.there THEN 'cell' ELSE 'insert/insert' END,
-            coalesce(to_jsonb(b.{c}), CASE WHEN b.there THEN 'null'::jsonb END)::text, coalesce(to_jsonb(o.{c}), 'null')::text,
+            CASE WHEN b.there AND NOT b.u_{c} THEN coalesce(to_jsonb(b.{c}), 'null'::jsonb) END::text, coalesce(to_jsonb(o.{c}), 'null')::text,
             coalesce(to_jsonb(t.{c}), 'null')::text
             FROM {source} WHERE o.there AND t.there AND o.{c} IS DISTINCT FROM t.{c}
-            AND (b.there IS NULL OR (o.{c} IS DISTINCT FROM b.{c} AND t.{c} IS DISTINCT FROM b.{c}))""".format(
-            key=key, c=c, source=source))
+            AND (b.there IS NULL OR (NOT {ours_did_not} AND NOT {theirs_did_not}))""".format(
+            key=key, c=c, source=source, ours_did_not=same_cell("b", "o", c), theirs_did_not=same_cell("b", "t", c)))
     queries.append("""SELECT ARRAY[{key}]::text[], NULL, 'delete/update', NULL, NULL, NULL FROM {source}
         WHERE b.there AND o.there IS NULL AND t.there AND NOT {bt}""".format(key=key, source=source, bt=same(table, "b", "t")))
     queries.append("""SELECT ARRAY[{key}]::text[], NULL, 'update/delete', NULL, NULL, NULL FROM {source}

@@ -25,6 +25,12 @@ class Commit:
         return "o.c%d_%s" % (self.number, table.name)
 
 
+def independent(commits):
+    """Without those that others of them descend from, newest first."""
+    best = [c for c in commits if not any(c is not other and c in other.ancestors for other in commits)]
+    return sorted(best, key=lambda c: -c.number)
+
+
 class World:
     """One scenario: everything in it is decided by the seed."""
 
@@ -135,16 +141,16 @@ class World:
 
     # Transactions
 
-    def transaction(self, branch, merges=True):
+    def transaction(self, branch, merges=True, source=None):
         self.run("SET datahike.branch = '%s'" % branch)
         self.connection.commit()
         self.merged = []
-        rows = self.random.randrange(self.random.choice([1, 2, 4, 8]) + 1) if merges else 20
+        rows = self.random.randrange(self.random.choice([1, 2, 4, 8]) + 1) if len(self.commits) > 1 else 20
         for _ in range(rows):
             self.attempt(self.change())
         if merges:
             for _ in range(self.random.choice([1, 1, 1, 2])):
-                self.merge(branch)
+                self.merge(branch, source)
             for _ in range(self.random.choice([0, 0, 2])):
                 self.attempt(self.change())
         if merges and self.chance(0.1):
@@ -154,6 +160,15 @@ class World:
         self.script.append("COMMIT")
         self.connection.commit()
         self.commit(branch, self.merged)
+
+    def cross(self):
+        """Two branches merge each other as they were: what comes next has two merge bases."""
+        one, other = self.random.sample(sorted(self.heads), 2)
+        for branch in one, other:
+            self.transaction(branch, merges=False)
+        heads = self.heads[one], self.heads[other]
+        self.transaction(one, source=heads[1])
+        self.transaction(other, source=heads[0])
 
     def commit(self, branch, merged):
         uuid = self.quietly("SELECT datahike.commit_id()")[0][0]
@@ -176,40 +191,59 @@ class World:
 
     # Merges
 
-    def base(self, branch, theirs):
-        """None: there is nothing to merge."""
+    def bases(self, branch, theirs):
+        """The best common ancestors, newest first; none: there is nothing to merge."""
         heads = [self.heads[branch]] + self.merged
-        common = set()
-        for head in heads:
-            if theirs in head.ancestors:
-                return None
-            common |= head.ancestors & theirs.ancestors
-        return max(common, key=lambda c: c.number)
+        if any(theirs in head.ancestors for head in heads):
+            return []
+        return independent({c for head in heads for c in head.ancestors & theirs.ancestors})
 
-    def merge(self, branch):
+    def base_copy(self, commits, table):
+        """Name of a copy of the base that these commits make together."""
+        name = "o.b%s_%s" % ("_".join(str(c.number) for c in commits), table.name)
+        if self.quietly("SELECT to_regclass('%s') IS NOT NULL" % name)[0][0]:
+            return name
+        query = oracle.as_base(table, commits[0].copy(table))
+        for i in range(1, len(commits)):
+            below = independent({c for one in commits[:i] for c in one.ancestors & commits[i].ancestors})
+            base = self.base_copy(below, table)
+            self.serial += 1
+            parts = "o.one%d" % self.serial, "o.other%d" % self.serial
+            self.quietly("CREATE TABLE %s USING heap AS %s" % (parts[0], query))
+            self.quietly("CREATE TABLE %s USING heap AS %s" % (parts[1], oracle.as_base(table, commits[i].copy(table))))
+            query = oracle.merged_base(table, base, *parts)
+        self.quietly("CREATE TABLE %s USING heap AS %s" % (name, query))
+        return name
+
+    def merge(self, branch, source=None):
         r = self.random
         strategy = r.choice(["fail", "ours", "theirs", "union", "resolver"])
         arguments = ", resolver => 'resolve(regclass,jsonb,text,jsonb,jsonb,jsonb)'" if strategy == "resolver" else ", '%s'" % strategy
         kind = r.choice(["merge"] * 6 + ["cherry_pick", "revert"])
-        if kind == "merge":
-            if self.chance(0.8):
+        if source:
+            kind, theirs, name = "merge", source, source.uuid
+            base = self.bases(branch, theirs)
+        elif kind == "merge":
+            if self.chance(0.6):
                 name = r.choice([b for b in self.heads if b != branch])
                 theirs = self.heads[name]
             else:
-                theirs = r.choice(self.commits)
+                theirs = r.choice(self.commits[-6:] if self.chance(0.8) else self.commits)
                 name = theirs.uuid
-            base = self.base(branch, theirs)
+            base = self.bases(branch, theirs)
         else:
             commit = r.choice(self.commits[1:])
             name = commit.uuid
-            base, theirs = commit.parents[0], commit
+            base, theirs = [commit.parents[0]], commit
             if kind == "revert":
-                base, theirs = theirs, base
+                base, theirs = [commit], commit.parents[0]
         call = "datahike.%s('%s'%s)" % (kind, name, arguments)
-        if base is None:
+        if not base:
             self.compare(call, "status", self.run("SELECT status FROM " + call)[0][0], "up to date")
             return
         self.merges += 1
+        if len(base) > 1:
+            self.outcomes["several bases"] = self.outcomes.get("several bases", 0) + 1
         for table in self.tables:
             self.copy("o.ours_" + table.name, table)
         if kind == "merge" and self.chance(0.3):
@@ -217,7 +251,7 @@ class World:
         self.compare_merge(call, base, theirs, strategy, kind)
 
     def copies(self, table, base, theirs):
-        return base.copy(table), "o.ours_" + table.name, theirs.copy(table)
+        return self.base_copy(base, table), "o.ours_" + table.name, theirs.copy(table)
 
     def expected_conflicts(self, base, theirs):
         return [(table.name,) + row for table in self.tables
@@ -302,6 +336,9 @@ class World:
 
     def play(self, steps):
         for _ in range(steps):
-            self.transaction(self.random.choice(sorted(self.heads)))
+            if self.chance(0.2):
+                self.cross()
+            else:
+                self.transaction(self.random.choice(sorted(self.heads)))
         self.quietly("RESET datahike.branch")
         self.connection.commit()

@@ -69,6 +69,18 @@ class Graph {
       if (ancestors_.at(b).contains(id) && (!best || tx_.at(id) > tx_.at(*best))) best = id;
     return best;
   }
+  std::vector<Uuid> merge_bases(const Uuid& a, const Uuid& b) {
+    std::vector<Uuid> common, best;
+    for (const Uuid& id : ancestors_.at(a))
+      if (ancestors_.at(b).contains(id)) common.push_back(id);
+    for (const Uuid& id : common)
+      if (std::none_of(common.begin(), common.end(),
+                       [&](const Uuid& x) { return x != id && is_ancestor(id, x); }))
+        best.push_back(id);
+    std::sort(best.begin(), best.end(),
+              [this](const Uuid& x, const Uuid& y) { return tx_.at(x) > tx_.at(y); });
+    return best;
+  }
 
  private:
   std::mt19937_64 random_;
@@ -91,6 +103,8 @@ TEST_P(RandomGraph, AnswersAreThoseOfThePlainestWalk) {
       ASSERT_EQ(ancestry.is_ancestor(a, b), graph.is_ancestor(a, b))
           << format_uuid(a) << " of " << format_uuid(b);
       ASSERT_EQ(ancestry.common_ancestor(a, b), graph.common_ancestor(a, b))
+          << format_uuid(a) << " and " << format_uuid(b);
+      ASSERT_EQ(ancestry.merge_bases(a, b), graph.merge_bases(a, b))
           << format_uuid(a) << " and " << format_uuid(b);
     }
 }
