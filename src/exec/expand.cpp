@@ -1,19 +1,25 @@
-// Replaces calls of at() in FROM clauses by the query of the table that they stand for, before the
-// planner sees them. So privileges, row security, indexes, partitions, joins and aggregates are
-// PostgreSQL's own. What is not replaced calls the function itself (at.cpp), which runs a query
-// that is.
+// Replaces calls of at(), blame() and diff() in FROM clauses by the queries of the table that they
+// stand for, before the planner sees them. So privileges, row security, indexes, partitions, joins
+// and aggregates are PostgreSQL's own. What is not replaced calls the function itself (at.cpp),
+// which runs a query that is.
+#include "exec/compositions.h"
 #include "exec/view_call.h"
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 
 extern "C" {
+#include "catalog/pg_collation.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
+#include "optimizer/clauses.h"
+#include "parser/analyze.h"
 #include "parser/parse_relation.h"
+#include "parser/parser.h"
+#include "rewrite/rewriteDefine.h"
 #include "rewrite/rewriteHandler.h"
 #include "utils/plancache.h"
 #include "utils/typcache.h"
@@ -36,15 +42,27 @@ Walker as_walker(bool (*walker)(Node*, Context*)) {
   return reinterpret_cast<Walker>(reinterpret_cast<void*>(walker));
 }
 
-bool is_at(Oid function) {
-  if (function < FirstNormalObjectId) return false;
-  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-  if (!HeapTupleIsValid(tuple)) return false;
+enum class Function { Other, At, Blame, Diff };
+
+Function function_of(Oid oid) {
+  if (oid < FirstNormalObjectId) return Function::Other;
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(oid));
+  if (!HeapTupleIsValid(tuple)) return Function::Other;
   auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-  bool is = proc->prolang == ClanguageId && std::strcmp(NameStr(proc->proname), "at") == 0 &&
-            proc->pronamespace == get_namespace_oid("datahike", true);
+  const char* name = NameStr(proc->proname);
+  Function function = std::strcmp(name, "at") == 0      ? Function::At
+                      : std::strcmp(name, "blame") == 0 ? Function::Blame
+                      : std::strcmp(name, "diff") == 0  ? Function::Diff
+                                                        : Function::Other;
+  bool ours =
+      proc->prolang == ClanguageId && proc->pronamespace == get_namespace_oid("datahike", true);
   ReleaseSysCache(tuple);
-  return is;
+  return ours ? function : Function::Other;
+}
+
+int next_number() {
+  static int calls = 0;
+  return ++calls;
 }
 
 // Which columns of one range table entry a query uses.
@@ -143,11 +161,12 @@ bool refers_to_rows(Node* node, void* context) {
   return expression_tree_walker(node, as_walker(refers_to_rows), context);
 }
 
-// What a call needs to be replaced: all that the planner will do with the arguments is to evaluate
-// them once.
-bool can_be_replaced(const RangeTblEntry* entry, List* args) {
-  return !entry->funcordinality && IsA(linitial(args), Const) &&
-         !refers_to_rows(reinterpret_cast<Node*>(args), nullptr);
+// What a call needs to be replaced: all that will be done with the arguments is to evaluate them,
+// for at() once for all scans, for others perhaps several times.
+bool can_be_replaced(const RangeTblEntry* entry, Function function, List* args) {
+  auto* node = reinterpret_cast<Node*>(args);
+  return !entry->funcordinality && IsA(linitial(args), Const) && !refers_to_rows(node, nullptr) &&
+         (function == Function::At || !contain_volatile_functions(node));
 }
 
 List* arguments_of(FuncExpr* call) {
@@ -158,30 +177,88 @@ List* arguments_of(FuncExpr* call) {
   return args;
 }
 
-void replace_call(Query* query, int index, FuncExpr* call) {
-  auto* entry = static_cast<RangeTblEntry*>(list_nth(query->rtable, index - 1));
-  List* args = arguments_of(call);
-  if (!can_be_replaced(entry, args)) return;
-  Oid relid = table_of_type(exprType(static_cast<Node*>(linitial(args))));
-  Relation relation = table_open(relid, AccessShareLock);
-  require_datahike(relid);
-  UsedColumns used{query, index, 0, nullptr, RelationGetDescr(relation)};
-  query_tree_walker(query, as_walker(collect_used), &used, QTW_IGNORE_JOINALIASES);
+// Puts the call's arguments in the place of $1 and $2.
+Node* substitute(Node* node, List* args) {
+  if (!node) return nullptr;
+  if (IsA(node, Param))
+    return static_cast<Node*>(
+        copyObjectImpl(list_nth(args, reinterpret_cast<Param*>(node)->paramid)));
+  auto* mutator = reinterpret_cast<Node* (*)()>(reinterpret_cast<void*>(substitute));
+  if (IsA(node, Query))
+    return reinterpret_cast<Node*>(
+        query_tree_mutator(reinterpret_cast<Query*>(node), mutator, args, 0));
+  return expression_tree_mutator(node, mutator, args);
+}
+
+Query* query_of_text(const char* text, List* args) {
+  Oid types[] = {TEXTOID, TEXTOID};
+  auto* raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
+  Query* query = parse_analyze_fixedparams(raw, text, types, 2, nullptr);
+  return castNode(Query, substitute(reinterpret_cast<Node*>(query), args));
+}
+
+RangeTblEntry* find_alias(Query* query, const char* alias) {
+  ListCell* cell;
+  foreach (cell, query->rtable) {
+    auto* entry = static_cast<RangeTblEntry*>(lfirst(cell));
+    if (entry->rtekind == RTE_RELATION && entry->alias &&
+        std::strcmp(entry->alias->aliasname, alias) == 0)
+      return entry;
+  }
+  elog(ERROR, "a table is missing in a query of datahike's own");
+}
+
+// The query of a call of at(): privileges are needed for the columns that are used.
+Query* query_of_at(Query* parent, int index, Relation relation, ViewCall call) {
+  auto* entry = static_cast<RangeTblEntry*>(list_nth(parent->rtable, index - 1));
+  UsedColumns used{parent, index, 0, nullptr, RelationGetDescr(relation)};
+  query_tree_walker(parent, as_walker(collect_used), &used, QTW_IGNORE_JOINALIASES);
   RangeTblEntry* table;
   Alias* alias = entry->alias ? makeAlias(entry->alias->aliasname, NIL) : nullptr;
-  Query* replacement = query_of_table(relation, alias, &table);
-  table->checkAsUser = entry->checkAsUser;
+  Query* query = query_of_table(relation, alias, &table);
   int number = -1;
   while ((number = bms_next_member(used.numbers, number)) >= 0)
     table->selectedCols =
         bms_add_member(table->selectedCols, number - FirstLowInvalidHeapAttributeNumber);
-  replacement = linitial_node(Query, QueryRewrite(replacement));
-  static int calls = 0;
-  table = linitial_node(RangeTblEntry, replacement->rtable);
-  set_view_call(table, {++calls, call->funcid, replacement->hasRowSecurity,
-                        static_cast<Node*>(lsecond(args)), static_cast<Node*>(lthird(args))});
+  set_view_call(table, call);
+  return query;
+}
+
+Query* query_of_blame(Relation relation, List* args, ViewCall call) {
+  Query* query = query_of_text(blame_query(relation), args);
+  call.kind = NamedKind::Commit;
+  set_view_call(find_alias(query, kRowAlias), call);
+  return query;
+}
+
+Query* query_of_diff(Relation relation, List* args, ViewCall call) {
+  Query* query = query_of_text(diff_query(relation), args);
+  call.kind = NamedKind::Difference;
+  set_view_call(find_alias(query, kOldAlias), call);
+  std::swap(call.first, call.second);
+  call.number = next_number();
+  set_view_call(find_alias(query, kNewAlias), call);
+  return query;
+}
+
+void replace_call(Query* query, int index, FuncExpr* call, Function function) {
+  auto* entry = static_cast<RangeTblEntry*>(list_nth(query->rtable, index - 1));
+  List* args = arguments_of(call);
+  if (!can_be_replaced(entry, function, args)) return;
+  Oid relid = table_of_type(exprType(static_cast<Node*>(linitial(args))));
+  Relation relation = table_open(relid, AccessShareLock);
+  require_datahike(relid);
+  auto* first = static_cast<Node*>(lsecond(args));
+  Node* second = list_length(args) > 2
+                     ? static_cast<Node*>(lthird(args))
+                     : reinterpret_cast<Node*>(makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
+  ViewCall view{next_number(), call->funcid, relid, NamedKind::Table, first, second};
+  Query* replacement = function == Function::At      ? query_of_at(query, index, relation, view)
+                       : function == Function::Blame ? query_of_blame(relation, args, view)
+                                                     : query_of_diff(relation, args, view);
+  setRuleCheckAsUser(reinterpret_cast<Node*>(replacement), entry->checkAsUser);
   entry->rtekind = RTE_SUBQUERY;
-  entry->subquery = replacement;
+  entry->subquery = linitial_node(Query, QueryRewrite(replacement));
   entry->functions = NIL;
   entry->lateral = false;
   table_close(relation, NoLock);
@@ -202,8 +279,9 @@ bool expand(Node* node, Expansion* expansion) {
     auto* function = linitial_node(RangeTblFunction, entry->functions);
     if (!IsA(function->funcexpr, FuncExpr)) continue;
     auto* call = reinterpret_cast<FuncExpr*>(function->funcexpr);
-    if (!is_at(call->funcid)) continue;
-    replace_call(query, i, call);
+    Function called = function_of(call->funcid);
+    if (called == Function::Other) continue;
+    replace_call(query, i, call, called);
     expansion->any |= entry->rtekind == RTE_SUBQUERY;
   }
   return query_tree_walker(query, as_walker(expand), expansion, 0);

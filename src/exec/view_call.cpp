@@ -14,8 +14,10 @@ constexpr const char* kMark = "datahike view ";
 }
 
 void set_view_call(RangeTblEntry* entry, const ViewCall& call) {
-  List* parts = list_make5(makeInteger(call.number), makeInteger(static_cast<int>(call.function)),
-                           makeInteger(call.row_security), call.revision, call.as_of);
+  List* parts = list_make4(makeInteger(call.number), makeInteger(static_cast<int>(call.function)),
+                           makeInteger(static_cast<int>(call.relation)),
+                           makeInteger(static_cast<int>(call.kind)));
+  parts = lappend(lappend(parts, call.first), call.second);
   entry->enrname = psprintf("%s%s", kMark, nodeToString(parts));
 }
 
@@ -26,12 +28,15 @@ bool is_view_call(const RangeTblEntry* entry) {
 
 ViewCall view_call_of(const RangeTblEntry* entry) {
   auto* parts = static_cast<List*>(stringToNode(entry->enrname + std::strlen(kMark)));
-  return {intVal(linitial(parts)), static_cast<Oid>(intVal(lsecond(parts))),
-          intVal(lthird(parts)) != 0, static_cast<Node*>(lfourth(parts)),
-          static_cast<Node*>(list_nth(parts, 4))};
+  return {intVal(linitial(parts)),
+          static_cast<Oid>(intVal(lsecond(parts))),
+          static_cast<Oid>(intVal(lthird(parts))),
+          static_cast<NamedKind>(intVal(lfourth(parts))),
+          static_cast<Node*>(list_nth(parts, 4)),
+          static_cast<Node*>(list_nth(parts, 5))};
 }
 
-char* as_of_text(Datum value, Oid type) {
+char* argument_text(Datum value, Oid type) {
   switch (type) {
     case TIMESTAMPTZOID: {
       TimestampTz at = DatumGetTimestampTz(value);

@@ -1,16 +1,18 @@
-// A call of at() in the FROM clause, from the rewriting of the query to the scans of its plan.
+// A call of at(), blame(), versions() or diff() in a FROM clause, from the rewriting of the query
+// to the scans of its plan.
 //
-// The planner hook (expand.cpp) puts a subquery `SELECT * FROM tbl` in the call's place. The
-// table's range table entry carries the call along in `enrname`, a field that entries of tables do
-// not use and that survives whatever the planner does to it: pulling the subquery up, expanding
-// partitions, copying. So the paths of all tables that the entry becomes can be told to read the
+// The planner hook (expand.cpp) puts a subquery over the table in the call's place. The table's
+// range table entries carry along, in `enrname`, what they stand for. Entries of tables do not use
+// that field, and it survives whatever the planner does to them: pulling the subquery up, expanding
+// partitions, copying. So the paths of all tables that an entry becomes can be told to read the
 // view (view_scan.cpp).
 //
 //   enrname = "datahike view " list of nodes as nodeToString() writes it:
-//             (number function row-security revision as-of)
+//             (number function relation kind first second)
 #pragma once
 
 #include "pg/pg.h"
+#include "versioning/named_view.h"
 
 extern "C" {
 #include "nodes/parsenodes.h"
@@ -19,12 +21,14 @@ extern "C" {
 
 namespace datahike::exec {
 
+using versioning::NamedKind;
+
 struct ViewCall {
-  int number;         // no other call of this session has it
-  Oid function;       // whose EXECUTE privilege is needed
-  bool row_security;  // whether policies of the table may depend on who reads
-  Node* revision;     // expression of type text
-  Node* as_of;        // of type text, timestamptz or int8
+  int number;            // no other call of this session has it
+  Oid function;          // whose EXECUTE privilege is needed
+  Oid relation;          // that the call names
+  NamedKind kind;        // of the view
+  Node *first, *second;  // its arguments, of type text; as_of also timestamptz or int8
 };
 
 void set_view_call(RangeTblEntry* entry, const ViewCall& call);
@@ -32,8 +36,8 @@ void set_view_call(RangeTblEntry* entry, const ViewCall& call);
 bool is_view_call(const RangeTblEntry* entry);
 ViewCall view_call_of(const RangeTblEntry* entry);  // REQUIRES: is_view_call()
 
-// as_of values of the types that at() takes, as text that revisions understand; palloc'd.
-char* as_of_text(Datum value, Oid type);
+// A value of an argument as text; palloc'd.
+char* argument_text(Datum value, Oid type);
 
 // The table whose rows a composite type describes. Refuses what is none: 42809.
 Oid table_of_type(Oid type);

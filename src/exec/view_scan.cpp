@@ -24,13 +24,12 @@ namespace {
 
 set_rel_pathlist_hook_type previous_pathlist = nullptr;
 
-// Views that a statement has resolved, by its outermost EState. All scans of one call read the same
-// view (there is one for each partition), and so do calls that name the same revision, however the
-// branch moves meanwhile; an EvalPlanQual recheck reads what the statement read.
+// What calls mean in a statement, by its outermost EState: all scans of one call read the same view
+// (there is one for each partition), and an EvalPlanQual recheck reads what the statement read.
 struct Resolved {
   int number;  // of the call
-  std::string revision, as_of;
-  std::optional<versioning::SessionView> view;
+  NamedKind kind;
+  std::optional<versioning::SessionView> view;  // nullopt: the session's
 };
 std::unordered_map<EState*, std::deque<Resolved>> statements;
 
@@ -56,66 +55,64 @@ struct ViewScan {
 };
 ViewScan* as_view_scan(CustomScanState* state) { return reinterpret_cast<ViewScan*>(state); }
 
+// custom_private of the plan, see set_view_call().
+int number_of(CustomScan* plan) { return intVal(linitial(plan->custom_private)); }
+Oid function_of(CustomScan* plan) {
+  return static_cast<Oid>(intVal(lsecond(plan->custom_private)));
+}
+Oid relation_of(CustomScan* plan) { return static_cast<Oid>(intVal(lthird(plan->custom_private))); }
+NamedKind kind_of(CustomScan* plan) {
+  return static_cast<NamedKind>(intVal(lfourth(plan->custom_private)));
+}
+
 EState* statement_of(EState* estate) {
   while (estate->es_epq_active) estate = estate->es_epq_active->parentestate;
   return estate;
 }
 
-char* evaluate(CustomScanState* node, Node* expression) {
-  auto* state = ExecInitExpr(reinterpret_cast<Expr*>(expression), &node->ss.ps);
+char* evaluate(CustomScanState* node, void* expression) {
+  auto* state = ExecInitExpr(static_cast<Expr*>(expression), &node->ss.ps);
   bool isnull;
   Datum value = ExecEvalExprSwitchContext(state, node->ss.ps.ps_ExprContext, &isnull);
-  return isnull ? nullptr : as_of_text(value, exprType(expression));
+  return isnull ? nullptr : argument_text(value, exprType(static_cast<Node*>(expression)));
 }
 
-const versioning::SessionView* find_view(std::deque<Resolved>& known, int number) {
-  for (const Resolved& r : known)
-    if (r.number == number && r.view) return &*r.view;
-  return nullptr;
-}
+const versioning::SessionView* view_in(const Resolved& r) { return r.view ? &*r.view : nullptr; }
 
 // nullptr: the session's own.
-const versioning::SessionView* resolve(EState* statement, int number, const char* revision,
-                                       const char* as_of) {
-  return pg::guard([=]() -> const versioning::SessionView* {
-    std::deque<Resolved>& known = statements[statement];
-    std::string r = revision ? revision : "", a = as_of ? as_of : "";
-    if (!revision && !as_of) return nullptr;
-    for (const Resolved& other : known)
-      if (other.revision == r && other.as_of == a && other.view) {
-        known.push_back({number, r, a, other.view});
-        return &*known.back().view;
-      }
-    known.push_back({number, r, a, versioning::view_of_revision(revision, as_of)});
-    return &*known.back().view;
-  });
-}
-
 const versioning::SessionView* view_of(CustomScanState* node) {
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
-  int number = intVal(linitial(plan->custom_private));
+  int number = number_of(plan);
+  NamedKind kind = kind_of(plan);
   EState* statement = statement_of(node->ss.ps.state);
   auto known = statements.find(statement);
-  if (known == statements.end())
+  if (known == statements.end()) {
     call_at_end(statement, forget_statement, statement);
-  else if (const versioning::SessionView* view = find_view(known->second, number))
-    return view;
-  char* revision = evaluate(node, static_cast<Node*>(linitial(plan->custom_exprs)));
-  char* as_of = evaluate(node, static_cast<Node*>(lsecond(plan->custom_exprs)));
-  return resolve(statement, number, revision, as_of);
+  } else {
+    for (const Resolved& r : known->second)
+      if (r.number == number && r.kind == kind) return view_in(r);
+  }
+  char* first = evaluate(node, linitial(plan->custom_exprs));
+  char* second = evaluate(node, lsecond(plan->custom_exprs));
+  Snapshot snapshot = statement->es_snapshot;
+  return pg::guard([=] {
+    auto view = versioning::named_view_of(kind, first, second, snapshot);
+    std::deque<Resolved>& resolved = statements[statement];
+    resolved.push_back({number, kind, view});
+    return view_in(resolved.back());
+  });
 }
 
 // What calling the function and reading the table would check, and what may have changed since the
 // plan was made.
 void check_rights(CustomScanState* node) {
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
-  auto function = static_cast<Oid>(intVal(lsecond(plan->custom_private)));
-  AclResult result = pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
-  if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
-  if (intVal(lthird(plan->custom_private)) == 0) return;
+  AclResult result = pg_proc_aclcheck(function_of(plan), GetUserId(), ACL_EXECUTE);
+  if (result != ACLCHECK_OK)
+    aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function_of(plan)));
   int relation = bms_next_member(plan->custom_relids, -1);
   RangeTblEntry* entry = exec_rt_fetch(static_cast<Index>(relation), node->ss.ps.state);
-  check_enable_rls(entry->relid, entry->checkAsUser, false);
+  check_enable_rls(relation_of(plan), entry->checkAsUser, false);
 }
 
 Node* create_state(CustomScan* plan);
@@ -177,10 +174,11 @@ void explain_expression(CustomScanState* node, List* ancestors, ExplainState* ou
 
 void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
-  auto* revision = static_cast<Node*>(linitial(plan->custom_exprs));
-  auto* as_of = static_cast<Node*>(lsecond(plan->custom_exprs));
-  explain_expression(node, ancestors, out, "Revision", revision);
-  explain_expression(node, ancestors, out, "As Of", as_of);
+  bool difference = kind_of(plan) == NamedKind::Difference;
+  explain_expression(node, ancestors, out, "Revision",
+                     static_cast<Node*>(linitial(plan->custom_exprs)));
+  explain_expression(node, ancestors, out, difference ? "Without" : "As Of",
+                     static_cast<Node*>(lsecond(plan->custom_exprs)));
 }
 
 const CustomScanMethods scan_methods = {"Datahike View", create_state};
@@ -236,10 +234,11 @@ void paths(PlannerInfo* root, RelOptInfo* rel, Index index, RangeTblEntry* entry
   if (!is_view_call(entry) || entry->inh || IS_DUMMY_REL(rel)) return;
   require_datahike(entry->relid);
   ViewCall call = view_call_of(entry);
-  List* expressions = list_make2(eval_const_expressions(root, call.revision),
-                                 eval_const_expressions(root, call.as_of));
-  List* known = list_make3(makeInteger(call.number), makeInteger(static_cast<int>(call.function)),
-                           makeInteger(call.row_security));
+  List* expressions = list_make2(eval_const_expressions(root, call.first),
+                                 eval_const_expressions(root, call.second));
+  List* known = list_make4(makeInteger(call.number), makeInteger(static_cast<int>(call.function)),
+                           makeInteger(static_cast<int>(call.relation)),
+                           makeInteger(static_cast<int>(call.kind)));
   List* wrapped = NIL;
   ListCell* cell;
   foreach (cell, rel->pathlist) {

@@ -2,7 +2,7 @@
 // which indexes have all its rows, and whether a unique index says anything about them. Where the
 // revision is not known yet (a parameter of a generic plan), as little as possible.
 #include "am/horizon.h"
-#include "am/table_size.h"
+#include "am/sample.h"
 #include "exec/view_call.h"
 #include "pg/bridge.h"
 #include "versioning/named_view.h"
@@ -38,7 +38,8 @@ bool is_known(PlannerInfo* root, Node* expression, char** text) {
   Node* value = eval_const_expressions(root, expression);
   if (!IsA(value, Const)) return false;
   auto* constant = reinterpret_cast<Const*>(value);
-  *text = constant->constisnull ? nullptr : as_of_text(constant->constvalue, constant->consttype);
+  *text =
+      constant->constisnull ? nullptr : argument_text(constant->constvalue, constant->consttype);
   return true;
 }
 
@@ -50,8 +51,19 @@ bool was_primary_key(const IndexOptInfo* index, const std::vector<int16_t>& key)
   return index->indpred == NIL;
 }
 
-void believe_nothing(RelOptInfo* rel, bool has_horizon) {
+// A difference is small, or its reader patient: guesses at its size are small, too.
+constexpr double kRowsOfDifference = 1000;
+constexpr double kRowsPerPage = 50;
+
+void believe_size(RelOptInfo* rel, double rows) {
+  rel->tuples = std::max(rows, 1.0);
+  rel->pages = static_cast<BlockNumber>(std::min(rel->tuples / kRowsPerPage + 1, 4e9));
+  rel->allvisfrac = 0;
+}
+
+void believe_nothing(RelOptInfo* rel, NamedKind kind, bool has_horizon) {
   if (has_horizon) rel->indexlist = NIL;
+  if (kind == NamedKind::Difference) believe_size(rel, kRowsOfDifference);
   ListCell* cell;
   foreach (cell, rel->indexlist) static_cast<IndexOptInfo*>(lfirst(cell))->unique = false;
 }
@@ -61,8 +73,11 @@ void believe_view(Relation relation, RelOptInfo* rel, const versioning::SessionV
       pg::call([=]() -> const am::RelationInfo& { return am::relation_info(relation); });
   NamedSnapshot snapshot(view);
   am::TableView table = am::table_view(info, snapshot.get());
-  am::estimate_for_planner(table, relation, info, rel->attr_widths - rel->min_attr, &rel->pages,
-                           &rel->tuples, &rel->allvisfrac);
+  if (table.view.computed_from)
+    believe_size(rel, static_cast<double>(am::count_rows(table)));
+  else
+    am::estimate_for_planner(table, relation, info, rel->attr_widths - rel->min_attr, &rel->pages,
+                             &rel->tuples, &rel->allvisfrac);
   if (am::has_older_rows(table, info)) rel->indexlist = NIL;
   std::optional<Bytes> schema = versioning::recorded_schema(table.view, info.table);
   std::vector<int16_t> key = schema ? am::schema_key(*schema) : std::vector<int16_t>();
@@ -81,13 +96,14 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
   require_datahike(relid);
   ViewCall call = view_call_of(entry);
   Relation relation = RelationIdGetRelation(relid);
-  char *revision = nullptr, *as_of = nullptr;
-  if (!ActiveSnapshotSet() || !is_known(root, call.revision, &revision) ||
-      !is_known(root, call.as_of, &as_of)) {
-    believe_nothing(rel, am::relation_info(relation).horizon > 0);
+  char *first = nullptr, *second = nullptr;
+  if (!ActiveSnapshotSet() || !is_known(root, call.first, &first) ||
+      !is_known(root, call.second, &second)) {
+    believe_nothing(rel, call.kind, am::relation_info(relation).horizon > 0);
   } else {
+    NamedKind kind = call.kind;
     pg::guard([=] {
-      std::optional<versioning::SessionView> view = versioning::view_of_revision(revision, as_of);
+      auto view = versioning::named_view_of(kind, first, second, GetActiveSnapshot());
       if (view) believe_view(relation, rel, &*view);
     });
   }

@@ -10,11 +10,23 @@
 
 namespace datahike::versioning {
 
-// The view that a revision names, with `as_of` where it is given; nullptr revision: the session's.
-// A branch is read as the statement's snapshot sees it, without the transaction's own changes; any
-// other revision becomes a commit at once, which stays readable until the transaction ends. nullopt
-// where both are nullptr. Errors: 42704, 22P02.
-std::optional<SessionView> view_of_revision(const char* revision, const char* as_of);
+enum class NamedKind {
+  // at(revision, as_of): the rows live there. A branch is read as the snapshot sees it, without the
+  // transaction's own changes; any other revision is a commit. Without a revision the session's
+  // view
+  // counts, nullopt without an as_of either.
+  Table,
+  Commit,      // blame(revision): the rows live at the commit that it names
+  Difference,  // the rows live at the first revision's commit and not at the second's
+};
+// The view that a call means, for a statement with that snapshot. What becomes a commit stays
+// readable until the transaction ends. Errors: 42704, 22P02, 40001.
+std::optional<SessionView> named_view_of(NamedKind kind, const char* first, const char* second,
+                                         Snapshot snapshot);
+
+// The commit that a revision names, nullptr: that of the session's view. Asked again for the same
+// snapshot it is the same one, however the branch moves meanwhile.
+store::Uuid statement_commit(const char* revision, const SessionView& session, Snapshot snapshot);
 
 // Both must stay until forget_named_view(). Raise nothing but for want of memory.
 void name_view(const SnapshotData* snapshot, const SessionView* view);

@@ -1,0 +1,75 @@
+// Functions that the queries of blame() and diff() are made of (compositions.cpp).
+#include "am/relation.h"
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/store.h"
+#include "versioning/named_view.h"
+
+extern "C" {
+PG_FUNCTION_INFO_V1(datahike_revision_commit);
+PG_FUNCTION_INFO_V1(datahike_row_entity);
+PGDLLEXPORT Datum datahike_revision_commit(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_row_entity(PG_FUNCTION_ARGS);
+}
+
+namespace datahike::exec {
+
+namespace {
+
+struct KnownTable {
+  Oid relid;
+  uint64_t table;
+};
+
+uint64_t table_of(FmgrInfo* function, Oid relid) {
+  auto* known = static_cast<KnownTable*>(function->fn_extra);
+  if (!known)
+    function->fn_extra = known =
+        static_cast<KnownTable*>(MemoryContextAllocZero(function->fn_mcxt, sizeof(KnownTable)));
+  if (known->relid != relid) *known = {relid, pg::find_table_id(relid)};
+  return known->table;
+}
+
+// Of a row version that some commit has.
+std::optional<uint64_t> stored_entity(uint64_t table, uint64_t rowid) {
+  store::Environment& env = pg::open_store();
+  std::optional<store::SegmentReader> segment = env.segment(table, rowid);
+  if (!segment) {
+    env.refresh();
+    segment = env.segment(table, rowid);
+  }
+  if (!segment) return std::nullopt;
+  return segment->entity(static_cast<uint32_t>(rowid - segment->first_rowid()));
+}
+
+}  // namespace
+
+}  // namespace datahike::exec
+
+using namespace datahike;
+
+Datum datahike_revision_commit(PG_FUNCTION_ARGS) {
+  char* revision = PG_ARGISNULL(0) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(0));
+  auto* uuid = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
+  pg::guard([=] {
+    versioning::SessionView session =
+        revision ? versioning::current_settings() : versioning::session_view();
+    store::Uuid commit = versioning::statement_commit(revision, session, GetActiveSnapshot());
+    std::memcpy(uuid->data, commit.data(), UUID_LEN);
+  });
+  PG_RETURN_UUID_P(uuid);
+}
+
+Datum datahike_row_entity(PG_FUNCTION_ARGS) {
+  uint64_t table = exec::table_of(fcinfo->flinfo, PG_GETARG_OID(0));
+  auto* tid = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
+  uint64_t entity = 0;
+  bool found = pg::guard([table, tid, out = &entity] {
+    std::optional<uint64_t> e =
+        am::is_rowid(*tid) ? exec::stored_entity(table, am::to_rowid(*tid)) : std::nullopt;
+    *out = e.value_or(0);
+    return e.has_value();
+  });
+  if (!found) PG_RETURN_NULL();
+  PG_RETURN_INT64(static_cast<int64>(entity));
+}
