@@ -28,6 +28,8 @@ TableView latest_view_of(const RelationInfo& info) {
 
 TableView view_of(const RelationInfo& info) {
   if (!ActiveSnapshotSet() || !IsMVCCSnapshot(GetActiveSnapshot())) return latest_view_of(info);
+  // To count the versions is to look at all of them.
+  if (versioning::session_view().history) return latest_view_of(info);
   return table_view(info, GetActiveSnapshot());
 }
 
@@ -48,7 +50,9 @@ bool scan_analyze_next_block(TableScanDesc scan, BlockNumber block, BufferAccess
     Relation relation = scan->rs_rd;
     if (!state->sample) {
       const RelationInfo& info = relation_info(relation);
-      TableView view = view_of_scan(scan, info);
+      // Statistics are those of the branch.
+      TableView view = versioning::session_view().is_computed() ? latest_view_of(info)
+                                                                : view_of_scan(scan, info);
       state->sample = make_sample(view, measure_table(view, relation, info));
       state->sample->seed = pg_prng_uint64(&pg_global_prng_state);
     }
@@ -80,7 +84,10 @@ uint64 relation_size(Relation relation, ForkNumber fork) {
   if (is_rewrite_target(relation)) return 0;
   return pg::guard([=] {
     const RelationInfo& info = relation_info(relation);
-    return measure_table(view_of(info), relation, info).counted_blocks() * BLCKSZ;
+    // What ANALYZE counts by.
+    bool computed = versioning::session_view().is_computed();
+    TableView view = computed ? latest_view_of(info) : view_of(info);
+    return measure_table(view, relation, info).counted_blocks() * BLCKSZ;
   });
 }
 

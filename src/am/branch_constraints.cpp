@@ -255,8 +255,11 @@ void run_check(const Check& check, const char* branch) {
   int context;
   GetUserIdAndSecContext(&user, &context);
   int level = NewGUCNestLevel();
-  for (auto [name, value] :
-       {std::pair{"datahike.branch", branch}, {"datahike.commit_id", ""}, {"datahike.as_of", ""}})
+  for (auto [name, value] : {std::pair{"datahike.branch", branch},
+                             {"datahike.commit_id", ""},
+                             {"datahike.as_of", ""},
+                             {"datahike.since", ""},
+                             {"datahike.history", "off"}})
     set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
   if (!check.foreign_key)  // which reads another owner's table
     SetUserIdAndSecContext(relation->rd_rel->relowner,
@@ -285,9 +288,11 @@ bool is_datahike(Oid oid) {
 void check_other_branches(const Check& check) {
   const Check* c = &check;
   if (!pg::call([=] { return is_datahike(c->relation); })) return;
-  int32_t session = versioning::session_view().branch;
+  // PostgreSQL itself has checked what the session reads.
+  const versioning::SessionView& session = versioning::session_view();
   for (int32_t branch : pg::named_branches()) {
-    if (branch == session || !branch_has_rows(check.relation, branch)) continue;
+    bool checked = branch == session.branch && !session.pinned_by;
+    if (checked || !branch_has_rows(check.relation, branch)) continue;
     const char* name = pg::branch_name(branch);
     name_branch_in_errors(name);
     pg::call([=] { run_check(*c, name); });
@@ -323,11 +328,12 @@ List* note_constraints(Node* statement) {
   bool partition = makes_partition(statement);
   if (!partition && !IsA(statement, AlterTableStmt)) return NIL;
   if (!pg::extension_installed()) return NIL;
-  if (partition && pg::count_branches() > 1)
-    return note_default_partition(reinterpret_cast<CreateStmt*>(statement));
+  bool read_only = pg::guard([] { return versioning::current_settings().pinned_by != nullptr; });
+  bool others = read_only || pg::count_branches() > 1;
+  if (partition && others) return note_default_partition(reinterpret_cast<CreateStmt*>(statement));
   if (partition) return NIL;
   auto* alter = reinterpret_cast<AlterTableStmt*>(statement);
-  if (alter->objtype != OBJECT_TABLE || pg::count_branches() < 2) return NIL;
+  if (alter->objtype != OBJECT_TABLE || !others) return NIL;
   List* before = NIL;
   ListCell* cell;
   List* relations = with_children(named_tables(alter));

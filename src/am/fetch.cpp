@@ -93,7 +93,22 @@ bool fetch_row(const TableView& view, Relation relation, const RelationInfo& inf
   return true;
 }
 
+namespace {
+
+// A trigger's row. What it asks would be answered by what the session reads, which is not what it
+// has written.
+void refuse_own_row_of_read_only(uint64_t table, uint64_t rowid) {
+  if (!has_pending_of(table)) return;
+  versioning::SessionView now = versioning::current_settings();
+  TablePending* own = now.pinned_by ? find_pending(now.branch, table) : nullptr;
+  if (own && (find_pending_row(*own, rowid) || own->removed.count(rowid)))
+    refuse_check_on_other_branch();
+}
+
+}  // namespace
+
 bool fetch_any(Relation relation, const RelationInfo& info, uint64_t rowid, TupleTableSlot* slot) {
+  refuse_own_row_of_read_only(info.table, rowid);
   if (ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot())) {
     TableView view = table_view(info, GetActiveSnapshot());
     if (fetch_row(view, relation, info, rowid, slot)) return true;

@@ -331,7 +331,7 @@ bool has_deferrable_triggers(Oid relid) {
 void refuse_unchecked(const TablePending& table) {
   if (!table.fired_triggers) return;
   versioning::SessionView now = versioning::current_settings();
-  if (!now.pinned && now.branch == table.branch) return;
+  if (!now.pinned_by && now.branch == table.branch) return;
   Oid relation = table.relation;
   if (!pg::call([=] { return has_deferrable_triggers(relation); })) return;
   refuse_check_on_other_branch();

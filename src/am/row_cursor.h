@@ -8,7 +8,9 @@ namespace datahike::am {
 
 class RowCursor {
  public:
-  explicit RowCursor(const TableView& view) : view_(view), first_(view.floor) {}
+  explicit RowCursor(const TableView& view) : view_(view), first_(view.floor) {
+    view_.table->complete();
+  }
   // Only rowids first..last.
   void limit_to(uint64_t first, uint64_t last);
   void rewind();

@@ -68,6 +68,7 @@ uint64_t count_rows(const TableView& view) {
 std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size) {
   auto s = std::make_unique<Sample>();
   s->view = view;
+  view.table->complete();
   TablePending* own = view.pending();
   bool own_clear = own && own->cleared;
   uint32_t clear = versioning::Overlay::last_clear(*view.table, view.view.limit);

@@ -269,8 +269,14 @@ void hide_incomplete_indexes(PlannerInfo* root, Relation relation, RelOptInfo* r
 // PostgreSQL plans CREATE INDEX by a query of nothing but the table.
 void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel) {
   if (previous_relation_info) previous_relation_info(root, relid, inherited, rel);
-  if (!is_datahike(relid)) return;
+  bool ours = is_datahike(relid);
+  if (!ours && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE) return;
   Relation relation = RelationIdGetRelation(relid);
+  if (plans_history()) forget_uniqueness(root, relation, rel);
+  if (!ours) {
+    RelationClose(relation);
+    return;
+  }
   hide_brin_indexes(rel);
   bool usable = rel->indexlist == NIL || guard([=] { return am::indexes_are_complete(relation); });
   if (!usable) rel->indexlist = NIL;

@@ -18,6 +18,8 @@ namespace datahike::pg {
 char* setting_branch = nullptr;
 char* setting_commit_id = nullptr;
 char* setting_as_of = nullptr;
+char* setting_since = nullptr;
+bool setting_history = false;
 char* setting_author = nullptr;
 char* setting_message = nullptr;
 int setting_map_size = 0;
@@ -33,6 +35,22 @@ uint64_t generation = 1;
 void bump(const char*, void*) {
   ++generation;
   if (am::plans_depend_on_view()) ResetPlanCache();
+}
+
+// Plans made for what is now do not hold for what was: planner_hooks.cpp. What is set does not
+// matter, only that something is.
+void change_point(const char* value, const char* before) {
+  bump(value, nullptr);
+  if ((*value != 0) != (before && *before)) ResetPlanCache();
+}
+
+void change_commit_id(const char* value, void*) { change_point(value, setting_commit_id); }
+
+void change_as_of(const char* value, void*) { change_point(value, setting_as_of); }
+
+void change_history(bool value, void*) {
+  ++generation;
+  if (value != setting_history) ResetPlanCache();
 }
 
 // Catalogs and store can be asked only by an ordinary session inside a transaction; elsewhere (at
@@ -85,14 +103,18 @@ bool check_commit_id(char** value, void**, GucSource source) {
   });
 }
 
-bool check_as_of(char** value, void**, GucSource) {
+bool check_time(const char* name, const char* value) {
   AsOf at;
-  if (std::strlen(*value) < kMostAsOf && (**value == 0 || parse_as_of(*value, &at))) return true;
+  if (std::strlen(value) < kMostAsOf && (*value == 0 || parse_as_of(value, &at))) return true;
   GUC_check_errcode(ERRCODE_INVALID_TEXT_REPRESENTATION);
-  GUC_check_errmsg("invalid value for datahike.as_of: \"%s\"", *value);
+  GUC_check_errmsg("invalid value for %s: \"%s\"", name, value);
   GUC_check_errhint("Give a timestamp, a date or a transaction number.");
   return false;
 }
+
+bool check_as_of(char** value, void**, GucSource) { return check_time("datahike.as_of", *value); }
+
+bool check_since(char** value, void**, GucSource) { return check_time("datahike.since", *value); }
 
 }  // namespace
 
@@ -142,11 +164,19 @@ void define_settings() {
   DefineCustomStringVariable(
       "datahike.commit_id", "Commit that this session's reads are pinned to.",
       "Empty: not pinned. A pinned session writes nothing.", &setting_commit_id, "", PGC_USERSET, 0,
-      check_commit_id, bump, nullptr);
-  DefineCustomStringVariable("datahike.as_of",
-                             "Time or transaction number that this session reads as of.",
-                             "The state after the last commit at or before it. Empty: not pinned.",
-                             &setting_as_of, "", PGC_USERSET, 0, check_as_of, bump, nullptr);
+      check_commit_id, change_commit_id, nullptr);
+  DefineCustomStringVariable(
+      "datahike.as_of", "Time or transaction number that this session reads as of.",
+      "The state after the last commit at or before it. Empty: not pinned.", &setting_as_of, "",
+      PGC_USERSET, 0, check_as_of, change_as_of, nullptr);
+  DefineCustomStringVariable("datahike.since",
+                             "Time or transaction number after which rows are read.",
+                             "The rows that later commits made. Empty: all.", &setting_since, "",
+                             PGC_USERSET, 0, check_since, bump, nullptr);
+  DefineCustomBoolVariable("datahike.history",
+                           "Tables show every version of every row, live or not.",
+                           "Of the commit that is read and all before it.", &setting_history, false,
+                           PGC_USERSET, 0, nullptr, change_history, nullptr);
   DefineCustomStringVariable("datahike.author", "Author recorded in the commits that follow.",
                              "Empty: the session user.", &setting_author, "", PGC_USERSET, 0,
                              nullptr, nullptr, nullptr);

@@ -8,6 +8,8 @@ namespace datahike::pg {
 extern char* setting_branch;       // datahike.branch: name of a branch
 extern char* setting_commit_id;    // datahike.commit_id: UUID or ''
 extern char* setting_as_of;        // datahike.as_of: tx number, timestamp or ''
+extern char* setting_since;        // datahike.since: as datahike.as_of
+extern bool setting_history;       // datahike.history
 extern char* setting_author;       // datahike.author: '' = session user
 extern char* setting_message;      // datahike.message
 extern int setting_map_size;       // datahike.map_size: MB, 0 = 16 TB
@@ -16,13 +18,13 @@ extern char* setting_shared_view;  // datahike.shared_view: versioning/shared_vi
 extern char* setting_crash_point;  // datahike.crash_point: for tests, where the worker kills itself
 
 void define_settings();
-// Changes whenever branch, commit_id or as_of is assigned: what caches of the session's view
-// compare.
+// Changes whenever branch, commit_id, as_of, since or history is assigned: what caches of the
+// session's view compare.
 uint64_t settings_generation();
 
-inline constexpr size_t kMostAsOf = 96;  // bytes of a datahike.as_of, with its end
+inline constexpr size_t kMostAsOf = 96;  // bytes of a datahike.as_of or since, with its end
 
-// A parsed datahike.as_of: a tx number or a time.
+// A parsed datahike.as_of or since: a tx number or a time.
 struct AsOf {
   bool is_tx;
   uint64_t tx;

@@ -11,13 +11,6 @@ namespace {
 constexpr size_t kMostRemembered = 1 << 16;  // commits, transactions
 constexpr size_t kMostRanges = 1 << 20;      // of added rowids
 
-bool contains(const std::vector<tree::RowidRange>& ranges, uint64_t rowid) {
-  auto after = std::upper_bound(
-      ranges.begin(), ranges.end(), rowid,
-      [](uint64_t wanted, const tree::RowidRange& range) { return wanted < range.first; });
-  return after != ranges.begin() && rowid - std::prev(after)->first < std::prev(after)->count;
-}
-
 // The rows that the commit left live: a transaction may remove its own again.
 std::vector<tree::RowidRange> rows_made(TableDelta& table) {
   std::vector<tree::RowidRange> made;
@@ -35,12 +28,18 @@ std::vector<tree::RowidRange> rows_made(TableDelta& table) {
   return made;
 }
 
-bool adds(const Origin& origin, uint64_t table, uint64_t rowid) {
-  auto ranges = origin.added.find(table);
-  return ranges != origin.added.end() && contains(ranges->second, rowid);
-}
-
 }  // namespace
+
+tree::RowidRange Origin::range_of(uint64_t table, uint64_t rowid) const {
+  const auto ranges = added.find(table);
+  if (ranges == added.end()) return {};
+  const auto after = std::upper_bound(
+      ranges->second.begin(), ranges->second.end(), rowid,
+      [](uint64_t wanted, const tree::RowidRange& range) { return wanted < range.first; });
+  if (after == ranges->second.begin()) return {};
+  const tree::RowidRange& range = *std::prev(after);
+  return rowid - range.first < range.count ? range : tree::RowidRange{};
+}
 
 RowOrigins::RowOrigins(Environment& env, const Uuid& commit)
     : env_(env), commit_(commit), ancestry_(env) {}
@@ -92,7 +91,7 @@ const Origin* RowOrigins::added(uint64_t table, uint64_t rowid, uint64_t xid) {
   if (writes == writes_.end()) writes = writes_.emplace(xid, env_.commits_of(xid)).first;
   for (const WrittenCommit& write : writes->second) {
     const Origin* found = origin(write.tx);
-    if (found && found->is_ancestor && adds(*found, table, rowid)) return found;
+    if (found && found->is_ancestor && found->range_of(table, rowid).count > 0) return found;
   }
   return nullptr;
 }
@@ -121,7 +120,20 @@ const Origin* RowOrigins::removed(uint64_t table, uint64_t rowid, const Origin& 
     merge = brought_by_.emplace(made_by.tx, entry && entry->tx != made_by.tx ? entry->tx : 0).first;
   }
   if (merge->second != 0) consider(origin(merge->second));
-  return first;
+  return first ? first : removed_on_line(table, rowid, made_by.tx);
+}
+
+const Origin* RowOrigins::removed_on_line(uint64_t table, uint64_t rowid, uint64_t after) {
+  Commit commit = load_known_commit(env_, commit_);
+  while (commit.tx > after && !commit.parents.empty()) {
+    for (const TableDelta& delta : commit.delta.tables) {
+      if (delta.table != table) continue;
+      const auto at = std::ranges::lower_bound(delta.removed, rowid, {}, &Removal::rowid);
+      if (at != delta.removed.end() && at->rowid == rowid) return origin(commit.tx);
+    }
+    commit = load_known_commit(env_, first_parent(commit));
+  }
+  return nullptr;
 }
 
 }  // namespace datahike::store

@@ -8,6 +8,9 @@
 //   - TRUNCATEs of the table by a commit on whose line the row was made;
 //   - the merge that brought the commit which made it, where that is on another line: a merge
 //     writes row versions of its own.
+// Of a branch that was reset, lineage names the last removal of a row alone, which may be on
+// another line. So where none of these is found, the commits of the asking one's line are looked
+// through.
 #pragma once
 
 #include <map>
@@ -33,6 +36,9 @@ struct Origin {
   std::map<uint64_t, std::vector<tree::RowidRange>> added;  // rows left live, by table
   std::vector<uint64_t> cleared;                            // tables, ascending
   bool is_ancestor = false;                                 // of the commit that is asked about
+
+  // The range of `added` with the row; of no rows if there is none.
+  tree::RowidRange range_of(uint64_t table, uint64_t rowid) const;
 };
 
 class RowOrigins {
@@ -51,6 +57,7 @@ class RowOrigins {
  private:
   const Origin* origin(uint64_t tx);
   const Origin* written(uint64_t xid, uint32_t branch, uint64_t tx);
+  const Origin* removed_on_line(uint64_t table, uint64_t rowid, uint64_t after);
   void forget_some();
 
   Environment& env_;

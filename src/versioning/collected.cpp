@@ -25,6 +25,7 @@ struct Readable {
   LocalTransactionId transaction = InvalidLocalTransactionId;
   std::set<std::pair<uint64_t, uint64_t>> commits;  // tx and table
 };
+constexpr uint64_t kHistory = uint64_t{1} << 63;  // beside a tx: all that came after it
 Readable readable;
 
 bool is_found_readable(uint64_t tx, uint64_t table) {
@@ -61,10 +62,29 @@ bool is_kept(const store::Horizon& horizon, uint64_t tx, const tree::NodeRef* li
 
 }  // namespace
 
+namespace {
+
+// Row versions of later commits than a horizon's are not dead under it.
+void require_history_kept(uint64_t after_tx, uint64_t table) {
+  uint64_t key = kHistory | after_tx;
+  if (is_found_readable(key, table)) return;
+  store::Environment* env = pg::try_store();
+  if (!env) return;
+  pg::call([=] { pg::pin_commit(std::max<uint64_t>(after_tx, 1)); });
+  env->refresh();  // not before the pin: see pins.h
+  std::optional<store::Horizon> horizon = store::read_horizon(*env, table);
+  if (horizon && after_tx < horizon->mark.last_tx) refuse(table, after_tx);
+  readable.commits.insert({key, table});
+}
+
+}  // namespace
+
 void require_kept(const View& view, uint64_t table) {
   if (view.computed_from) {
-    require_kept(view.computed_from->rows_of, table);
-    if (view.computed_from->without) require_kept(*view.computed_from->without, table);
+    const ComputedFrom& from = *view.computed_from;
+    if (from.history_of) return require_history_kept(from.after_tx, table);
+    // What is not shown need not be readable, nor need rows of the branch itself be asked about.
+    if (!from.unfolded_after) require_kept(from.rows_of, table);
     return;
   }
   if (!view.pinned) return;

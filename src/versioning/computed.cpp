@@ -1,5 +1,9 @@
 #include "versioning/computed.h"
 
+#include "pg/bridge.h"
+#include "pg/store.h"
+#include "versioning/row_origin.h"
+
 namespace datahike::versioning {
 
 namespace {
@@ -18,23 +22,109 @@ constexpr size_t kComputedViews = 4;
 std::vector<Computed> computed;  // most recently used first
 
 bool same_view(const View& a, const View& b) {
-  return a.overlay == b.overlay && a.limit == b.limit && a.branch == b.branch;
+  return a.overlay == b.overlay && a.limit == b.limit && a.branch == b.branch &&
+         a.pinned == b.pinned;
+}
+
+bool same_point(const std::optional<pg::AsOf>& a, const std::optional<pg::AsOf>& b) {
+  if (!a || !b) return a.has_value() == b.has_value();
+  return a->is_tx == b->is_tx && a->tx == b->tx && a->time == b->time;
 }
 
 bool same(const ComputedFrom& a, const ComputedFrom& b) {
   return same_view(a.rows_of, b.rows_of) && a.without.has_value() == b.without.has_value() &&
-         (!a.without || same_view(*a.without, *b.without));
+         (!a.without || same_view(*a.without, *b.without)) &&
+         same_point(a.unfolded_after, b.unfolded_after) && a.history_of == b.history_of &&
+         a.after_tx == b.after_tx && a.after_time == b.after_time;
+}
+
+// Whether the transaction's commit on the branch came after the point. REQUIRES: it is folded.
+bool is_after(const pg::AsOf& point, uint64_t xid, int32_t branch) {
+  store::Environment& env = pg::open_store();
+  for (const store::WrittenCommit& write : env.commits_of(xid)) {
+    if (write.branch != static_cast<uint32_t>(branch)) continue;
+    if (point.is_tx) return write.tx > point.tx;
+    if (std::optional<store::Uuid> id = env.commit_by_tx(write.tx))
+      return store::load_known_commit(env, *id).time > point.time;
+  }
+  throw CorruptError("transaction " + std::to_string(xid) + " is folded, but has no commit");
+}
+
+std::vector<tree::RowidRange> unfolded_rows(const View& view, const pg::AsOf& after, uint64_t id) {
+  std::vector<tree::RowidRange> ranges;
+  TableOverlay& table = view.overlay->table(id);
+  std::unordered_map<uint64_t, bool> counts;  // by transaction
+  for (const auto& [first, run] : table.added) {
+    if (!run.transaction || run.sequence > view.limit) continue;
+    uint64_t xid = run.transaction->xid;
+    auto known = counts.find(xid);
+    if (known == counts.end())
+      known = counts.emplace(xid, is_after(after, xid, run.transaction->branch)).first;
+    if (!known->second) continue;
+    for (uint64_t i = 0; i < run.rows; ++i)
+      if (view.overlay->is_live(table, first + i, view.limit)) append_range(ranges, first + i, 1);
+  }
+  return ranges;
+}
+
+bool is_in_history(const ComputedFrom& from, const store::Origin* origin) {
+  return origin && origin->tx > from.after_tx && origin->time > from.after_time;
+}
+
+// Rows of one commit come in ranges, so most are decided by the one before.
+std::vector<tree::RowidRange> history_rows(const ComputedFrom& from, uint64_t table) {
+  std::vector<tree::RowidRange> ranges;
+  store::RowOrigins& origins = origins_of(*from.history_of);
+  store::Environment& env = pg::open_store();
+  tree::RowidRange decided;  // by the commit of `decided_xid`
+  uint64_t decided_xid = 0;
+  bool counts = false;
+  for (uint64_t at = 0;;) {
+    std::optional<store::SegmentReader> segment = env.segment_at_or_after(table, at);
+    if (!segment) return ranges;
+    for (uint32_t row = 0; row < segment->rows(); ++row) {
+      uint64_t rowid = segment->first_rowid() + row, xid = segment->xid(row);
+      if (xid != decided_xid || rowid - decided.first >= decided.count) {
+        const store::Origin* origin = origins.added(table, rowid, xid);
+        counts = is_in_history(from, origin);
+        decided = origin ? origin->range_of(table, rowid) : tree::RowidRange{rowid, 1};
+        decided_xid = xid;
+      }
+      if (counts) append_range(ranges, rowid, 1);
+    }
+    at = segment->last_rowid() + 1;
+    pg::call([] { CHECK_FOR_INTERRUPTS(); });
+  }
+}
+
+// A look-up by an index decides for the rows that it meets; a scan makes the whole table.
+void make_history(const ComputedFrom& from, uint64_t id, TableOverlay& table,
+                  tree::NodeSink& nodes) {
+  const ComputedFrom* f = &from;
+  table.counts.push_back(
+      {1, Overlay::count_rows(from.rows_of.overlay->table(id), from.rows_of.limit)});  // about
+  table.contains = [f, id](uint64_t rowid) {
+    return is_in_history(*f, row_origin(*f->history_of, id, rowid));
+  };
+  table.make_rest = [f, id, &table, &nodes] {
+    std::vector<tree::RowidRange> ranges = history_rows(*f, id);
+    table.counts.clear();
+    set_rows(table, nodes, id, f->rows_of, ranges);
+  };
 }
 
 void make_table(const ComputedFrom& from, uint64_t id, TableOverlay& table, tree::NodeSink& nodes) {
-  set_rows(table, nodes, id, from.rows_of, rows_only_in(from.rows_of, *from.without, id));
+  if (from.history_of) return make_history(from, id, table, nodes);
+  set_rows(table, nodes, id, from.rows_of,
+           from.unfolded_after ? unfolded_rows(from.rows_of, *from.unfolded_after, id)
+                               : rows_only_in(from.rows_of, *from.without, id));
 }
 
-Computed make(ComputedFrom from) {
+Computed make(const ComputedFrom& from) {
   auto source = std::make_shared<Source>();
+  source->from = from;
   source->overlays.push_back(from.rows_of.overlay->shared_from_this());
   if (from.without) source->overlays.push_back(from.without->overlay->shared_from_this());
-  source->from = std::move(from);
   auto overlay =
       std::make_shared<Overlay>([source](uint64_t id, TableOverlay& table, tree::NodeSink& nodes) {
         make_table(source->from, id, table, nodes);
@@ -42,12 +132,13 @@ Computed make(ComputedFrom from) {
   return {&source->from, overlay};
 }
 
-// The computed view, made anew unless it is among those used last.
-View computed_view(ComputedFrom from) {
+}  // namespace
+
+View computed_view(const ComputedFrom& from) {
   auto known = std::find_if(computed.begin(), computed.end(),
                             [&](const Computed& c) { return same(*c.from, from); });
   if (known == computed.end()) {
-    Computed made = make(std::move(from));
+    Computed made = make(from);
     if (computed.size() == kComputedViews) {
       retain_overlay(computed.back().overlay);
       computed.pop_back();
@@ -60,23 +151,19 @@ View computed_view(ComputedFrom from) {
   return {c.overlay.get(), c.overlay->size(), base.branch, base.pinned, base.tx, c.from};
 }
 
-}  // namespace
-
-View difference_view(const View& a, const View& b) { return computed_view({a, b}); }
-
 void set_rows(TableOverlay& table, tree::NodeSink& nodes, uint64_t id, const View& rows_of,
               std::span<const tree::RowidRange> ranges) {
-  AddedRuns& logged = rows_of.overlay->table(id).added;
+  TableOverlay& base = rows_of.overlay->table(id);
   std::vector<tree::RowidRange> stored;
   uint64_t rows = 0, stored_rows = 0;
   for (const tree::RowidRange& range : ranges) {
     rows += range.count;
     for (uint64_t at = range.first, end = range.first + range.count; at < end;) {
-      auto run = Overlay::find_added(rows_of.overlay->table(id), at);
-      bool in_run = run != logged.end();
-      auto next = in_run ? std::next(run) : logged.upper_bound(at);
+      auto run = Overlay::find_added(base, at);
+      bool in_run = run != base.added.end();
+      auto next = in_run ? std::next(run) : base.added.upper_bound(at);
       uint64_t last = in_run ? run->first + run->second.rows : end;
-      if (!in_run && next != logged.end()) last = next->first;
+      if (!in_run && next != base.added.end()) last = next->first;
       uint64_t count = std::min(last, end) - at;
       if (in_run && run->second.transaction) {
         AddedRun part = run->second;

@@ -14,10 +14,18 @@ namespace datahike::versioning {
 struct ComputedFrom {
   View rows_of;                 // where its rows are to be found
   std::optional<View> without;  // whose rows it does not have
+  // Of rows_of only those that are not folded into its head, and were folded after this point.
+  std::optional<pg::AsOf> unfolded_after;
+  // All versions that ancestors of this commit made, those of later ones than `after_tx` and
+  // `after_time`.
+  std::optional<store::Uuid> history_of;
+  uint64_t after_tx = 0;
+  int64_t after_time = INT64_MIN;
 };
 
-// The rows live in `a` and not in `b`. REQUIRES: both are views of commits.
-View difference_view(const View& a, const View& b);
+// The view, made anew unless it is among those used last. `rows_of` and `without` are not computed
+// themselves.
+View computed_view(const ComputedFrom& from);
 
 // Fills a table of a computed overlay with the rows `ranges`, all of which `rows_of` can find.
 void set_rows(TableOverlay& table, tree::NodeSink& nodes, uint64_t id, const View& rows_of,

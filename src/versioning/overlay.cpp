@@ -64,6 +64,13 @@ TableOverlay& Overlay::table(uint64_t id) {
   return table;
 }
 
+void TableOverlay::complete() {
+  if (!make_rest) return;
+  make_rest();
+  make_rest = nullptr;
+  contains = nullptr;
+}
+
 uint32_t Overlay::last_clear(const TableOverlay& table, uint32_t limit) {
   uint32_t last = 0;
   for (uint32_t sequence : table.cleared)
@@ -101,6 +108,7 @@ const RemovedRow* Overlay::find_removed(const TableOverlay& table, uint64_t rowi
 }
 
 bool Overlay::is_live(TableOverlay& table, uint64_t rowid, uint32_t limit) {
+  if (table.contains) return table.contains(rowid);
   if (limit > 0) {
     if (!table.removed.empty()) {
       const RemovedRow* removed = find_removed(table, rowid);

@@ -67,6 +67,11 @@ struct TableOverlay {
   std::unordered_map<uint64_t, std::unique_ptr<tree::Container>> containers;
   uint64_t last_high = UINT64_MAX;  // the container looked at last
   const tree::Container* last_container = nullptr;
+  // Of a table that is computed row by row: whether the row is in it. Until complete() has made the
+  // rest of it: scans need that.
+  std::function<bool(uint64_t rowid)> contains;
+  std::function<void()> make_rest;
+  void complete();
 
   explicit TableOverlay(std::pmr::memory_resource* memory)
       : added(memory), removed(memory), counts(memory) {}

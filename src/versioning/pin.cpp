@@ -6,7 +6,6 @@
 #include "pg/settings.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
-#include "versioning/computed.h"
 
 namespace datahike::versioning {
 
@@ -24,13 +23,6 @@ std::shared_ptr<Overlay> overlay_of_state(const store::CommitState& state) {
   auto overlay = std::make_shared<Overlay>(pg::try_store(), state.root);
   for (const auto& delta : state.deltas) overlay->apply(*delta);
   return overlay;
-}
-
-pg::Head newest_head(int32_t branch) {
-  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
-  std::optional<pg::Head> head = pg::read_head(branch, s);
-  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
-  return *head;
 }
 
 // The head of the chain that as_of looks back on; folded far enough to hold everything up to `at`.
@@ -51,7 +43,19 @@ store::Environment& store_with_commits() {
   return pg::open_store();
 }
 
+Snapshot snapshot_of_query() {
+  if (ActiveSnapshotSet() && IsMVCCSnapshot(GetActiveSnapshot())) return GetActiveSnapshot();
+  return pg::call([] { return pg::latest_snapshot(); });
+}
+
 }  // namespace
+
+pg::Head newest_head(int32_t branch) {
+  Snapshot s = pg::call([] { return pg::latest_snapshot(); });
+  std::optional<pg::Head> head = pg::read_head(branch, s);
+  if (!head) throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch no longer exists");
+  return *head;
+}
 
 std::shared_ptr<Overlay> overlay_of_head(const pg::Head& head) {
   store::Environment* env = pg::try_store();
@@ -64,6 +68,8 @@ std::shared_ptr<Overlay> overlay_of_head(const pg::Head& head) {
 }
 
 store::Uuid pinned_commit(const SessionView& session) {
+  if (!*session.commit_id && !*session.as_of)
+    return commit_of_branch(session.branch, snapshot_of_query());
   std::optional<store::Uuid> commit;
   if (*session.commit_id) commit = store::parse_uuid(session.commit_id);
   pg::AsOf at;
@@ -109,7 +115,7 @@ View view_of_commit(const store::Uuid& commit) {
 
 store::Uuid chosen_commit(const SessionView& session) {
   static struct {
-    SessionView session;
+    SessionView session;  // of which branch, commit_id and as_of count
     store::Uuid commit{};
     TransactionId xmax = 0;
     uint32_t running = 0;
@@ -135,11 +141,6 @@ View pinned_view(const SessionView& session) {
   return view;
 }
 
-View view_of_two_commits(const SessionView& session) {
-  View without = view_of_commit(*store::parse_uuid(session.without));
-  return difference_view(pinned_view(session), without);
-}
-
 namespace {
 
 const SessionView* of_running_query = nullptr;
@@ -159,11 +160,17 @@ const SessionView& settings_view() {
   strlcpy(session.commit_id, pg::setting_commit_id ? pg::setting_commit_id : "",
           sizeof session.commit_id);
   strlcpy(session.as_of, pg::setting_as_of ? pg::setting_as_of : "", sizeof session.as_of);
+  strlcpy(session.since, pg::setting_since ? pg::setting_since : "", sizeof session.since);
+  session.history = pg::setting_history;
+  session.pinned = *session.commit_id || *session.as_of || session.history;
   if (*session.commit_id)
     session.pinned_by = "datahike.commit_id";
   else if (*session.as_of)
     session.pinned_by = "datahike.as_of";
-  session.pinned = session.pinned_by != nullptr;
+  else if (session.history)
+    session.pinned_by = "datahike.history";
+  else if (*session.since)
+    session.pinned_by = "datahike.since";
   // A name that is not found, perhaps for want of the extension, is looked up again.
   uint64_t branches = session.branch >= 0 ? pg::branches_generation() : 0;
   last = {pg::settings_generation(), branches, session};
@@ -179,8 +186,14 @@ SessionView view_at_commit(const store::Uuid& commit) {
   // A commit's rows do not depend on the branch.
   session.branch = std::max(settings_view().branch, 0);
   session.pinned = true;
-  session.pinned_by = "a commit";
+  session.pinned_by = "a commit's view";
   strlcpy(session.commit_id, store::format_uuid(commit).c_str(), sizeof session.commit_id);
+  return session;
+}
+
+SessionView view_of_history(const store::Uuid& commit) {
+  SessionView session = view_at_commit(commit);
+  session.history = true;
   return session;
 }
 
@@ -205,7 +218,7 @@ const SessionView& session_view() {
 }
 
 void require_writable(const SessionView& session, const char* what) {
-  if (!session.pinned) return;
+  if (!session.pinned_by) return;
   throw pg::SqlError(ERRCODE_READ_ONLY_SQL_TRANSACTION,
                      std::string("cannot ") + what + " while " + session.pinned_by + " is set",
                      std::string("RESET ") + session.pinned_by + " to write again.");

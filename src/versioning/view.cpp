@@ -294,10 +294,18 @@ store::Uuid newest_on_line_of(int32_t branch, Snapshot s) {
 
 View branch_view(int32_t branch, Snapshot s) { return to_view(cached_view(branch, s)); }
 
+View branch_view(int32_t branch, Snapshot s, pg::Head& head) {
+  const CachedView& view = cached_view(branch, s);
+  head = view.head;
+  return to_view(view);
+}
+
 View view_for(Snapshot s) {
   const SessionView* named = named_view(s);
   const SessionView& session = named ? *named : session_view();
   if (*session.without) return view_of_two_commits(session);
+  if (session.history) return history_view(session);
+  if (*session.since) return since_view(session, s);
   if (session.pinned) return pinned_view(session);
   View view = branch_view(session.branch, s);
   view.committed = session.committed;
@@ -332,8 +340,12 @@ std::optional<store::Uuid> branch_commit(int32_t branch, Snapshot s) {
 store::Uuid current_commit(Snapshot s) {
   const SessionView& session = session_view();
   if (session.pinned) return pinned_commit(session);
-  if (std::optional<store::Uuid> commit = branch_commit(session.branch, s)) return *commit;
-  if (!IsolationUsesXactSnapshot()) return newest_on_line_of(session.branch, s);
+  return commit_of_branch(session.branch, s);
+}
+
+store::Uuid commit_of_branch(int32_t branch, Snapshot s) {
+  if (std::optional<store::Uuid> commit = branch_commit(branch, s)) return *commit;
+  if (!IsolationUsesXactSnapshot()) return newest_on_line_of(branch, s);
   throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
                      "no commit holds exactly what this transaction's snapshot sees",
                      "Transactions committed in another order than the snapshot saw them; retry.");

@@ -4,8 +4,13 @@
 // The kinds of views, by what is set in a SessionView:
 //   branch                 live rows of the branch, this transaction's own changes included
 //   commit_id, as_of       live rows of a commit; pinned
+//   since                  of these, those that are not live at the line's last commit up to it
+//   history                every row version that a commit of the ancestry made, with `since` those
+//                          that a later one made; pinned. What is unique in every commit is not
+//                          unique here: plans must not rely on it
+//                          (pg/planner_hooks.cpp).
 //   without                the difference: rows live at commit_id and not at this other commit
-// All but the first are read-only. A difference is computed (computed.h).
+// All but the first are read-only. The last three are computed (computed.h).
 #pragma once
 
 #include "pg/log.h"
@@ -17,22 +22,26 @@ namespace datahike::versioning {
 
 struct ComputedFrom;  // computed.h
 
-// What the settings say. A pinned session reads one commit and writes nothing.
+// What the settings say. A pinned session reads what one commit knows; a session with `pinned_by`
+// writes nothing.
 struct SessionView {
   int32_t branch = -1;  // of datahike.branch; -1 = there is none of that name
   bool pinned = false;
   bool committed = false;           // a branch without this transaction's own changes
-  const char* pinned_by = nullptr;  // the setting's name
+  const char* pinned_by = nullptr;  // the setting's name; nullptr: it may write
   char commit_id[40] = "";          // datahike.commit_id
   char as_of[pg::kMostAsOf] = "";   // datahike.as_of
+  char since[pg::kMostAsOf] = "";   // datahike.since
+  bool history = false;             // datahike.history
   char without[40] = "";            // a commit id; no setting
   // Whether the rows are not just those live in a branch or commit. Such views are not shared with
   // parallel workers.
-  bool is_computed() const { return *without; }
+  bool is_computed() const { return *without || *since || history; }
 };
 // Views that no setting names, for use_session_view().
 SessionView view_at_commit(const store::Uuid& commit);
 SessionView view_of_difference(const store::Uuid& commit, const store::Uuid& without);
+SessionView view_of_history(const store::Uuid& commit);
 
 // Of the query that is running: it keeps what the settings said when it was started, as a cursor
 // must. Errors: 42704 unknown branch.
@@ -43,7 +52,7 @@ SessionView current_settings();
 // before.
 const SessionView* use_session_view(const SessionView* view);
 const SessionView* view_of_running_query();  // nullptr: none runs, what the settings say counts
-// ereport-style refusal of a write under a pinned view: throws SqlError 25006.
+// ereport-style refusal of a write under a read-only view: throws SqlError 25006.
 void require_writable(const SessionView& session, const char* what);
 
 // The first `limit` deltas of an overlay. The overlay lives at least to the end of the statement.
@@ -65,6 +74,8 @@ View latest_view(int32_t branch);
 View view_of_commit(const store::Uuid& commit);
 // The state of a branch under a snapshot, whatever the settings.
 View branch_view(int32_t branch, Snapshot snapshot);
+// The same, and the head that it lies over: of its rows those in log transactions are not in there.
+View branch_view(int32_t branch, Snapshot snapshot, pg::Head& head);
 
 // A row version, found by rowid alone.
 struct FoundRow {
@@ -91,6 +102,8 @@ void wait_for_fold();
 // commit must be exactly what the snapshot sees: 40001 where the snapshot is no prefix of the
 // chain.
 store::Uuid current_commit(Snapshot snapshot);
+// The same for a branch, whatever the settings.
+store::Uuid commit_of_branch(int32_t branch, Snapshot snapshot);
 // The commit of a branch that holds exactly what the snapshot sees of it; folds first. nullopt:
 // there is none.
 std::optional<store::Uuid> branch_commit(int32_t branch, Snapshot snapshot);

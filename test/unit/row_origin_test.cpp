@@ -9,7 +9,8 @@ namespace {
 
 constexpr uint32_t kBranches = 3;
 
-// Random transactions on branches that fork and are merged, and every commit as it was folded.
+// Random transactions on branches that fork, are merged and are reset, and every commit as it was
+// folded.
 class Origins : public testing::TestWithParam<int> {
  protected:
   Origins() : generator_(static_cast<uint64_t>(GetParam())) {
