@@ -380,11 +380,13 @@ uint64_t purge_log(const Head& head) {
   call([&removed, h] {
     Relation log = table_open(extension().tx_log, RowExclusiveLock);
     IndexWalk walk = log_walk(h->branch);
-    walk.compare_int8(kXid, BTLessStrategyNumber, F_INT8LT, h->contained.xmax);
+    walk.compare_int8(kXid, BTLessStrategyNumber, F_INT8LT, std::max(h->contained.xmax, h->fold));
     walk.run(GetActiveSnapshot(), [&](TupleDesc desc, HeapTuple tuple) {
       bool isnull;
       auto xid = static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, kXid, desc, &isnull)));
-      if (h->contained.contains(xid)) {
+      // A reset has written its head itself: that does not contain it, as it may have written more.
+      bool reset = kind_of(desc, tuple) == 's' && xid < h->fold;
+      if (reset || h->contained.contains(xid)) {
         simple_heap_delete(log, &tuple->t_self);
         ++removed;
       }
