@@ -16,6 +16,7 @@ namespace datahike::versioning {
 namespace {
 
 constexpr int kMostAttempts = 10;
+constexpr int kAttemptsForViolations = 3;
 
 void add_tables_of(const store::CommitState& state, std::set<uint64_t>& tables) {
   for (const auto& delta : state.deltas)
@@ -131,12 +132,52 @@ bool attempt(Merge* merge) {
   bool hopeless = merge->result.unresolved > 0 && !merge->request->dry_run;
   bool done = hopeless || apply_merge(merge);
   // A violation may be that of a row that somebody has just committed, and that is to be merged.
-  if (done && merge->violations > 0 && !fixed)
+  // On a branch that never stands still it is reported all the same.
+  if (done && merge->violations > 0 && !fixed && merge->attempts < kAttemptsForViolations)
     done = stands_still(static_cast<TableMerge*>(linitial(merge->tables)));
   foreach (cell, merge->tables)
     if (done) close_table_merge(static_cast<TableMerge*>(lfirst(cell)));
   PopActiveSnapshot();
   return done;
+}
+
+// What a failed attempt was going to change, in memory that outlives it.
+void remember_rows(Merge* merge, MemoryContext memory) {
+  MemoryContext old = MemoryContextSwitchTo(memory);
+  ListCell* cell;
+  foreach (cell, merge->tables) {
+    auto* t = static_cast<TableMerge*>(lfirst(cell));
+    for (int i = 0; i < list_length(t->changes); ++i) {
+      auto* c = static_cast<MergeChange*>(list_nth(t->changes, i));
+      if (c->cancelled || !c->ours) continue;
+      auto* row = static_cast<RowToLock*>(palloc(sizeof(RowToLock)));
+      *row = {RelationGetRelid(t->relation), c->ours->rowid,
+              key_changes(t, c) ? LockTupleExclusive : LockTupleNoKeyExclusive};
+      merge->to_lock = lappend(merge->to_lock, row);
+    }
+  }
+  MemoryContextSwitchTo(old);
+}
+
+// Before the next attempt and outside its subtransaction: locks the newest versions of those rows,
+// so that in the end, however busy the branch is, they stand still.
+void lock_remembered_rows(Merge* merge) {
+  ListCell* cell;
+  Snapshot snapshot = GetActiveSnapshot();
+  foreach (cell, merge->to_lock) {
+    auto* row = static_cast<RowToLock*>(lfirst(cell));
+    Relation relation = table_open(row->relation, RowShareLock);
+    TupleTableSlot* slot = table_slot_create(relation, nullptr);
+    ItemPointerData tid = am::to_tid(row->rowid);
+    TM_FailureData failure;
+    // Whether it is still there, the next attempt will see.
+    table_tuple_lock(relation, &tid, snapshot, slot, GetCurrentCommandId(false), row->mode,
+                     LockWaitBlock, TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+    ExecDropSingleTupleTableSlot(slot);
+    table_close(relation, NoLock);
+  }
+  list_free(merge->to_lock);
+  merge->to_lock = NIL;
 }
 
 // In a subtransaction, which is kept if there is anything to keep. False: as attempt().
@@ -150,6 +191,7 @@ bool attempt_in_subtransaction(Merge* merge) {
   PG_TRY();
   {
     done = attempt(merge);
+    if (!done) remember_rows(merge, memory);
     if (done && merge->result.unresolved == 0 && !merge->request->dry_run)
       ReleaseCurrentSubTransaction();
     else
@@ -182,7 +224,7 @@ MergeResult merge_states(const MergeRequest& request) {
     fmgr_info(request.resolver, &merge->resolver);
     merge->resolver_takes_text = request.resolver_takes_text;
   }
-  for (int attempts = 1;; ++attempts) {
+  for (merge->attempts = 1;; ++merge->attempts) {
     merge->memory =
         AllocSetContextCreate(CurrentMemoryContext, "datahike merge", ALLOCSET_DEFAULT_SIZES);
     merge->tables = NIL;
@@ -190,10 +232,11 @@ MergeResult merge_states(const MergeRequest& request) {
     merge->violations = 0;
     if (attempt_in_subtransaction(merge)) break;
     // READ COMMITTED looks again at what is there now.
-    if (IsolationUsesXactSnapshot() || attempts == kMostAttempts)
+    if (IsolationUsesXactSnapshot() || merge->attempts == kMostAttempts)
       ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                       errmsg("could not serialize access due to concurrent update"),
                       errhint("Retry the transaction.")));
+    if (!request.dry_run) lock_remembered_rows(merge);
     MemoryContextDelete(merge->memory);
   }
   MergeResult result = merge->result;

@@ -95,6 +95,12 @@ struct TableMerge {
   void** domains;  // by attribute: cache of domain_check
 };
 
+struct RowToLock {
+  Oid relation;
+  uint64_t rowid;
+  LockTupleMode mode;
+};
+
 struct Merge {
   const MergeRequest* request;
   MemoryContext memory;
@@ -102,7 +108,9 @@ struct Merge {
   bool resolver_takes_text;  // the table's name, not a regclass
   EState* estate;
   CommandId cid;
-  List* tables;      // of TableMerge*, those with changes
+  List* tables;  // of TableMerge*, those with changes
+  int attempts;
+  List* to_lock;     // of RowToLock*: after an attempt that met rows changing
   int64 violations;  // of constraints
   MergeResult result;
 };
@@ -135,6 +143,7 @@ bool has_rows_to_merge(Oid relation);
 
 // merge_apply.cpp. False: rows have changed since they were read.
 bool apply_merge(Merge* merge);
+bool key_changes(TableMerge* table, const MergeChange* change);  // what a foreign key may refer to
 
 // merge_conflicts.cpp
 void note_conflict(TableMerge* table, const MergeChange& rows, int column, const char* kind);

@@ -149,21 +149,6 @@ void check_change(TableMerge* t, MergeChange* c) {
   }
 }
 
-bool key_changes(TableMerge* t, const MergeChange* c) {
-  if (!c->values) return true;
-  Bitmapset* columns = RelationGetIndexAttrBitmap(t->relation, INDEX_ATTR_BITMAP_KEY);
-  bool changes = false;
-  int k = -1;
-  while (!changes && (k = bms_next_member(columns, k)) >= 0) {
-    int i = k + FirstLowInvalidHeapAttributeNumber - 1;
-    // A generated column is not known yet.
-    changes = i < 0 || !t->compared[i] ||
-              !same_cell(t, i, c->ours->values, c->ours->nulls, c->values, c->nulls);
-  }
-  bms_free(columns);
-  return changes;
-}
-
 bool remove_rows(TableMerge* t) {
   ListCell* cell;
   foreach (cell, t->changes) {
@@ -209,6 +194,21 @@ void count_changes(TableMerge* t) {
 }
 
 }  // namespace
+
+bool key_changes(TableMerge* t, const MergeChange* c) {
+  if (!c->values) return true;
+  Bitmapset* columns = RelationGetIndexAttrBitmap(t->relation, INDEX_ATTR_BITMAP_KEY);
+  bool changes = false;
+  int k = -1;
+  while (!changes && (k = bms_next_member(columns, k)) >= 0) {
+    int i = k + FirstLowInvalidHeapAttributeNumber - 1;
+    // A generated column is not known yet.
+    changes = i < 0 || !t->compared[i] ||
+              !same_cell(t, i, c->ours->values, c->ours->nulls, c->values, c->nulls);
+  }
+  bms_free(columns);
+  return changes;
+}
 
 bool apply_merge(Merge* merge) {
   merge->cid = GetCurrentCommandId(true);
