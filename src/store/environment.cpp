@@ -5,8 +5,8 @@
 //   nodes    id:u64 native                     -> tree node (tree/node.cpp)
 //   commits  uuid:u8[16]                       -> commit record (commit.cpp)
 //   txs      tx:u64 native                     -> uuid:u8[16] of the commit with this number
-//   writes   xid:u64 branch:u32                -> tx:u64 of the commit of this (sub)transaction
-//   clears   table:u64 tx:u64                  -> (empty): that commit emptied the table
+//   writes   xid:u64 branch:u32                -> checked tx:u64 of the (sub)transaction's commit
+//   clears   table:u64 tx:u64                  -> checked nothing: that commit emptied the table
 //   lineage  table:u64 rowid:u64 branch:u32    -> checked successor:u64 (0 = deleted) xid:u64
 //   meta     "store/format"                    -> format version:u32
 //            "store/identity"                  -> system id:u64 database:u32
@@ -75,9 +75,14 @@ Lineage decode_lineage(ByteView key, ByteView value) {
   return lineage;
 }
 
-uint32_t big_endian_branch(ByteView bytes) {
-  if (bytes.size() != 4) throw CorruptError("branch in a key of wrong length");
-  return uint32_t{bytes[0]} << 24 | uint32_t{bytes[1]} << 16 | uint32_t{bytes[2]} << 8 | bytes[3];
+bool starts_with(ByteView key, ByteView prefix) {
+  return key.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), key.begin());
+}
+
+uint32_t branch_after(ByteView key, size_t prefix) {
+  if (key.size() != prefix + 4) throw CorruptError("a key with a branch has the wrong length");
+  const uint8_t* at = key.data() + prefix;
+  return uint32_t{at[0]} << 24 | uint32_t{at[1]} << 16 | uint32_t{at[2]} << 8 | at[3];
 }
 
 Uuid decode_uuid(ByteView bytes) {
@@ -145,21 +150,6 @@ SegmentFinder Environment::Impl::segments() {
   return SegmentFinder(lmdb, rows_.get(), verified);
 }
 
-void Environment::Impl::visit_prefix(
-    MDB_dbi map, ByteView prefix, ByteView from,
-    const std::function<void(ByteView rest, ByteView value)>& visit) {
-  Cursor cursor = open_cursor(lmdb, read(), map);
-  MDB_val key = val(from), value;
-  MDB_cursor_op op = MDB_SET_RANGE;
-  while (lmdb.found(mdb_cursor_get(cursor.get(), &key, &value, op), "look up a range")) {
-    const ByteView found = view(key);
-    if (found.size() < prefix.size() || !std::equal(prefix.begin(), prefix.end(), found.begin()))
-      break;
-    visit(found.subspan(prefix.size()), view(value));
-    op = MDB_NEXT;
-  }
-}
-
 Environment::Environment(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Environment::~Environment() = default;
 
@@ -223,9 +213,10 @@ std::optional<Lineage> Environment::lineage(uint64_t table, uint64_t rowid, uint
 std::vector<BranchLineage> Environment::lineage_on_branches(uint64_t table, uint64_t rowid) {
   std::vector<BranchLineage> found;
   const RowKey prefix = row_key(table, rowid);
-  impl_->visit_prefix(impl_->maps.lineage, prefix, prefix, [&](ByteView rest, ByteView value) {
-    const uint32_t branch = big_endian_branch(rest);
-    found.push_back({branch, decode_lineage(lineage_key(table, rowid, branch), value)});
+  scan(Map::Lineage, prefix, [&](ByteView key, ByteView value) {
+    if (!starts_with(key, prefix)) return false;
+    found.push_back({branch_after(key, prefix.size()), decode_lineage(key, value)});
+    return true;
   });
   return found;
 }
@@ -234,8 +225,12 @@ std::vector<WrittenCommit> Environment::commits_of(uint64_t xid) {
   std::vector<WrittenCommit> found;
   std::array<uint8_t, 8> prefix;
   put_big_endian(prefix.data(), xid);
-  impl_->visit_prefix(impl_->maps.writes, prefix, prefix, [&](ByteView rest, ByteView value) {
-    found.push_back({big_endian_branch(rest), ByteReader(value, "write").fixed<uint64_t>()});
+  scan(Map::Writes, prefix, [&](ByteView key, ByteView value) {
+    if (!starts_with(key, prefix)) return false;
+    const ByteView tx =
+        check_value(key, value, "what transaction " + std::to_string(xid) + " made");
+    found.push_back({branch_after(key, prefix.size()), ByteReader(tx, "write").fixed<uint64_t>()});
+    return true;
   });
   return found;
 }
@@ -243,12 +238,13 @@ std::vector<WrittenCommit> Environment::commits_of(uint64_t xid) {
 std::vector<uint64_t> Environment::clears_of(uint64_t table, uint64_t after) {
   std::vector<uint64_t> found;
   if (after == UINT64_MAX) return found;
-  std::array<uint8_t, 8> prefix;
-  put_big_endian(prefix.data(), table);
   const ClearKey from = clear_key(table, after + 1);
-  impl_->visit_prefix(impl_->maps.clears, prefix, from, [&](ByteView rest, ByteView) {
-    if (rest.size() != 8) throw CorruptError("clears: key of wrong length");
-    found.push_back(get_big_endian(rest.data()));
+  scan(Map::Clears, from, [&](ByteView key, ByteView value) {
+    if (!starts_with(key, ByteView(from).first(8))) return false;
+    check_value(key, value, "what emptied table " + std::to_string(table));
+    if (key.size() != from.size()) throw CorruptError("clears: key of wrong length");
+    found.push_back(get_big_endian(key.data() + 8));
+    return true;
   });
   return found;
 }
@@ -302,6 +298,10 @@ MDB_dbi Environment::Impl::handle(Map map) const {
       return maps.commits;
     case Map::Txs:
       return maps.txs;
+    case Map::Writes:
+      return maps.writes;
+    case Map::Clears:
+      return maps.clears;
     case Map::Lineage:
       return maps.lineage;
     case Map::Meta:

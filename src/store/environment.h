@@ -35,7 +35,7 @@ struct Options {
   Identity identity;
 };
 
-inline constexpr uint32_t kFormatVersion = 2;
+inline constexpr uint32_t kFormatVersion = 3;
 
 // Where the row with a superseded rowid went on one branch.
 struct Lineage {
@@ -65,7 +65,7 @@ struct Statistics {
 };
 
 // The maps, for those that look at everything in them.
-enum class Map { Rows, Nodes, Commits, Txs, Lineage, Meta };
+enum class Map { Rows, Nodes, Commits, Txs, Writes, Clears, Lineage, Meta };
 
 class WriteBatch;
 

@@ -1,7 +1,6 @@
 // What an Environment is made of; shared with its write batches.
 #pragma once
 
-#include <functional>
 #include <string>
 
 #include "store/environment.h"
@@ -20,10 +19,6 @@ struct Environment::Impl {
   SegmentFinder segments();  // through the read transaction
   std::optional<ByteView> lookup(MDB_dbi map, MDB_val key) { return find(lmdb, read(), map, key); }
   MDB_dbi handle(Map map) const;
-
-  // The entries whose keys have the prefix, from the key `from` on; with what follows the prefix.
-  void visit_prefix(MDB_dbi map, ByteView prefix, ByteView from,
-                    const std::function<void(ByteView rest, ByteView value)>& visit);
 
   const Options options;
   Lmdb lmdb;

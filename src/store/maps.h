@@ -16,8 +16,8 @@ struct Maps {
   static std::optional<Maps> open(const Lmdb& lmdb, MDB_txn* txn, bool create);
 };
 
-// Values of `lineage` and `meta` have no checksum of their own format: a checked value ends with
-// one, over its key and what comes before it.
+// Values of `writes`, `clears`, `lineage` and `meta` have no checksum of their own format: a
+// checked value ends with one, over its key and what comes before it.
 //
 //   checked := bytes check:u32     check: the low half of XXH3-64 of the bytes, seeded with that of
 //                                  the key

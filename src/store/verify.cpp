@@ -159,6 +159,7 @@ class Verifier {
   void check_content(const Commit& commit, Problems& problems) {
     check_rows(commit, problems);
     check_lineage(commit, problems);
+    check_writes(commit, problems);
     if (!commit.keyframe) return;
     trees_.check(commit.root, problems);
     if (problems.empty()) check_keyframe(commit, problems);
@@ -202,6 +203,21 @@ class Verifier {
         else
           mismatched_[key] = commit.id;
       }
+  }
+
+  // That it is found by its transaction, and by the tables that it emptied.
+  void check_writes(const Commit& commit, Problems& problems) {
+    if (commit.parents.empty()) return;
+    bool found = false;
+    for (const WrittenCommit& write : env_.commits_of(commit.xid))
+      found |= write.branch == commit.branch && write.tx == commit.tx;
+    if (!found) problems.emplace_back("its transaction does not lead to it");
+    for (const TableDelta& table : commit.delta.tables) {
+      if (!table.cleared) continue;
+      const std::vector<uint64_t> clears = env_.clears_of(table.table, commit.tx - 1);
+      if (clears.empty() || clears.front() != commit.tx)
+        problems.push_back("table " + std::to_string(table.table) + " does not lead to it");
+    }
   }
 
   void report_lineage_mismatches() {
@@ -289,6 +305,12 @@ class Verifier {
                    whole ? "what became of " +
                                row_name(get_big_endian(key.data()), get_big_endian(key.data() + 8))
                          : "a lineage entry");
+    });
+    env_.scan(Map::Writes, {}, [&](ByteView key, ByteView value) {
+      return check(key, value, "an entry of map writes");
+    });
+    env_.scan(Map::Clears, {}, [&](ByteView key, ByteView value) {
+      return check(key, value, "an entry of map clears");
     });
     if (last_node >= next_node)
       damaged("the next node id is not after node " + std::to_string(last_node));

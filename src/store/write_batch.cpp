@@ -114,12 +114,14 @@ void WriteBatch::put_write(uint64_t xid, uint32_t branch, uint64_t tx) {
   Bytes value;
   ByteWriter(value).fixed(tx);
   WriteKey key = write_key(xid, branch);
-  impl_->put(impl_->env.maps.writes, val(key), value, 0, "write whose commit it is");
+  impl_->put(impl_->env.maps.writes, val(key), checked_value(key, value), 0,
+             "write whose commit it is");
 }
 
 void WriteBatch::put_clear(uint64_t table, uint64_t tx) {
   ClearKey key = clear_key(table, tx);
-  impl_->put(impl_->env.maps.clears, val(key), {}, 0, "write that a table was emptied");
+  impl_->put(impl_->env.maps.clears, val(key), checked_value(key, {}), 0,
+             "write that a table was emptied");
 }
 
 std::optional<Bytes> WriteBatch::commit_record(const Uuid& id) {
