@@ -8,6 +8,7 @@
 #include "pg/horizon.h"
 #include "pg/incarnation.h"
 #include "pg/log.h"
+#include "pg/notify.h"
 #include "pg/prepared_rows.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -199,6 +200,7 @@ class Fold {
       head.next_tx = next_tx_;
       write_head(head);
     }
+    if (notifies()) notify_commits(first_tx_, next_tx_);
     crash_point("after_heads");
     return true;
   }

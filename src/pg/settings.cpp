@@ -4,6 +4,7 @@
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/keep_history.h"
+#include "pg/notify.h"
 #include "pg/store.h"
 #include "store/version.h"
 
@@ -201,6 +202,7 @@ void define_settings() {
       &setting_crash_point, "", PGC_SIGHUP, GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, nullptr, nullptr,
       nullptr);
   define_keep_history();
+  define_notify();
   MarkGUCPrefixReserved("datahike");
 }
 
