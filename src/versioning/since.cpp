@@ -5,6 +5,7 @@
 // come after every point before the head. Where the point is not before it the worker folds first,
 // and then says which commits they became.
 #include "pg/bridge.h"
+#include "pg/snapshot.h"
 #include "pg/store.h"
 #include "versioning/computed.h"
 #include "versioning/pin.h"
@@ -44,9 +45,13 @@ View rows_after(const View& view, const store::Uuid& head, const pg::AsOf& at) {
 
 // The branch where the point is at its head or later. Own changes will have a later tx and time
 // than anything by now.
-View unfolded_after(View view, int32_t branch, const pg::AsOf& at) {
+View unfolded_after(View view, const pg::AsOf& at) {
   wait_for_fold();
-  bool own = at.is_tx ? at.tx < newest_head(branch).next_tx : at.time < GetCurrentTimestamp();
+  bool own;
+  if (at.is_tx)
+    own = at.tx < pg::read_next_tx(pg::call([] { return pg::latest_snapshot(); }));
+  else
+    own = at.time < GetCurrentTimestamp();
   if (!own) view.pinned = true;
   ComputedFrom from;
   from.rows_of = view;
@@ -72,7 +77,7 @@ View since_view(const SessionView& session, Snapshot snapshot) {
   pg::Head head;
   View view = branch_view(session.branch, snapshot, head);
   bool before_head = at.is_tx ? at.tx < head.tx : at.time < head.time;
-  return before_head ? rows_after(view, head.commit, at) : unfolded_after(view, session.branch, at);
+  return before_head ? rows_after(view, head.commit, at) : unfolded_after(view, at);
 }
 
 View history_view(const SessionView& session) {

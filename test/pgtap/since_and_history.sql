@@ -1,5 +1,5 @@
 -- datahike.since and datahike.history: what they show, through every door for settings, and what they refuse.
-SELECT plan(78);
+SELECT plan(80);
 CREATE EXTENSION dblink;
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TABLE mark (name text PRIMARY KEY, tx bigint, at timestamptz, commit_id uuid) USING heap;
@@ -163,6 +163,18 @@ SET LOCAL datahike.since = '';
 SET LOCAL datahike.history = on;
 SELECT is((SELECT count(*) FROM t), 5::bigint, 'history has commits alone');
 ROLLBACK;
+SELECT datahike.create_branch('fresh') AS made \gset
+BEGIN;
+SET LOCAL datahike.branch = 'fresh';
+INSERT INTO t VALUES (5, 'own');
+SET LOCAL datahike.since = :last_tx;
+SELECT results_eq('SELECT * FROM t ORDER BY id', $$VALUES (5, 'own')$$, 'on a new branch as well');
+COMMIT;
+SET datahike.branch = 'fresh';
+SET datahike.since = :last_tx;
+SELECT results_eq('SELECT * FROM t ORDER BY id', $$VALUES (5, 'own')$$, 'and once they are committed');
+RESET datahike.since;
+RESET datahike.branch;
 ALTER SYSTEM SET datahike.fold_delay = '60s';
 SELECT pg_reload_conf() AS reloaded \gset
 INSERT INTO t VALUES (6, 'six');
