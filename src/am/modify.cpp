@@ -14,6 +14,7 @@
 #include "am/slot.h"
 #include "am/serializable.h"
 #include "pg/bridge.h"
+#include "pg/reflog.h"
 
 namespace datahike::am {
 
@@ -134,9 +135,19 @@ bool acquire(const Target& t, const Request& request, bool* is_new) {
   return true;
 }
 
+// A row that is gone without a trace went with a reset of the branch. After a fast-forward there
+// may be a newer version of it, which has come about on another branch.
+void refuse_after_fast_forward(int32_t branch) {
+  if (!ActiveSnapshotSet() || !pg::fast_forwarded_since(branch, GetActiveSnapshot())) return;
+  throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
+                     "could not serialize access: the branch has been fast-forwarded",
+                     "Retry the transaction.");
+}
+
 // What became of a committed row that is no longer live.
 TM_Result superseded(const Target& t, const TableView& latest, TM_FailureData* failure) {
   auto lineage = versioning::find_lineage(latest.view, t.info->table, t.rowid);
+  if (!lineage) refuse_after_fast_forward(t.branch);
   failure->ctid = t.tid;
   failure->xmax = lineage ? static_cast<TransactionId>(lineage->xid) : InvalidTransactionId;
   failure->cmax = InvalidCommandId;

@@ -2,6 +2,7 @@
 #include "pg/reflog.h"
 
 #include "pg/bridge.h"
+#include "pg/snapshot.h"
 #include "pg/catalog.h"
 #include "pg/index_walk.h"
 #include "pg/settings.h"
@@ -152,6 +153,17 @@ std::optional<store::Uuid> commit_left_behind(int32_t branch, Snapshot s, Snapsh
     if (!raw->seen && raw->has_from && raw->from != raw->to) return raw->from;
   }
   return std::nullopt;
+}
+
+bool fast_forwarded_since(int32_t branch, Snapshot s) {
+  Snapshot latest = call([] { return latest_snapshot(); });
+  List* rows = call([=] { return read_rows(branch, latest, s); });
+  ListCell* cell;
+  foreach (cell, rows) {
+    auto* raw = static_cast<RawMove*>(lfirst(cell));
+    if (!raw->seen && std::strcmp(raw->operation, "fast-forward") == 0) return true;
+  }
+  return false;
 }
 
 }  // namespace datahike::pg

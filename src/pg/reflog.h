@@ -28,4 +28,7 @@ std::vector<RefMove> read_ref_moves(int32_t branch, Snapshot snapshot);
 // there is none.
 std::optional<store::Uuid> commit_left_behind(int32_t branch, Snapshot s, Snapshot latest);
 
+// Whether the branch has been fast-forwarded by a transaction that `s` does not see.
+bool fast_forwarded_since(int32_t branch, Snapshot s);
+
 }  // namespace datahike::pg

@@ -119,6 +119,16 @@ bool stands_still(const TableMerge* t) {
   });
 }
 
+void describe_fast_forward(Merge* merge) {
+  merge->result.self_contained = true;
+  ListCell* cell;
+  foreach (cell, merge->tables) {
+    auto* t = static_cast<TableMerge*>(lfirst(cell));
+    count_changes(t);
+    merge->result.self_contained &= is_self_contained(t);
+  }
+}
+
 // False: rows have changed since they were read.
 bool attempt(Merge* merge) {
   CommandCounterIncrement();
@@ -129,8 +139,9 @@ bool attempt(Merge* merge) {
   if (fixed)
     foreach (cell, merge->tables)
       refuse_rows_brought_meanwhile(static_cast<TableMerge*>(lfirst(cell)));
+  if (merge->request->fast_forward) describe_fast_forward(merge);
   bool hopeless = merge->result.unresolved > 0 && !merge->request->dry_run;
-  bool done = hopeless || apply_merge(merge);
+  bool done = merge->request->fast_forward || hopeless || apply_merge(merge);
   // A violation may be that of a row that somebody has just committed, and that is to be merged.
   // On a branch that never stands still it is reported all the same.
   if (done && merge->violations > 0 && !fixed && merge->attempts < kAttemptsForViolations)
@@ -192,7 +203,8 @@ bool attempt_in_subtransaction(Merge* merge) {
   {
     done = attempt(merge);
     if (!done) remember_rows(merge, memory);
-    if (done && merge->result.unresolved == 0 && !merge->request->dry_run)
+    const MergeRequest* request = merge->request;
+    if (done && merge->result.unresolved == 0 && !request->dry_run && !request->fast_forward)
       ReleaseCurrentSubTransaction();
     else
       RollbackAndReleaseCurrentSubTransaction();

@@ -22,6 +22,7 @@ struct MergeRequest {
   Oid resolver;              // of MergeStrategy::Resolver
   bool resolver_takes_text;  // the table's name, not a regclass
   bool dry_run;              // say what would be done, change nothing, and list the conflicts
+  bool fast_forward;         // ours is the base: say what setting the branch to theirs would change
 };
 
 // One conflict, as datahike.conflicts() shows it. Datums are jsonb; 0 = NULL.
@@ -37,9 +38,10 @@ struct MergeConflict {
 
 struct MergeResult {
   int64 inserted, updated, deleted;
-  int64 conflicts;   // those a strategy has resolved included
-  int64 unresolved;  // if there are any, nothing has been done
-  List* list;        // of MergeConflict*, where they were asked for
+  int64 conflicts;      // those a strategy has resolved included
+  int64 unresolved;     // if there are any, nothing has been done
+  List* list;           // of MergeConflict*, where they were asked for
+  bool self_contained;  // of fast_forward: see is_self_contained()
 };
 
 // Does it, in the current transaction, or nothing at all. The session's branch is locked against
@@ -143,6 +145,10 @@ bool has_rows_to_merge(Oid relation);
 
 // merge_apply.cpp. False: rows have changed since they were read.
 bool apply_merge(Merge* merge);
+void count_changes(TableMerge* table);
+// Whether the table's constraints, which hold where theirs has been committed, are sure to hold
+// here: not where heap tables have a part in them, or where one is checked on one branch alone.
+bool is_self_contained(const TableMerge* table);
 bool key_changes(TableMerge* table, const MergeChange* change);  // what a foreign key may refer to
 
 // merge_conflicts.cpp

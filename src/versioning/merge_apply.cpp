@@ -174,6 +174,21 @@ void close_target(TableMerge* t) {
   ExecDropSingleTupleTableSlot(t->target_slot);
 }
 
+bool has_exclusion_constraint(Relation relation) {
+  bool found = false;
+  ListCell* cell;
+  List* indexes = RelationGetIndexList(relation);
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    found |= index->rd_index->indisexclusion;
+    index_close(index, NoLock);
+  }
+  list_free(indexes);
+  return found;
+}
+
+}  // namespace
+
 void count_changes(TableMerge* t) {
   MergeResult& result = t->merge->result;
   ListCell* cell;
@@ -193,7 +208,20 @@ void count_changes(TableMerge* t) {
   }
 }
 
-}  // namespace
+bool is_self_contained(const TableMerge* t) {
+  for (int i = 0; i < t->desc->natts; ++i) {
+    FormData_pg_attribute* att = TupleDescAttr(t->desc, i);
+    if (!att->attisdropped && get_typtype(att->atttypid) == TYPTYPE_DOMAIN) return false;
+  }
+  if (has_exclusion_constraint(t->relation)) return false;
+  const TriggerDesc* triggers = t->relation->trigdesc;
+  for (int i = 0; triggers && i < triggers->numtriggers; ++i) {
+    const Trigger& trigger = triggers->triggers[i];
+    bool foreign_key = RI_FKey_trigger_type(trigger.tgfoid) != RI_TRIGGER_NONE;
+    if (foreign_key && !has_rows_to_merge(trigger.tgconstrrelid)) return false;
+  }
+  return true;
+}
 
 bool key_changes(TableMerge* t, const MergeChange* c) {
   if (!c->values) return true;

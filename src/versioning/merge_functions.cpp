@@ -7,6 +7,7 @@
 #include "pg/snapshot.h"
 #include "pg/store.h"
 #include "versioning/merge.h"
+#include "versioning/reset.h"
 #include "versioning/revision.h"
 
 extern "C" {
@@ -114,7 +115,7 @@ store::Uuid head_of_session(int32_t branch) {
   return current_commit(snapshot);
 }
 
-enum class Relationship { UpToDate, Diverged };
+enum class Relationship { UpToDate, Behind, Diverged };
 
 // Where theirs stands to what the session's branch has, commits that this transaction has merged
 // already included.
@@ -132,7 +133,26 @@ Relationship relate(int32_t branch, const store::Uuid& theirs, MergeBase* base) 
     throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                        "the two have no commit in common");
   *base = base_of_commits(ancestry, ancestry.independent(common));
-  return Relationship::Diverged;
+  bool behind = heads.size() == 1 && common.front() == heads.front() && !am::has_pending_on(branch);
+  return behind ? Relationship::Behind : Relationship::Diverged;
+}
+
+// The branch, which has nothing of its own, is set to theirs, unless somebody is writing it. False:
+// an ordinary merge is to be made.
+bool fast_forward(int32_t branch, const MergeRequest& request, const char* message) {
+  const MergeRequest* r = &request;
+  return pg::guard([=] {
+    if (IsolationIsSerializable()) return false;
+    if (!pg::call([=] { return pg::try_lock_branch_exclusively(branch); })) return false;
+    const store::Uuid& head = r->base.commit[0];
+    if (head_of_session(branch) != head) return false;
+    Reset reset;
+    reset.operation = "fast-forward";
+    reset.message = message ? message : "";
+    reset.expected = head;
+    reset_branch(branch, r->theirs, reset);
+    return true;
+  });
 }
 
 // The commit's message, unless one is set: to the end of the transaction.
@@ -234,6 +254,13 @@ Datum datahike_merge(PG_FUNCTION_ARGS) {
     return relate(branch, r->theirs, &r->base);
   });
   if (relationship == Relationship::UpToDate) return result_row(fcinfo, "up to date", {});
+  request.fast_forward = relationship == Relationship::Behind;
+  if (request.fast_forward) {
+    MergeResult planned = run_merge(request, branch);
+    if (planned.self_contained && fast_forward(branch, request, message_argument(fcinfo)))
+      return result_row(fcinfo, "fast-forward", planned);
+    request.fast_forward = false;
+  }
   MergeResult result = run_merge(request, branch);
   if (result.unresolved > 0) return result_row(fcinfo, "conflicts", result);
   pg::guard([=] { am::add_merge_parent(branch, r->theirs); });

@@ -39,7 +39,9 @@ class World:
         self.random = random.Random(seed)
         self.cursor = connection.cursor()
         self.script, self.serial, self.merges, self.outcomes = [], 0, 0, {}
-        self.commits, self.heads, self.merged = [], {}, []
+        self.commits, self.heads = [], {}
+        # Of the transaction: commits merged so far, where a fast-forward has set the branch, whether rows have changed.
+        self.merged, self.moved, self.changed = [], None, False
         self.make_schema()
 
     def run(self, sql, note=True):
@@ -132,11 +134,13 @@ class World:
         self.quietly("SAVEPOINT s")
         try:
             self.quietly(sql)
+            changed = self.cursor.rowcount != 0
             self.quietly("SET CONSTRAINTS ALL IMMEDIATE")
             self.quietly("SET CONSTRAINTS ALL DEFERRED")
         except psycopg2.IntegrityError:
             self.quietly("ROLLBACK TO s")
             return
+        self.changed |= changed
         self.script.append(sql)
 
     # Transactions
@@ -144,7 +148,7 @@ class World:
     def transaction(self, branch, merges=True, source=None):
         self.run("SET datahike.branch = '%s'" % branch)
         self.connection.commit()
-        self.merged = []
+        self.merged, self.moved, self.changed = [], None, False
         rows = self.random.randrange(self.random.choice([1, 2, 4, 8]) + 1) if len(self.commits) > 1 else 20
         for _ in range(rows):
             self.attempt(self.change())
@@ -172,12 +176,14 @@ class World:
 
     def commit(self, branch, merged):
         uuid = self.quietly("SELECT datahike.commit_id()")[0][0]
-        parents = ([self.heads[branch]] if branch in self.heads else []) + merged
-        if branch in self.heads and self.heads[branch].uuid == uuid:
+        head = self.moved or self.heads.get(branch)
+        if head and head.uuid == uuid:
             if merged:
                 raise Mismatch("a merge made no commit")
+            self.heads[branch] = head
             self.connection.commit()
             return
+        parents = ([head] if head else []) + merged
         commit = Commit(len(self.commits), uuid, parents)
         self.commits.append(commit)
         self.heads[branch] = commit
@@ -193,7 +199,7 @@ class World:
 
     def bases(self, branch, theirs):
         """The best common ancestors, newest first; none: there is nothing to merge."""
-        heads = [self.heads[branch]] + self.merged
+        heads = [self.moved or self.heads[branch]] + self.merged
         if any(theirs in head.ancestors for head in heads):
             return []
         return independent({c for head in heads for c in head.ancestors & theirs.ancestors})
@@ -248,7 +254,8 @@ class World:
             self.copy("o.ours_" + table.name, table)
         if kind == "merge" and self.chance(0.3):
             self.compare_conflicts(name, base, theirs)
-        self.compare_merge(call, base, theirs, strategy, kind)
+        behind = kind == "merge" and base == [self.moved or self.heads[branch]] and not self.merged and not self.changed
+        self.compare_merge(call, base, theirs, strategy, kind, behind)
 
     def copies(self, table, base, theirs):
         return self.base_copy(base, table), "o.ours_" + table.name, theirs.copy(table)
@@ -273,7 +280,7 @@ class World:
         order = lambda row: tuple(str(value) for value in row)  # noqa: E731
         self.compare("conflicts('%s')" % name, "conflicts", sorted(rows, key=order), sorted(expected, key=order))
 
-    def compare_merge(self, call, base, theirs, strategy, kind):
+    def compare_merge(self, call, base, theirs, strategy, kind, behind):
         conflicts = len(self.expected_conflicts(base, theirs))
         for table in self.tables:
             self.quietly("DROP TABLE IF EXISTS o.result_{0}; CREATE TABLE o.result_{0} USING heap AS {1}".format(
@@ -284,7 +291,7 @@ class World:
         if fails:
             expected = "conflicts"
         else:
-            expected = "merged"
+            expected = "fast-forward" if behind else "merged"
         if kind != "merge" and not fails and not self.differs_from_ours():
             expected = "up to date"
         self.compare(call, "status", status, expected)
@@ -307,8 +314,12 @@ class World:
             self.compare(call, "table %s by index" % table.name, have, rows)
             before += len(rows) - self.quietly("SELECT count(*) FROM o.ours_" + table.name)[0][0]
         self.compare(call, "rows inserted less rows deleted", inserted - deleted, before)
-        if kind == "merge" and not fails:
+        if status == "fast-forward":
+            self.moved = theirs
+        elif kind == "merge" and not fails:
             self.merged = self.merged + [theirs]
+        else:
+            self.changed |= status == "merged"
 
     def differs_from_ours(self):
         return any(self.quietly("SELECT EXISTS (TABLE o.result_{0} EXCEPT TABLE o.ours_{0}) OR EXISTS"

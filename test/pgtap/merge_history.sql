@@ -1,5 +1,5 @@
 -- Criss-cross merges, several merges in one transaction, cherry_pick(), revert(), diff_summary().
-SELECT plan(44);
+SELECT plan(54);
 CREATE TABLE t (id int PRIMARY KEY, a int, b int);
 CREATE TABLE n (v text);
 INSERT INTO t VALUES (1, 0, 0), (2, 0, 0), (3, 0, 0);
@@ -27,7 +27,7 @@ SELECT is((SELECT count(*) FROM datahike.conflicts('f')), 0::bigint, 'each of th
 SELECT is(counts('merge', 'f'), 'merged 0 0 0 0', 'and both are heard');
 SELECT is(rows('t'), '(1,0,1) (2,7,0) (3,0,0)', 'what was taken back stays so');
 SET datahike.branch = 'f';
-SELECT is(counts('merge', 'db'), 'merged 0 2 0 0', 'and goes the other way');
+SELECT is(counts('merge', 'db'), 'fast-forward 0 2 0 0', 'and goes the other way');
 RESET datahike.branch;
 -- Criss-cross with a conflict between the bases themselves, resolved in two ways.
 UPDATE t SET a = 10 WHERE id = 3;
@@ -108,11 +108,45 @@ SELECT is((SELECT concat_ws(' ', status, inserted, updated, deleted) FROM datahi
 SELECT is(rows('n') || rows('t'), '(picked) (second) (third) (x) (y)(1,0,1) (2,7,6)', 'and brings the rest');
 SELECT throws_ok($$SELECT datahike.revert((SELECT commit_id::text FROM datahike.log() ORDER BY tx LIMIT 1))$$, '22023', NULL, 'the root commit');
 
+SELECT datahike.commit_id() AS unforwarded \gset
+
+-- Fast-forward.
+SELECT datahike.create_branch('ahead') \g /dev/null
+SET datahike.branch = 'ahead';
+INSERT INTO n VALUES ('ahead');
+UPDATE t SET a = 1 WHERE id = 1;
+RESET datahike.branch;
+SELECT rows('n') AS before \gset
+BEGIN;
+SELECT is(counts('merge', 'ahead'), 'fast-forward 1 1 0 0', 'a branch with nothing of its own is set to the source');
+SELECT is(rows('t'), '(1,1,1) (2,7,6)', 'its rows are there');
+INSERT INTO n VALUES ('and on');
+ROLLBACK;
+SELECT is(rows('n'), :'before', 'ROLLBACK takes it back');
+BEGIN;
+INSERT INTO n VALUES ('mine');
+SELECT is(counts('merge', 'ahead'), 'merged 1 1 0 0', 'a transaction that has changed the branch merges');
+ROLLBACK;
+SELECT is((SELECT status FROM datahike.merge('ahead', message => 'forward')), 'fast-forward', 'in a transaction of its own');
+SELECT is(datahike.commit_id(), (SELECT commit_id FROM datahike.log('ahead', 1)), 'no commit is made');
+SELECT is((SELECT operation FROM datahike.reflog('db', 1)), 'fast-forward: forward', 'the reflog has it');
+SELECT is(counts('merge', 'ahead'), 'up to date 0 0 0 0', 'and that is that');
+CREATE TABLE hp (id int PRIMARY KEY) USING heap;
+CREATE TABLE dc (h int REFERENCES hp);
+INSERT INTO hp VALUES (1);
+SET datahike.branch = 'ahead';
+INSERT INTO dc VALUES (1);
+RESET datahike.branch;
+DELETE FROM hp;
+SELECT is(counts('merge', 'ahead'), 'conflicts 0 0 0 1', 'foreign keys to heap tables are checked');
+INSERT INTO hp VALUES (1);
+SELECT is(counts('merge', 'ahead'), 'merged 1 0 0 0', 'by an ordinary merge');
+
 -- diff_summary
 SELECT is(changes('db', 'db'), NULL, 'a revision does not differ from itself');
-SELECT is(changes('db~1', 'db'), 'n 0 0 1
+SELECT is(changes(:'unforwarded' || '~1', :'unforwarded'), 'n 0 0 1
 t 0 1 1', 'counts by table');
-SELECT is(changes('db', 'db~1'), 'n 1 0 0
+SELECT is(changes(:'unforwarded', :'unforwarded' || '~1'), 'n 1 0 0
 t 1 1 0', 'and backwards');
 SELECT datahike.commit_id() AS before \gset
 UPDATE t SET a = a;
