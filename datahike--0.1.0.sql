@@ -338,10 +338,6 @@ COMMENT ON FUNCTION datahike.diff(anyelement, text, text) IS
 CREATE FUNCTION datahike.row_entity(tbl oid, "row" tid) RETURNS int8
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_row_entity';
 COMMENT ON FUNCTION datahike.row_entity(oid, tid) IS 'what all versions of a row have in common';
-CREATE FUNCTION datahike.revision_commit(revision text) RETURNS uuid
-  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_revision_commit';
-COMMENT ON FUNCTION datahike.revision_commit(text) IS
-  'the commit that a revision names, the same throughout a statement; NULL: of the session''s view';
 
 CREATE FUNCTION datahike.set_keep_history(tbl regclass, value text) RETURNS void
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_set_keep_history';

@@ -93,17 +93,6 @@ void append_pairing(StringInfo out, Relation relation) {
 
 }  // namespace
 
-char* blame_query(Relation relation) {
-  const char* table = quoted_name(relation);
-  const char* origin = psprintf(
-      "(datahike.row_origin(\"%s\".tableoid, \"%s\".ctid, (SELECT datahike.revision_commit($1))))",
-      kRowAlias, kRowAlias);
-  return psprintf(
-      "SELECT CAST(\"%s\".* AS %s), %s.commit_id, %s.tx, %s.committed_at, %s.author "
-      "FROM %s AS \"%s\"",
-      kRowAlias, table, origin, origin, origin, origin, table, kRowAlias);
-}
-
 // A whole row of the side that is not there is NULL.
 char* diff_query(Relation relation) {
   const char* table = quoted_name(relation);

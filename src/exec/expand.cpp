@@ -1,7 +1,7 @@
-// Replaces calls of at(), blame() and diff() in FROM clauses by the queries of the table that they
-// stand for, before the planner sees them. So privileges, row security, indexes, partitions, joins
-// and aggregates are PostgreSQL's own. What is not replaced calls the function itself (at.cpp),
-// which runs a query that is.
+// Replaces calls of at() and diff() in FROM clauses by the queries of the table that they stand
+// for, before the planner sees them. So privileges, row security, indexes, partitions, joins and
+// aggregates are PostgreSQL's own. What is not replaced calls the function itself
+// (view_function.cpp), which runs a query that is.
 #include "exec/compositions.h"
 #include "exec/view_call.h"
 
@@ -16,6 +16,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "optimizer/planner.h"
 #include "optimizer/clauses.h"
+#include "optimizer/cost.h"
 #include "parser/analyze.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
@@ -42,7 +43,7 @@ Walker as_walker(bool (*walker)(Node*, Context*)) {
   return reinterpret_cast<Walker>(reinterpret_cast<void*>(walker));
 }
 
-enum class Function { Other, At, Blame, Diff };
+enum class Function { Other, At, Diff };
 
 Function function_of(Oid oid) {
   if (oid < FirstNormalObjectId) return Function::Other;
@@ -50,10 +51,9 @@ Function function_of(Oid oid) {
   if (!HeapTupleIsValid(tuple)) return Function::Other;
   auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
   const char* name = NameStr(proc->proname);
-  Function function = std::strcmp(name, "at") == 0      ? Function::At
-                      : std::strcmp(name, "blame") == 0 ? Function::Blame
-                      : std::strcmp(name, "diff") == 0  ? Function::Diff
-                                                        : Function::Other;
+  Function function = std::strcmp(name, "at") == 0     ? Function::At
+                      : std::strcmp(name, "diff") == 0 ? Function::Diff
+                                                       : Function::Other;
   bool ours =
       proc->prolang == ClanguageId && proc->pronamespace == get_namespace_oid("datahike", true);
   ReleaseSysCache(tuple);
@@ -224,13 +224,6 @@ Query* query_of_at(Query* parent, int index, Relation relation, ViewCall call) {
   return query;
 }
 
-Query* query_of_blame(Relation relation, List* args, ViewCall call) {
-  Query* query = query_of_text(blame_query(relation), args);
-  call.kind = NamedKind::Commit;
-  set_view_call(find_alias(query, kRowAlias), call);
-  return query;
-}
-
 Query* query_of_diff(Relation relation, List* args, ViewCall call) {
   Query* query = query_of_text(diff_query(relation), args);
   call.kind = NamedKind::Difference;
@@ -253,9 +246,8 @@ void replace_call(Query* query, int index, FuncExpr* call, Function function) {
                      ? static_cast<Node*>(lthird(args))
                      : reinterpret_cast<Node*>(makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
   ViewCall view{next_number(), call->funcid, relid, NamedKind::Table, first, second};
-  Query* replacement = function == Function::At      ? query_of_at(query, index, relation, view)
-                       : function == Function::Blame ? query_of_blame(relation, args, view)
-                                                     : query_of_diff(relation, args, view);
+  Query* replacement = function == Function::At ? query_of_at(query, index, relation, view)
+                                                : query_of_diff(relation, args, view);
   setRuleCheckAsUser(reinterpret_cast<Node*>(replacement), entry->checkAsUser);
   entry->rtekind = RTE_SUBQUERY;
   entry->subquery = linitial_node(Query, QueryRewrite(replacement));
@@ -287,15 +279,46 @@ bool expand(Node* node, Expansion* expansion) {
   return query_tree_walker(query, as_walker(expand), expansion, 0);
 }
 
+// A key that holds now need not hold in the view: columns beside it stay in GROUP BY, from which
+// PostgreSQL drops them but for grouping sets. One grouping set of all columns groups as they do.
+bool keep_grouping(Node* node, void* context) {
+  if (!node) return false;
+  if (!IsA(node, Query)) return expression_tree_walker(node, as_walker(keep_grouping), context);
+  auto* query = reinterpret_cast<Query*>(node);
+  if (list_length(query->groupClause) > 1 && query->groupingSets == NIL) {
+    List* columns = NIL;
+    ListCell* cell;
+    foreach (cell, query->groupClause)
+      columns = lappend_int(
+          columns, static_cast<int>(static_cast<SortGroupClause*>(lfirst(cell))->tleSortGroupRef));
+    query->groupingSets = list_make1(makeGroupingSet(GROUPING_SET_SIMPLE, columns, -1));
+  }
+  return query_tree_walker(query, as_walker(keep_grouping), context, 0);
+}
+
+PlannedStmt* plan_next(Query* parse, const char* text, int options, ParamListInfo params) {
+  return previous_planner ? previous_planner(parse, text, options, params)
+                          : standard_planner(parse, text, options, params);
+}
+
 PlannedStmt* plan(Query* parse, const char* text, int options, ParamListInfo params) {
   Expansion expansion{false};
   expand(reinterpret_cast<Node*>(parse), &expansion);
-  // Workers have no part in views that the statement names.
-  if (expansion.any) options &= ~CURSOR_OPT_PARALLEL_OK;
-  PlannedStmt* planned = previous_planner ? previous_planner(parse, text, options, params)
-                                          : standard_planner(parse, text, options, params);
+  if (!expansion.any) return plan_next(parse, text, options, params);
+  keep_grouping(reinterpret_cast<Node*>(parse), nullptr);
+  PlannedStmt* planned = nullptr;
+  // CHECK constraints may be newer than the rows.
+  int exclusion = std::exchange(constraint_exclusion, static_cast<int>(CONSTRAINT_EXCLUSION_OFF));
+  PG_TRY();
+  {
+    // Workers have no part in views that the statement names.
+    planned = plan_next(parse, text, options & ~CURSOR_OPT_PARALLEL_OK, params);
+  }
+  PG_FINALLY();
+  { constraint_exclusion = exclusion; }
+  PG_END_TRY();
   // Policies of the tables were chosen for the present role.
-  if (expansion.any) planned->dependsOnRole = true;
+  planned->dependsOnRole = true;
   return planned;
 }
 

@@ -1,4 +1,4 @@
-// at(), blame() and diff() where a call could not be replaced by a query of the table (expand.cpp):
+// at() and diff() where a call could not be replaced by a query of the table (expand.cpp):
 // in a SELECT list, with a revision that comes from another table, WITH ORDINALITY. It runs a query
 // whose call is replaced, so rights and answers are the same; the rows are gathered before the
 // first is returned.

@@ -104,8 +104,6 @@ std::optional<SessionView> named_view_of(NamedKind kind, const char* first, cons
                                          Snapshot snapshot) {
   SessionView session = current_settings();
   switch (kind) {
-    case NamedKind::Commit:
-      return pinned_to(statement_commit(first, session, snapshot));
     case NamedKind::Difference: {
       store::Uuid commit = statement_commit(first, session, snapshot);
       store::Uuid without = statement_commit(second, session, snapshot);
