@@ -310,7 +310,8 @@ COMMENT ON FUNCTION datahike.diff_summary(text, text) IS
 
 CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments int8,
   OUT nodes int8, OUT log_rows int8, OUT used_bytes int8, OUT file_bytes int8, OUT map_bytes int8,
-  OUT reader_slots int4, OUT readers int4, OUT worker_pid int4, OUT worker_error text)
+  OUT reader_slots int4, OUT readers int4, OUT worker_pid int4, OUT worker_error text,
+  OUT gc_runs int8, OUT last_gc_at timestamptz)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_stats';
 COMMENT ON FUNCTION datahike.stats() IS 'size and state of this database''s store';
 
@@ -372,6 +373,30 @@ CREATE FUNCTION datahike.row_removal(tbl oid, "row" tid, revision uuid,
   LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_row_removal';
 COMMENT ON FUNCTION datahike.row_removal(oid, tid, uuid) IS
   'the commit that removed a row version, of a commit''s ancestors; NULLs: it is live there, or never was';
+
+CREATE FUNCTION datahike.gc(older_than timestamptz DEFAULT NULL, min_age interval DEFAULT '1 hour',
+  dry_run bool DEFAULT false,
+  OUT commits int8, OUT nodes int8, OUT rows int8, OUT bytes int8, OUT kept int8)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_gc';
+COMMENT ON FUNCTION datahike.gc(timestamptz, interval, bool) IS
+  'collects commits that no branch or tag has, and with a date those older than it, with all that only they held';
+REVOKE EXECUTE ON FUNCTION datahike.gc(timestamptz, interval, bool) FROM PUBLIC;
+
+CREATE FUNCTION datahike.compact() RETURNS int8
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_compact';
+COMMENT ON FUNCTION datahike.compact() IS
+  'gives the disk space of the store''s free pages back to the file system; returns their bytes';
+REVOKE EXECUTE ON FUNCTION datahike.compact() FROM PUBLIC;
+
+CREATE FUNCTION datahike.backup(path text) RETURNS int8
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_backup';
+COMMENT ON FUNCTION datahike.backup(text) IS
+  'copies the store, as last folded, into a new directory on the server; returns its bytes';
+
+CREATE FUNCTION datahike.verify_backup(path text, deep bool DEFAULT false,
+  OUT commit_id uuid, OUT status text, OUT detail text)
+  RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_verify_backup';
+COMMENT ON FUNCTION datahike.verify_backup(text, bool) IS 'as verify(), of a store that backup() has made';
 
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 GRANT SELECT ON datahike.refs, datahike.branch_permissions TO PUBLIC;

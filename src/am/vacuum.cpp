@@ -167,6 +167,12 @@ TableSize latest_size(Relation relation, const RelationInfo& info) {
   return measure_table(latest_table_view(info, versioning::session_view().branch), relation, info);
 }
 
+// Whether gc has taken rows of the table: their index entries name rowids that no row has.
+bool has_erased_rows(uint64_t table) {
+  store::Environment* env = pg::try_store();
+  return env && env->meta(store::erased_rows_key(table));
+}
+
 // Folds, then moves horizons: the second fold is begun after that.
 void wait_for_horizon() {
   pg::request_fold_and_wait();
@@ -191,7 +197,7 @@ void relation_vacuum(Relation relation, VacuumParams* params, BufferAccessStrate
     });
     bool keeps_all = pg::call([=] { return pg::keep_of_table(table); }) == pg::kKeepAll;
     bool cleanup = params->index_cleanup != VACOPTVALUE_DISABLED && indexes.count > 0;
-    bool forgets = !keeps_all || versioning::dead_versions(table);
+    bool forgets = !keeps_all || versioning::dead_versions(table) || has_erased_rows(table);
     if (cleanup && !keeps_all) wait_for_horizon();
     TableSize live = latest_size(relation, info);
     indexes.rows = static_cast<double>(live.rows);

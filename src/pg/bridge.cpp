@@ -24,6 +24,9 @@ void capture_exception(CaughtError& caught) noexcept {
   } catch (const CorruptError& e) {
     describe(caught, ERRCODE_DATA_CORRUPTED, e.what(),
              "Restore the store's directory from a backup, or remove the damaged branch.");
+  } catch (const CollectedError& e) {
+    describe(caught, ERRCODE_SNAPSHOT_TOO_OLD, e.what(),
+             "datahike.log() lists the commits that are kept; a tag keeps one for good.");
   } catch (const FormatError& e) {
     describe(caught, ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, e.what());
   } catch (const FullError& e) {

@@ -5,6 +5,7 @@
 #include "am/prepared.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/gc.h"
 #include "pg/horizon.h"
 #include "pg/incarnation.h"
 #include "pg/log.h"
@@ -28,6 +29,7 @@ namespace {
 
 WorkerSlot* slot = nullptr;
 Horizons* horizons = nullptr;
+Gc* gc = nullptr;
 constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
 
 // The batch being written, if one is. No frame owns it: where PostgreSQL ends the process from
@@ -230,6 +232,7 @@ class Fold {
     if (!row.rows.empty()) loaded[row.part] = std::move(row.rows);
     store::LogEntry entry = to_entry(row);
     for (const store::TableDelta& table : entry.delta.tables) horizons->touched(table.table, tx);
+    gc->note(entry.delta);
     folder.add(entry, [&](uint32_t part) -> ByteView {
       check_for_leave();
       auto at = loaded.find(part);
@@ -395,6 +398,17 @@ bool horizon_step() {
   return false;
 }
 
+bool gc_step() {
+  if (begin_step())
+    gc->step(*slot, GetActiveSnapshot(), {begin_batch, [] {
+                                            crash_point("before_gc_commit");
+                                            commit_batch();
+                                            crash_point("after_gc_commit");
+                                          }});
+  end_step();
+  return false;
+}
+
 bool purge_step() {
   purge();
   return false;
@@ -403,7 +417,7 @@ bool purge_step() {
 // Waits until someone asks, or until the delay is over after something was committed. False when
 // the worker is to leave.
 bool wait_for_work(bool failed_before) {
-  long delay = failed_before ? 1000 : setting_fold_delay;
+  long delay = failed_before ? 1000 : gc->wanted(*slot) ? 0 : setting_fold_delay;
   TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
   for (;;) {
     HOLD_CANCEL_INTERRUPTS();  // no step is being done
@@ -435,6 +449,7 @@ void sleep_when_announced() {
 
 [[noreturn]] void run() {
   horizons = new Horizons();
+  gc = new Gc();
   TimestampTz purged = GetCurrentTimestamp();  // a server that recovers has other work at first
   bool ok = true;
   uint64_t folds = 0;
@@ -447,6 +462,8 @@ void sleep_when_announced() {
       proc_exit(0);
     }
     if (ok) attempt(horizon_step, 0);
+    if (ok && gc->wanted(*slot) && !attempt(gc_step, 0) && !must_leave())
+      gc->fail(*slot, slot->sqlstate, slot->error);
     if (ok && GetCurrentTimestamp() - purged > kPurgeIntervalUs) {
       attempt(purge_step, 0);
       purged = GetCurrentTimestamp();
@@ -455,7 +472,7 @@ void sleep_when_announced() {
     folds = slot->folds;
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
-    if (idle && slot->requested <= slot->completed)
+    if (idle && slot->requested <= slot->completed && !gc->wanted(*slot))
       sleep_when_announced();
     else
       slot->sleeping = false;

@@ -6,114 +6,12 @@
 #include "pg/pins.h"
 #include "pg/shared.h"
 #include "pg/store.h"
+#include "pg/versions_in_use.h"
 #include "store/version_tree.h"
 
 namespace datahike::pg {
 
 namespace {
-
-// Calls visit(tuple, descriptor, state) for every tuple of a table of the extension that is not
-// dead to all, with what HeapTupleSatisfiesVacuum() says of it.
-template <class Visit>
-void for_each_version(Oid table, TransactionId oldest_xmin, Visit&& visit) {
-  Relation rel = table_open(table, AccessShareLock);
-  TupleTableSlot* slot = table_slot_create(rel, nullptr);
-  TableScanDesc scan = table_beginscan(rel, SnapshotAny, 0, nullptr);
-  while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
-    auto* in_buffer = reinterpret_cast<BufferHeapTupleTableSlot*>(slot);
-    LockBuffer(in_buffer->buffer, BUFFER_LOCK_SHARE);
-    HTSV_Result state =
-        HeapTupleSatisfiesVacuum(in_buffer->base.tuple, oldest_xmin, in_buffer->buffer);
-    LockBuffer(in_buffer->buffer, BUFFER_LOCK_UNLOCK);
-    if (state != HEAPTUPLE_DEAD) visit(in_buffer->base.tuple, RelationGetDescr(rel), state);
-  }
-  table_endscan(scan);
-  ExecDropSingleTupleTableSlot(slot);
-  table_close(rel, AccessShareLock);
-}
-
-TransactionId oldest_xmin() {
-  return call([] {
-    Relation rel = table_open(extension().heads, AccessShareLock);
-    TransactionId xmin = GetOldestNonRemovableTransactionId(rel);
-    table_close(rel, AccessShareLock);
-    return xmin;
-  });
-}
-
-// The oldest commit that a branch or tag is being made from, or a branch being set to, by a
-// transaction that has not ended: that of a prepared one has no pin any more. UINT64_MAX: none.
-uint64_t oldest_uncommitted_name(TransactionId xmin) {
-  uint64_t oldest = UINT64_MAX;
-  auto look = [&](Oid table, int tx_column) {
-    for_each_version(table, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result s) {
-      if (s != HEAPTUPLE_INSERT_IN_PROGRESS) return;
-      bool isnull;
-      Datum tx = heap_getattr(tuple, tx_column, desc, &isnull);
-      oldest = std::min(oldest, static_cast<uint64_t>(DatumGetInt64(tx)));
-    });
-  };
-  call([&] {
-    look(extension().heads, 4);
-    look(extension().tag, 3);
-  });
-  return oldest;
-}
-
-// A commit that counts beside the branches' newest ones.
-struct OtherName {
-  store::Uuid commit;
-  uint64_t tx;
-  bool always;  // else while a commit of its line is at or above the horizon
-};
-
-// Tags; and where branches stood before they were set to another commit, which counts as a deleted
-// branch does, or as the branch itself while a snapshot does not see the reset.
-std::vector<OtherName> other_names(TransactionId xmin) {
-  std::vector<OtherName> names;
-  List* found = call([=] {
-    List* list = NIL;
-    auto add = [&](HeapTuple tuple, TupleDesc desc, int commit, int tx, bool always) {
-      bool isnull;
-      Datum id = heap_getattr(tuple, commit, desc, &isnull);
-      if (isnull) return;
-      auto* name = static_cast<OtherName*>(palloc(sizeof(OtherName)));
-      std::memcpy(name->commit.data(), DatumGetUUIDP(id)->data, UUID_LEN);
-      name->tx = static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, tx, desc, &isnull)));
-      name->always = always;
-      list = lappend(list, name);
-    };
-    for_each_version(extension().tag, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result) {
-      add(tuple, desc, 2, 3, true);
-    });
-    for_each_version(extension().reflog, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result) {
-      bool seen_by_all = TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), xmin);
-      add(tuple, desc, 8, 9, !seen_by_all);
-    });
-    return list;
-  });
-  ListCell* cell;
-  foreach (cell, found) names.push_back(*static_cast<OtherName*>(lfirst(cell)));
-  return names;
-}
-
-// Ids of branches that have a name in some snapshot that is in use, ascending.
-std::vector<int32_t> branches_named_to_anyone(TransactionId xmin) {
-  List* ids = call([=] {
-    List* found = NIL;
-    for_each_version(extension().branch, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result) {
-      bool isnull;
-      found = lappend_int(found, DatumGetInt32(heap_getattr(tuple, 1, desc, &isnull)));
-    });
-    return found;
-  });
-  std::vector<int32_t> branches;
-  ListCell* cell;
-  foreach (cell, ids) branches.push_back(lfirst_int(cell));
-  list_free(ids);
-  std::sort(branches.begin(), branches.end());
-  return branches;
-}
 
 // The last commit of a branch at or before a horizon.
 struct LastCommit {
@@ -140,6 +38,8 @@ std::vector<LastCommit> last_commits(store::Environment& env, const std::vector<
     if (!env.commit(name.commit)) continue;  // collected: of a branch that was reset long ago
     std::optional<store::Uuid> id =
         name.tx <= horizon ? name.commit : store::commit_as_of_tx(env, name.commit, horizon);
+    // Collected: then the next one that is kept has what could be read there, and is read, too.
+    if (id && !env.commit(*id)) id = store::first_kept_from_tx(env, name.commit, horizon);
     if (!id) throw CorruptError("a branch has no commit at transaction " + std::to_string(horizon));
     uint64_t tx = name.tx <= horizon ? name.tx : store::load_known_commit(env, *id).tx;
     if (!found.count(tx)) found.emplace(tx, LastCommit{tx, store::load_state(env, *id)});

@@ -406,6 +406,18 @@ uint64_t purge_log(const Head& head) {
   return removed;
 }
 
+void forget_heads(int32_t branch) {
+  call([=] {
+    Relation heads = table_open(extension().heads, RowExclusiveLock);
+    IndexWalk walk = head_walk(branch);
+    walk.run(GetActiveSnapshot(), [&](TupleDesc, HeapTuple tuple) {
+      simple_heap_delete(heads, &tuple->t_self);
+      return true;
+    });
+    table_close(heads, NoLock);
+  });
+}
+
 std::vector<int32_t> branches_with_heads(Snapshot snapshot) {
   struct Found {
     int32_t* ids;

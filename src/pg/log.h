@@ -69,6 +69,7 @@ void write_log_row(int32_t branch, const LogRow& row);
 // Removes the log rows that `head` contains and the heads before it; returns how many rows.
 // REQUIRES: every snapshot in use sees `head`.
 uint64_t purge_log(const Head& head);
+void forget_heads(int32_t branch);  // all of a branch's that the active snapshot sees
 // The newest head of a branch whose fold is older than `horizon`.
 std::optional<Head> read_head_before(int32_t branch, uint64_t horizon, Snapshot snapshot);
 // Every branch that has a head, deleted ones included.

@@ -7,12 +7,14 @@ namespace {
 // Of one backend.
 struct Pin {
   Oid database;
-  uint64_t tx;  // the oldest commit it reads; 0 = none
+  uint64_t tx;    // the oldest commit it reads; 0 = none
+  uint64_t view;  // the oldest commit that a view of a branch rests on; 0 = none
 };
 
 struct Pins {
   LWLock* lock;
   pg_atomic_uint64 changes;
+  pg_atomic_uint64 collections;
   Pin pins[FLEXIBLE_ARRAY_MEMBER];  // by backend id, from 1
 };
 
@@ -41,6 +43,7 @@ void startup() {
     pins->lock = &GetNamedLWLockTranche(kTranche)->lock;
     // Horizons of before the restart are in the store: to be looked for.
     pg_atomic_init_u64(&pins->changes, 1);
+    pg_atomic_init_u64(&pins->collections, 1);
   }
   LWLockRelease(AddinShmemInitLock);
 }
@@ -60,12 +63,22 @@ void pin_commit(uint64_t tx) {
   Pin& mine = my_pin();
   if (mine.tx != 0 && mine.tx <= tx) return;
   LWLockAcquire(pins->lock, LW_SHARED);
-  mine = {MyDatabaseId, tx};
+  mine.database = MyDatabaseId;
+  mine.tx = tx;
   LWLockRelease(pins->lock);
 }
 
+void publish_view(uint64_t tx) {
+  Pin& mine = my_pin();
+  if (mine.view == 0 || tx < mine.view) {
+    mine.database = MyDatabaseId;
+    *const_cast<volatile uint64_t*>(&mine.view) = tx;
+  }
+  pg_memory_barrier();
+}
+
 void unpin_commits() {
-  if (pins && MyBackendId != InvalidBackendId) my_pin().tx = 0;
+  if (pins && MyBackendId != InvalidBackendId) my_pin().tx = my_pin().view = 0;
 }
 
 void lock_pins() { LWLockAcquire(pins->lock, LW_EXCLUSIVE); }
@@ -79,6 +92,22 @@ uint64_t oldest_pin() {
     if (tx != 0 && pin.database == MyDatabaseId) oldest = std::min(oldest, tx);
   }
   return oldest;
+}
+
+uint64_t oldest_commit_in_use() {
+  uint64_t oldest = oldest_pin();
+  for (int i = 1; i <= MaxBackends; ++i) {
+    const Pin& pin = pins->pins[i];
+    uint64_t tx = *const_cast<const volatile uint64_t*>(&pin.view);
+    if (tx != 0 && pin.database == MyDatabaseId) oldest = std::min(oldest, tx);
+  }
+  return oldest;
+}
+
+uint64_t collections() { return pins ? pg_atomic_read_u64(&pins->collections) : 0; }
+void count_collection() {
+  pg_atomic_fetch_add_u64(&pins->collections, 1);
+  pg_memory_barrier();
 }
 
 uint64_t horizon_changes() { return pins ? pg_atomic_read_u64(&pins->changes) : 0; }

@@ -3,6 +3,7 @@
 #include "am/horizon.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/gc.h"
 #include "pg/keep_history.h"
 #include "pg/notify.h"
 #include "pg/store.h"
@@ -77,11 +78,13 @@ bool check_branch(char** value, void**, GucSource source) {
   });
 }
 
-bool commit_exists(const store::Uuid& id) {
+enum class CommitState { There, Collected, Unknown };
+CommitState look_up_commit(const store::Uuid& id) {
   store::Environment* env = try_store();
-  if (!env) return true;  // not made yet: the next statement asks the worker
+  if (!env) return CommitState::There;  // not made yet: the next statement asks the worker
   env->refresh();
-  return env->commit(id).has_value();
+  if (env->commit(id)) return CommitState::There;
+  return env->tombstone(id) ? CommitState::Collected : CommitState::Unknown;
 }
 
 bool check_commit_id(char** value, void**, GucSource source) {
@@ -96,9 +99,11 @@ bool check_commit_id(char** value, void**, GucSource source) {
           "Give a commit's whole id, as datahike.commit_info() tells it of any revision.");
       return false;
     }
-    if (!can_look_up(source) || commit_exists(*id)) return true;
-    GUC_check_errcode(ERRCODE_UNDEFINED_OBJECT);
-    GUC_check_errmsg("commit %s does not exist", text);
+    CommitState state = can_look_up(source) ? look_up_commit(*id) : CommitState::There;
+    if (state == CommitState::There) return true;
+    bool collected = state == CommitState::Collected;
+    GUC_check_errcode(collected ? ERRCODE_SNAPSHOT_TOO_OLD : ERRCODE_UNDEFINED_OBJECT);
+    GUC_check_errmsg(collected ? "commit %s has been collected" : "commit %s does not exist", text);
     GUC_check_errhint("datahike.log() lists the commits.");
     return false;
   });
@@ -203,6 +208,7 @@ void define_settings() {
       nullptr);
   define_keep_history();
   define_notify();
+  define_gc();
   MarkGUCPrefixReserved("datahike");
 }
 

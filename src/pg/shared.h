@@ -44,6 +44,20 @@ bool ring_read_content(const RingEntry& entry, Bytes& out);
 // lock knows by it whether there has been one since another time that he had it.
 uint64_t reset_count();
 
+// What gc() and compact() ask the worker for, and what it answers.
+struct GcMailbox {
+  uint64_t requested;  // the last request; one at a time
+  uint64_t served;
+  bool compact;  // else gc
+  bool has_date, dry_run;
+  int64_t older_than, newest;  // see store::GcOptions
+  int sqlstate;                // 0: done
+  char error[512];
+  int64_t commits, nodes, rows, bytes, kept;
+  uint64_t runs;        // that changed something or were asked for, since the server started
+  int64_t last_run_at;  // when one ended; 0: none has
+};
+
 // A database's mailbox to its fold worker.
 struct WorkerSlot {
   Oid database;            // InvalidOid = free slot
@@ -61,6 +75,7 @@ struct WorkerSlot {
   volatile bool left;  // there are entries that prepared transactions have left in them
   int sqlstate;        // of the last failure, 0 = none
   char error[512];
+  GcMailbox gc;
   ConditionVariable done;
 };
 inline constexpr int kWorkerSlots = 64;

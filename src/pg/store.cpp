@@ -20,7 +20,7 @@ store::Options options(bool read_only) {
   o.read_only = read_only;
   if (setting_map_size > 0) o.map_size = static_cast<size_t>(setting_map_size) << 20;
   o.max_readers = static_cast<unsigned>(MaxBackends) + 64;
-  o.identity = {GetSystemIdentifier(), MyDatabaseId};
+  o.identity = store_identity();
   return o;
 }
 
@@ -44,6 +44,8 @@ bool open_for_reading() {
 std::string store_directory(Oid database) {
   return std::string(DataDir) + "/datahike/" + std::to_string(database);
 }
+
+store::Identity store_identity() { return {GetSystemIdentifier(), MyDatabaseId}; }
 
 // The store of an earlier installation of the extension is not ours until the worker has adopted
 // it. What was found holds until the branches change.

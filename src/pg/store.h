@@ -7,6 +7,7 @@
 namespace datahike::pg {
 
 std::string store_directory(Oid database);
+store::Identity store_identity();  // of this database's
 // Opened at first use, never before fork. nullptr while the fold worker has not made the store yet,
 // or not adopted one that an earlier installation of the extension has left.
 store::Environment* try_store();

@@ -3,6 +3,7 @@
 #include "pg/worker.h"
 
 #include "pg/bridge.h"
+#include "pg/catalog.h"
 #include "pg/shared.h"
 
 namespace datahike::pg {
@@ -165,6 +166,81 @@ WorkerStatus worker_status() {
   return slot ? look(slot, UINT64_MAX).status : WorkerStatus{};
 }
 
+namespace {
+
+// One request at a time: until the end of the transaction, or of the wait.
+void lock_gc() {
+  LOCKTAG tag;
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, extension().heads, 0, 2);
+  LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
+void unlock_gc() {
+  LOCKTAG tag;
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, extension().heads, 0, 2);
+  LockRelease(&tag, ExclusiveLock, false);
+}
+
+// Plain PostgreSQL code, as ask_and_wait().
+void ask_for_gc(WorkerSlot* slot, const GcRequest* request, GcMailbox* answer) {
+  GcMailbox& gc = slot->gc;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  uint64_t ticket = gc.requested + 1;
+  gc.has_date = request->older_than.has_value();
+  gc.older_than = request->older_than.value_or(0);
+  gc.newest = request->newest;
+  gc.dry_run = request->dry_run;
+  gc.compact = request->compact;
+  gc.requested = ticket;
+  LWLockRelease(shared->lock);
+  int attempts = 0;
+  ConditionVariablePrepareToSleep(&slot->done);
+  for (;;) {
+    LWLockAcquire(shared->lock, LW_SHARED);
+    *answer = gc;
+    bool running = slot->pid != 0;
+    LWLockRelease(shared->lock);
+    if (answer->served >= ticket) break;
+    if (running) {
+      attempts = 0;
+    } else if (!start_if_absent(slot) || ++attempts > kStartAttempts) {
+      ConditionVariableCancelSleep();
+      no_worker();
+    }
+    poke(slot);
+    ConditionVariableTimedSleep(&slot->done, kPollMs, PG_WAIT_EXTENSION);
+  }
+  ConditionVariableCancelSleep();
+  if (answer->sqlstate != 0)
+    ereport(ERROR,
+            (errcode(answer->sqlstate), errmsg("the fold worker failed: %s", answer->error)));
+}
+
+}  // namespace
+
+GcAnswer request_gc_and_wait(const GcRequest& request) {
+  request_fold_and_wait();
+  GcMailbox answer{};
+  const GcRequest* r = &request;
+  GcMailbox* a = &answer;
+  call([=] {
+    lock_gc();
+    ask_for_gc(worker_slot(), r, a);
+    unlock_gc();
+  });
+  return {answer.commits, answer.nodes, answer.rows, answer.bytes, answer.kept};
+}
+
+uint64_t gc_runs() {
+  WorkerSlot* slot = worker_slot();
+  return slot ? slot->gc.runs : 0;
+}
+
+int64_t last_gc_at() {
+  WorkerSlot* slot = worker_slot();
+  return slot ? slot->gc.last_run_at : 0;
+}
+
 bool keep_worker_out(Oid database) {
   WorkerSlot* slot = find_slot(database, false);
   if (!slot) return false;
@@ -195,6 +271,7 @@ void forget_worker(Oid database) {
   slot->database = InvalidOid;
   slot->holds = 0;  // of commands that now find the database gone
   slot->requested = slot->completed = slot->failed = slot->folds = 0;
+  slot->gc = GcMailbox{};
   slot->restored = slot->left = false;
   slot->sqlstate = 0;
   LWLockRelease(shared->lock);

@@ -1,6 +1,8 @@
 // The fold worker: one background process per database that needs it, started on demand.
 #pragma once
 
+#include <optional>
+
 #include "pg/pg.h"
 
 namespace datahike::pg {
@@ -17,6 +19,20 @@ uint64_t worker_purges();
 // Starts another worker where one is terminated meanwhile. Raises the worker's own error where the
 // fold failed.
 void request_fold_and_wait();
+
+struct GcRequest {
+  std::optional<int64_t> older_than;
+  int64_t newest;
+  bool dry_run;
+  bool compact = false;  // instead, gives free pages back to the file system
+};
+struct GcAnswer {
+  int64_t commits, nodes, rows, bytes, kept;
+};
+// Has the worker collect or compact, and waits. Interruptible: the worker goes on then.
+GcAnswer request_gc_and_wait(const GcRequest& request);
+uint64_t gc_runs();
+int64_t last_gc_at();  // 0: none
 
 // This database's mailbox; nullptr where too many databases have one.
 struct WorkerSlot;

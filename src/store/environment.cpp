@@ -8,6 +8,8 @@
 //   writes   xid:u64 branch:u32                -> checked tx:u64 of the (sub)transaction's commit
 //   clears   table:u64 tx:u64                  -> checked nothing: that commit emptied the table
 //   lineage  table:u64 rowid:u64 branch:u32    -> checked successor:u64 (0 = deleted) xid:u64
+//   tombstones  uuid:u8[16]                    -> checked tx:u64 time:i64 ancestor:uuid*
+//                                                 of a collected commit
 //   meta     "store/format"                    -> format version:u32
 //            "store/identity"                  -> system id:u64 database:u32
 //            "store/next_node"                 -> checked id of the next node:u64; absent = 1
@@ -67,14 +69,6 @@ bool check_format(const Lmdb& lmdb, MDB_txn* txn, const Maps& maps, const std::s
   return true;
 }
 
-Lineage decode_lineage(ByteView key, ByteView value) {
-  ByteReader in(check_value(key, value, "a lineage entry"), "lineage");
-  Lineage lineage;
-  lineage.successor = in.fixed<uint64_t>();
-  lineage.xid = in.fixed<uint64_t>();
-  return lineage;
-}
-
 bool starts_with(ByteView key, ByteView prefix) {
   return key.size() >= prefix.size() && std::equal(prefix.begin(), prefix.end(), key.begin());
 }
@@ -98,6 +92,28 @@ std::optional<Bytes> copy(std::optional<ByteView> view) {
 }
 
 }  // namespace
+
+Lineage decode_lineage(ByteView key, ByteView value) {
+  ByteReader in(check_value(key, value, "a lineage entry"), "lineage");
+  Lineage lineage;
+  lineage.successor = in.fixed<uint64_t>();
+  lineage.xid = in.fixed<uint64_t>();
+  return lineage;
+}
+
+uint64_t decode_write(ByteView key, ByteView value) {
+  return ByteReader(check_value(key, value, "the commit of a transaction"), "write")
+      .fixed<uint64_t>();
+}
+
+Tombstone decode_tombstone(ByteView key, ByteView value) {
+  ByteReader in(check_value(key, value, "what is left of a collected commit"), "tombstone");
+  Tombstone tombstone;
+  tombstone.tx = in.fixed<uint64_t>();
+  tombstone.time = in.fixed<int64_t>();
+  while (in.left() > 0) tombstone.ancestors.push_back(decode_uuid(in.take(sizeof(Uuid))));
+  return tombstone;
+}
 
 std::optional<Bytes> checked_copy(const std::string& key, std::optional<ByteView> stored) {
   if (!stored) return std::nullopt;
@@ -227,9 +243,7 @@ std::vector<WrittenCommit> Environment::commits_of(uint64_t xid) {
   put_big_endian(prefix.data(), xid);
   scan(Map::Writes, prefix, [&](ByteView key, ByteView value) {
     if (!starts_with(key, prefix)) return false;
-    const ByteView tx =
-        check_value(key, value, "what transaction " + std::to_string(xid) + " made");
-    found.push_back({branch_after(key, prefix.size()), ByteReader(tx, "write").fixed<uint64_t>()});
+    found.push_back({branch_after(key, prefix.size()), decode_write(key, value)});
     return true;
   });
   return found;
@@ -257,6 +271,17 @@ std::optional<Uuid> Environment::commit_by_tx(uint64_t tx) {
   std::optional<ByteView> value = impl_->lookup(impl_->maps.txs, integer_key(tx));
   if (!value) return std::nullopt;
   return decode_uuid(*value);
+}
+
+std::optional<Tombstone> Environment::tombstone(const Uuid& id) {
+  std::optional<ByteView> value = impl_->lookup(impl_->maps.tombstones, val(id));
+  if (!value) return std::nullopt;
+  return decode_tombstone(id, *value);
+}
+
+uint64_t Environment::next_node() {
+  std::optional<Bytes> stored = meta(std::string(kNextNodeKey));
+  return stored ? ByteReader(*stored, "next node id").fixed<uint64_t>() : 1;
 }
 
 std::vector<Uuid> Environment::commits_with_prefix(ByteView prefix, bool half_byte, size_t limit) {
@@ -288,31 +313,33 @@ std::optional<Bytes> Environment::meta(const std::string& key) {
   return checked_copy(key, impl_->lookup(impl_->maps.meta, val(as_bytes(key))));
 }
 
-MDB_dbi Environment::Impl::handle(Map map) const {
+MDB_dbi Maps::handle(Map map) const {
   switch (map) {
     case Map::Rows:
-      return maps.rows;
+      return rows;
     case Map::Nodes:
-      return maps.nodes;
+      return nodes;
     case Map::Commits:
-      return maps.commits;
+      return commits;
     case Map::Txs:
-      return maps.txs;
+      return txs;
     case Map::Writes:
-      return maps.writes;
+      return writes;
     case Map::Clears:
-      return maps.clears;
+      return clears;
     case Map::Lineage:
-      return maps.lineage;
+      return lineage;
     case Map::Meta:
-      return maps.meta;
+      return meta;
+    case Map::Tombstones:
+      return tombstones;
   }
   throw std::logic_error("store: no such map");
 }
 
 void Environment::scan(Map map, ByteView from,
                        const std::function<bool(ByteView key, ByteView value)>& visit) {
-  Cursor cursor = open_cursor(impl_->lmdb, impl_->read(), impl_->handle(map));
+  Cursor cursor = open_cursor(impl_->lmdb, impl_->read(), impl_->maps.handle(map));
   MDB_val key = val(from), value;
   MDB_cursor_op op = from.empty() ? MDB_FIRST : MDB_SET_RANGE;
   while (impl_->lmdb.found(mdb_cursor_get(cursor.get(), &key, &value, op), "walk a map")) {
@@ -345,6 +372,7 @@ Statistics Environment::statistics() {
   statistics.nodes = count(maps.nodes);
   statistics.commits = count(maps.commits);
   statistics.lineage = count(maps.lineage);
+  statistics.tombstones = count(maps.tombstones);
   statistics.used_bytes = pages * page_bytes;
   statistics.file_bytes = impl_->lmdb.data_file_disk_bytes();
   statistics.map_bytes = impl_->lmdb.map_bytes();

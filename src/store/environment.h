@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,6 +22,13 @@
 namespace datahike::store {
 
 using Uuid = std::array<uint8_t, 16>;
+struct HashUuid {
+  size_t operator()(const Uuid& id) const {
+    size_t hash;
+    std::memcpy(&hash, id.data(), sizeof hash);  // part of a SHA-256
+    return hash;
+  }
+};
 
 // Whom the store belongs to: a store of another cluster or database is refused with FormatError.
 struct Identity {
@@ -42,6 +50,16 @@ struct Lineage {
   uint64_t successor = 0;  // rowid of the next version; 0 = deleted
   uint64_t xid = 0;        // the transaction that removed it
 };
+Lineage decode_lineage(ByteView key, ByteView value);  // CorruptError
+
+// What is left of a collected commit.
+struct Tombstone {
+  uint64_t tx = 0;
+  int64_t time = 0;
+  std::vector<Uuid> ancestors;  // nearest ones that were kept; may have been collected since
+};
+Tombstone decode_tombstone(ByteView key, ByteView value);  // CorruptError
+uint64_t decode_write(ByteView key, ByteView value);       // the tx; CorruptError
 
 // The lineage of a row on one branch.
 struct BranchLineage {
@@ -59,15 +77,16 @@ struct Statistics {
   uint64_t map_bytes = 0;   // size of the map
   uint64_t used_bytes = 0;  // pages in use, in bytes
   uint64_t file_bytes = 0;  // disk space of the data file; its length may be more: it has holes
-  uint64_t segments = 0, nodes = 0, commits = 0, lineage = 0;
+  uint64_t segments = 0, nodes = 0, commits = 0, lineage = 0, tombstones = 0;
   unsigned reader_slots = 0;
   unsigned readers = 0;  // most slots in use at once since the store was first opened
 };
 
 // The maps, for those that look at everything in them.
-enum class Map { Rows, Nodes, Commits, Txs, Writes, Clears, Lineage, Meta };
+enum class Map { Rows, Nodes, Commits, Txs, Writes, Clears, Lineage, Meta, Tombstones };
 
 class WriteBatch;
+struct FreePages;
 
 class Environment : public tree::NodeSource {
  public:
@@ -101,6 +120,8 @@ class Environment : public tree::NodeSource {
   std::vector<WrittenCommit> commits_of(uint64_t xid);
   std::vector<uint64_t> clears_of(uint64_t table, uint64_t after);
   std::optional<Uuid> commit_by_tx(uint64_t tx);
+  std::optional<Tombstone> tombstone(const Uuid& id);  // of a collected commit, while remembered
+  uint64_t next_node();                                // id that the next new node gets
   // Ids that start with the given bytes, ascending, at most `limit`. half_byte: the last byte's
   // high nibble alone counts.
   std::vector<Uuid> commits_with_prefix(ByteView prefix, bool half_byte, size_t limit);
@@ -120,6 +141,7 @@ class Environment : public tree::NodeSource {
 
  private:
   friend class WriteBatch;
+  friend bool punch_free_pages(Environment& env, FreePages& progress);
   struct Impl;
   explicit Environment(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
@@ -147,6 +169,9 @@ class WriteBatch : public tree::NodeSink {
   // Forgets commits with tx >= from: orphans of a fold whose PostgreSQL transaction never
   // committed.
   void erase_commits_from(uint64_t tx);
+  uint64_t erase_commit(const Uuid& id, uint64_t tx);  // returns how many bytes its record had
+  void put_tombstone(const Uuid& id, const Tombstone& tombstone);
+  void erase(Map map, ByteView key);  // an entry of any map; no effect where there is none
   void put_meta(const std::string& key, ByteView value);
   std::optional<Bytes> meta(const std::string& key);
   void commit();  // synced to disk when it returns

@@ -18,7 +18,6 @@ struct Environment::Impl {
   void end_read();
   SegmentFinder segments();  // through the read transaction
   std::optional<ByteView> lookup(MDB_dbi map, MDB_val key) { return find(lmdb, read(), map, key); }
-  MDB_dbi handle(Map map) const;
 
   const Options options;
   Lmdb lmdb;

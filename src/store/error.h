@@ -26,6 +26,11 @@ struct FullError : Error {
   using Error::Error;
 };
 
+// A commit was there and has been collected: named in the message. SQLSTATE 72000.
+struct CollectedError : Error {
+  using Error::Error;
+};
+
 // The operating system refused to read or write. SQLSTATE 58030.
 struct IoError : Error {
   using Error::Error;

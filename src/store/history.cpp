@@ -3,6 +3,7 @@
 // From any commit the nearest keyframe is less than a batch of deltas away; its history map then
 // has every earlier commit of the line in order, so nothing here follows more parents than that.
 #include <map>
+#include <set>
 
 #include "store/version.h"
 #include "store/version_tree.h"
@@ -47,6 +48,22 @@ std::optional<Uuid> commit_as_of_tx(Environment& env, const Uuid& head, uint64_t
   return last_commit_where(env, head, [tx](uint64_t at, int64_t) { return at <= tx; });
 }
 
+std::optional<Uuid> first_kept_from_tx(Environment& env, const Uuid& head, uint64_t tx) {
+  std::optional<Uuid> first;
+  Commit commit = load_known_commit(env, head);
+  for (; commit.tx >= tx; commit = load_known_commit(env, first_parent(commit))) {
+    first = commit.id;
+    if (commit.keyframe) break;
+  }
+  if (commit.tx < tx) return first;
+  tree::MapCursor cursor(env, history_of(env, commit));
+  for (cursor.seek(encode_history_key(tx, INT64_MIN)); cursor.valid(); cursor.next()) {
+    const Uuid id = decode_history_entry(cursor.entry()).id;
+    if (env.commit(id)) return id;
+  }
+  return first;
+}
+
 std::optional<Uuid> nth_parent(Environment& env, const Uuid& head, uint64_t n) {
   Commit commit = load_known_commit(env, head);
   for (; n > 0 && !commit.keyframe; --n) commit = load_known_commit(env, first_parent(commit));
@@ -67,12 +84,22 @@ void walk_log(Environment& env, std::span<const Uuid> heads,
   // By tx, newest first. A parent's tx is less than its children's, so all children of a commit
   // are out before it is, and being in here once is being reported once.
   std::map<uint64_t, Commit, std::greater<>> frontier;
-  const auto visit = [&](const Uuid& id) {
-    Commit commit = load_known_commit(env, id);
-    const uint64_t tx = commit.tx;
-    frontier.try_emplace(tx, std::move(commit));
+  std::set<Uuid> collected;  // met on the way
+  const std::function<void(const Uuid&)> visit = [&](const Uuid& id) {
+    if (auto commit = find_commit(env, id)) {
+      const uint64_t tx = commit->tx;
+      frontier.try_emplace(tx, std::move(*commit));
+      return;
+    }
+    const auto tombstone = env.tombstone(id);
+    if (!tombstone) throw CorruptError("commit " + format_uuid(id) + " is missing");
+    if (!collected.insert(id).second) return;
+    for (const Uuid& ancestor : tombstone->ancestors) visit(ancestor);
   };
-  for (const Uuid& head : heads) visit(head);
+  for (const Uuid& head : heads) {
+    if (!find_commit(env, head) && env.tombstone(head)) throw_collected(head);
+    visit(head);
+  }
   while (!frontier.empty()) {
     const Commit commit = std::move(frontier.extract(frontier.begin()).mapped());
     if (!report(commit)) return;

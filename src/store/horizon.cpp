@@ -2,6 +2,7 @@
 //
 //   "fold_marks"       -> mark*                   ascending
 //   "horizon/" table   -> mark kept*              table: decimal digits
+//   "erased_rows/" table -> (empty)               rows of the table have been collected
 //   mark               := last_tx:u64 time:i64 xmin:u64 xmax:u64
 //   kept               := tx:u64 node id:u64 hash:u8[32]
 #include "store/horizon.h"
@@ -16,7 +17,8 @@ constexpr const char* kMarksKey = "fold_marks";
 constexpr int64_t kMarksPerAge = 16;
 constexpr int64_t kLeastDistanceUs = 20'000;
 
-std::string horizon_key(uint64_t table) { return "horizon/" + std::to_string(table); }
+constexpr const char* kHorizonPrefix = "horizon/";
+std::string horizon_key(uint64_t table) { return kHorizonPrefix + std::to_string(table); }
 
 void write_mark(ByteWriter& out, const FoldMark& mark) {
   out.fixed(mark.last_tx);
@@ -88,6 +90,22 @@ std::optional<Horizon> read_horizon(Environment& env, uint64_t table) {
   }
   return horizon;
 }
+
+void visit_horizons(Environment& env,
+                    const std::function<void(uint64_t table, const Horizon&)>& visit) {
+  const std::string prefix = kHorizonPrefix;
+  std::vector<uint64_t> tables;
+  env.scan(Map::Meta, as_bytes(prefix), [&](ByteView key, ByteView) {
+    const std::string name(as_string_view(key));
+    if (!name.starts_with(prefix)) return false;
+    tables.push_back(std::stoull(name.substr(prefix.size())));
+    return true;
+  });
+  for (uint64_t table : tables)
+    if (const auto horizon = read_horizon(env, table)) visit(table, *horizon);
+}
+
+std::string erased_rows_key(uint64_t table) { return "erased_rows/" + std::to_string(table); }
 
 void put_horizon(WriteBatch& batch, uint64_t table, const Horizon& horizon) {
   Bytes bytes;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -52,6 +53,11 @@ struct Horizon {
   std::vector<KeptVersion> kept;
 };
 std::optional<Horizon> read_horizon(Environment& env, uint64_t table);
+void visit_horizons(Environment& env,
+                    const std::function<void(uint64_t table, const Horizon&)>& visit);
+// The entry of map meta that is there once rows of the table have been collected: its indexes may
+// have entries for them.
+std::string erased_rows_key(uint64_t table);
 void put_horizon(WriteBatch& batch, uint64_t table, const Horizon& horizon);
 
 // The dead row versions of one table under one horizon.

@@ -6,14 +6,16 @@
 #include <string>
 #include <string_view>
 
+#include "store/environment.h"
 #include "store/lmdb.h"
 
 namespace datahike::store {
 
 struct Maps {
-  MDB_dbi rows, nodes, commits, txs, writes, clears, lineage, meta;
+  MDB_dbi rows, nodes, commits, txs, writes, clears, lineage, meta, tombstones;
   // Opens the maps; with `create` makes those that are missing, else nullopt if one is.
   static std::optional<Maps> open(const Lmdb& lmdb, MDB_txn* txn, bool create);
+  MDB_dbi handle(Map map) const;
 };
 
 // Values of `writes`, `clears`, `lineage` and `meta` have no checksum of their own format: a

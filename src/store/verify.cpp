@@ -33,12 +33,6 @@ class ScratchNodes : public tree::NodeSink {
   std::vector<Bytes> made_;
 };
 
-struct HashUuid {
-  size_t operator()(const Uuid& id) const {
-    return std::hash<std::string_view>()(as_string_view(id));
-  }
-};
-
 std::string row_name(uint64_t table, uint64_t rowid) {
   return "row " + std::to_string(rowid) + " of table " + std::to_string(table);
 }
@@ -137,6 +131,7 @@ class Verifier {
       const auto parent = known_.find(commit.parents[i]);
       const std::string name = "parent " + format_uuid(commit.parents[i]);
       if (parent == known_.end()) {
+        if (env_.tombstone(commit.parents[i])) continue;  // collected
         if (!is_root(commit.parents[i])) problems.push_back(name + " is missing or not older");
         continue;
       }
@@ -239,7 +234,9 @@ class Verifier {
     do {
       deltas.push_back(std::make_shared<const Delta>(commit.delta));
       history.push_back(history_entry(commit));
-      commit = load_known_commit(env_, first_parent(commit));
+      const std::optional<Commit> parent = load_parent(commit);
+      if (!parent) return;  // collected: this is where the line begins now
+      commit = *parent;
     } while (!commit.keyframe);
     if (commit.root.empty()) history.push_back(history_entry(commit));
     std::ranges::reverse(deltas);
@@ -248,6 +245,12 @@ class Verifier {
     const tree::NodeRef made = advance_version(scratch, commit.root, deltas, history);
     if (!made.same_content(keyframe.root))
       problems.emplace_back("its version tree is not what the commits up to it make");
+  }
+
+  std::optional<Commit> load_parent(const Commit& commit) {
+    const Uuid& parent = first_parent(commit);
+    if (env_.tombstone(parent)) return std::nullopt;
+    return load_known_commit(env_, parent);
   }
 
   // Segments: checksums, and that they do not overlap.
@@ -311,6 +314,9 @@ class Verifier {
     });
     env_.scan(Map::Clears, {}, [&](ByteView key, ByteView value) {
       return check(key, value, "an entry of map clears");
+    });
+    env_.scan(Map::Tombstones, {}, [&](ByteView key, ByteView value) {
+      return check(key, value, "what is left of a collected commit");
     });
     if (last_node >= next_node)
       damaged("the next node id is not after node " + std::to_string(last_node));

@@ -6,10 +6,20 @@
 
 namespace datahike::store {
 
-std::optional<Commit> load_commit(Environment& env, const Uuid& id) {
+std::optional<Commit> find_commit(Environment& env, const Uuid& id) {
   const std::optional<Bytes> record = env.commit(id);
   if (!record) return std::nullopt;
   return decode_commit(*record, id);
+}
+
+std::optional<Commit> load_commit(Environment& env, const Uuid& id) {
+  std::optional<Commit> commit = find_commit(env, id);
+  if (!commit && env.tombstone(id)) throw_collected(id);
+  return commit;
+}
+
+void throw_collected(const Uuid& id) {
+  throw CollectedError("commit " + format_uuid(id) + " has been collected");
 }
 
 Commit load_known_commit(Environment& env, const Uuid& id) {

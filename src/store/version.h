@@ -30,9 +30,11 @@ struct CommitState {
 };
 CommitState load_state(Environment& env, const Uuid& id);  // CorruptError if the chain is broken
 
-// nullopt if there is no such commit.
+// nullopt if there is no such commit; CollectedError if there was one.
 std::optional<Commit> load_commit(Environment& env, const Uuid& id);
+std::optional<Commit> find_commit(Environment& env, const Uuid& id);  // nullopt in both cases
 Commit load_known_commit(Environment& env, const Uuid& id);  // CorruptError if there is none
+[[noreturn]] void throw_collected(const Uuid& id);
 // The branch's previous commit; CorruptError for a commit that has none.
 const Uuid& first_parent(const Commit& commit);
 
@@ -48,11 +50,13 @@ std::optional<Bytes> find_schema(tree::NodeSource& source, const tree::NodeRef& 
 // tx <= tx; nullopt if even the root commit is later. CorruptError if there is no such head.
 std::optional<Uuid> commit_as_of_time(Environment& env, const Uuid& head, int64_t time);
 std::optional<Uuid> commit_as_of_tx(Environment& env, const Uuid& head, uint64_t tx);
+// The first commit on that line with tx >= tx that has not been collected; `head` at the latest.
+std::optional<Uuid> first_kept_from_tx(Environment& env, const Uuid& head, uint64_t tx);
 // The n-th first parent; nullopt if the line is shorter.
 std::optional<Uuid> nth_parent(Environment& env, const Uuid& head, uint64_t n);
 
-// Commits reachable from `head` through all parents, newest (greatest tx) first, each once; stops
-// when `report` returns false.
+// Commits reachable from `head` through all parents, but for those that have been collected, newest
+// (greatest tx) first, each once; stops when `report` returns false.
 void walk_log(Environment& env, const Uuid& head, const std::function<bool(const Commit&)>& report);
 // The same for several heads together.
 void walk_log(Environment& env, std::span<const Uuid> heads,

@@ -142,6 +142,28 @@ void WriteBatch::erase_commits_from(uint64_t tx) {
   }
 }
 
+uint64_t WriteBatch::erase_commit(const Uuid& id, uint64_t tx) {
+  const std::optional<ByteView> record = impl_->lookup(impl_->env.maps.commits, val(id));
+  const uint64_t bytes = record ? record->size() : 0;
+  impl_->erase(impl_->env.maps.commits, val(id), "erase a commit");
+  impl_->erase(impl_->env.maps.txs, integer_key(tx), "erase a commit");
+  return bytes;
+}
+
+void WriteBatch::put_tombstone(const Uuid& id, const Tombstone& tombstone) {
+  Bytes value;
+  ByteWriter out(value);
+  out.fixed(tombstone.tx);
+  out.fixed(tombstone.time);
+  for (const Uuid& ancestor : tombstone.ancestors) out.raw(ancestor);
+  impl_->put(impl_->env.maps.tombstones, val(id), checked_value(id, value), 0,
+             "write what is left of a commit");
+}
+
+void WriteBatch::erase(Map map, ByteView key) {
+  impl_->erase(impl_->env.maps.handle(map), val(key), "erase an entry");
+}
+
 void WriteBatch::put_meta(const std::string& key, ByteView value) {
   impl_->put(impl_->env.maps.meta, val(as_bytes(key)), checked_value(as_bytes(key), value), 0,
              "write an entry of meta");

@@ -192,4 +192,8 @@ void diff_live_sets(NodeSource& source, const NodeRef& before, const NodeRef& af
   });
 }
 
+LiveEntry decode_live_entry(NodeSource& source, const Entry& entry) {
+  return {high_of(entry.key), load_container(source, entry)};
+}
+
 }  // namespace datahike::tree

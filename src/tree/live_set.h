@@ -46,6 +46,13 @@ NodeRef update_live_set(NodeSink& sink, const NodeRef& root, std::span<const Row
 bool find_container(NodeSource& source, const NodeRef& root, uint64_t high, Container* out);
 bool contains(NodeSource& source, const NodeRef& root, uint64_t rowid);
 
+// A leaf entry of a live set's map.
+struct LiveEntry {
+  uint64_t high = 0;
+  Container members;
+};
+LiveEntry decode_live_entry(NodeSource& source, const Entry& entry);  // CorruptError
+
 // Walks the non-empty containers in ascending or descending order of `high`.
 class ContainerCursor {
  public:

@@ -105,6 +105,7 @@ void require_all_kept(const store::Commit& commit) {
   pg::call([=] { pg::pin_commit(tx); });
   store::Environment& env = pg::open_store();
   env.refresh();
+  store::load_known_commit(env, commit.id);  // collected before the pin, perhaps
   std::vector<uint64_t> tables = pg::tables_with_ids();
   std::optional<View> view;
   for (uint64_t table : tables) {

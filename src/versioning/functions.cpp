@@ -192,7 +192,7 @@ Datum datahike_stats(PG_FUNCTION_ARGS) {
     store::Environment& env = store_for_reading();
     store::Statistics s = env.statistics();
     pg::WorkerStatus worker = pg::worker_status();
-    Datum values[12] = {Int64GetDatum(static_cast<int64_t>(s.commits)),
+    Datum values[14] = {Int64GetDatum(static_cast<int64_t>(s.commits)),
                         Int64GetDatum(pg::call([] { return pg::count_branches(); })),
                         Int64GetDatum(static_cast<int64_t>(s.segments)),
                         Int64GetDatum(static_cast<int64_t>(s.nodes)),
@@ -203,9 +203,12 @@ Datum datahike_stats(PG_FUNCTION_ARGS) {
                         Int32GetDatum(static_cast<int32_t>(s.reader_slots)),
                         Int32GetDatum(static_cast<int32_t>(s.readers)),
                         Int32GetDatum(worker.pid),
-                        0};
-    bool nulls[12] = {};
+                        0,
+                        Int64GetDatum(static_cast<int64_t>(pg::gc_runs())),
+                        TimestampTzGetDatum(pg::last_gc_at())};
+    bool nulls[14] = {};
     nulls[11] = worker.sqlstate == 0;
+    nulls[13] = pg::last_gc_at() == 0;
     Datum* v = values;
     bool* n = nulls;
     pg::WorkerStatus* w = &worker;

@@ -14,6 +14,7 @@ namespace {
 struct PinnedOverlay {
   store::Uuid commit;
   uint64_t tx;
+  uint64_t collections;  // pg::collections() before it was known to be there
   std::shared_ptr<Overlay> overlay;
 };
 constexpr size_t kPinnedOverlays = 4;
@@ -92,24 +93,38 @@ store::Uuid pinned_commit(const SessionView& session) {
   return *found;
 }
 
+namespace {
+
+// A pin comes too late for what has been collected between the transactions that read it.
+bool is_collected(const PinnedOverlay& known) {
+  return known.collections != pg::collections() && !store_with_commits().commit(known.commit);
+}
+
+}  // namespace
+
 View view_of_commit(const store::Uuid& commit) {
   for (size_t i = 0; i < pinned_overlays.size(); ++i) {
     if (pinned_overlays[i].commit != commit) continue;
     std::rotate(pinned_overlays.begin(), pinned_overlays.begin() + static_cast<ptrdiff_t>(i),
                 pinned_overlays.begin() + static_cast<ptrdiff_t>(i) + 1);
-    const PinnedOverlay& known = pinned_overlays.front();
+    PinnedOverlay& known = pinned_overlays.front();
     pg::call([&] { pg::pin_commit(known.tx); });
+    if (is_collected(known)) store::throw_collected(commit);
+    known.collections = pg::collections();
     return {known.overlay.get(), known.overlay->size(), 0, true, known.tx};
   }
   store::Environment& env = store_with_commits();
   uint64_t tx = store::load_known_commit(env, commit).tx;
   pg::call([=] { pg::pin_commit(tx); });
+  env.refresh();  // not before the pin: see pins.h
+  const uint64_t collections = pg::collections();
+  if (!store::load_commit(env, commit)) store::throw_collected(commit);
   std::shared_ptr<Overlay> overlay = overlay_of_state(store::load_state(env, commit));
   if (pinned_overlays.size() == kPinnedOverlays) {
     retain_overlay(pinned_overlays.back().overlay);
     pinned_overlays.pop_back();
   }
-  pinned_overlays.insert(pinned_overlays.begin(), {commit, tx, overlay});
+  pinned_overlays.insert(pinned_overlays.begin(), {commit, tx, collections, overlay});
   return {overlay.get(), overlay->size(), 0, true, tx};
 }
 

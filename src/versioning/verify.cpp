@@ -1,5 +1,5 @@
 // datahike.verify(): what the store and the branches' heads say, recomputed.
-#include "store/verify.h"
+#include "versioning/findings.h"
 
 #include "pg/bridge.h"
 #include "pg/log.h"
@@ -10,7 +10,7 @@
 using namespace datahike;
 using namespace datahike::versioning;
 
-namespace {
+namespace datahike::versioning {
 
 void put_finding(ReturnSetInfo* result, const store::Finding& finding) {
   const store::Finding* f = &finding;
@@ -28,6 +28,16 @@ void put_finding(ReturnSetInfo* result, const store::Finding& finding) {
   });
 }
 
+void report_findings(store::Environment& env, bool deep, ReturnSetInfo* result) {
+  store::verify(
+      env, deep, [=](const store::Finding& finding) { put_finding(result, finding); },
+      [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); });
+}
+
+}  // namespace datahike::versioning
+
+namespace {
+
 std::string damage_of_head(store::Environment& env, const pg::Head& head) {
   const std::string name = "commit " + store::format_uuid(head.commit) + ", the head of branch " +
                            std::to_string(head.branch);
@@ -37,6 +47,8 @@ std::string damage_of_head(store::Environment& env, const pg::Head& head) {
     if (commit->tx != head.tx) return name + ", has another transaction number";
     if (head.has_root && (!commit->keyframe || !commit->root.same_content(head.root)))
       return name + ", has another version tree";
+  } catch (const CollectedError&) {
+    return "";  // of a deleted branch, just now
   } catch (const Error& error) {
     return error.what();
   }
@@ -53,11 +65,10 @@ void verify_store(bool deep, ReturnSetInfo* result) {
     if (std::optional<pg::Head> head = pg::read_head(branch, snapshot))
       heads.push_back(std::move(*head));
   env.refresh();
-  const auto report = [=](const store::Finding& finding) { put_finding(result, finding); };
-  store::verify(env, deep, report, [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); });
+  report_findings(env, deep, result);
   for (const pg::Head& head : heads)
     if (std::string damage = damage_of_head(env, head); !damage.empty())
-      report({std::nullopt, true, damage});
+      put_finding(result, {std::nullopt, true, damage});
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/pins.h"
 #include "pg/reflog.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -84,6 +85,21 @@ void drop(size_t at) {
   cache.erase(cache.begin() + static_cast<ptrdiff_t>(at));
 }
 
+// The trees that cached views rest on are there as long as this process has published their commits
+// or nothing has been collected since (pg/pins.h). What is published is forgotten when a
+// transaction ends: the next one does it again.
+void keep_cache_or_forget_it() {
+  static LocalTransactionId looked_in = InvalidLocalTransactionId;
+  static uint64_t collections = 0;
+  if (looked_in == MyProc->lxid) return;
+  for (const auto& view : cache) pg::publish_view(view->head.tx);
+  looked_in = MyProc->lxid;
+  const uint64_t now = pg::collections();
+  if (now == collections) return;
+  while (!cache.empty()) drop(cache.size() - 1);
+  collections = now;
+}
+
 CachedView& use(size_t at) {
   if (at > 0)
     std::rotate(cache.begin(), cache.begin() + static_cast<ptrdiff_t>(at),
@@ -134,6 +150,12 @@ void collect_unresolved(CachedView& view, Snapshot s) {
   }
 }
 
+// The heads of a deleted branch are seen for a moment after its commits have been collected.
+void require_head(const pg::Head& head) {
+  store::Environment* env = pg::try_store();
+  if (env && head.tx > 1 && env->tombstone(head.commit)) store::throw_collected(head.commit);
+}
+
 std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
   uint64_t position = pg::ring_head();
   bool cacheable = !s->takenDuringRecovery && pg::widen_xid(s->xmin) > pg::ring_floor();
@@ -144,10 +166,12 @@ std::unique_ptr<CachedView> build(int32_t branch, Snapshot s) {
     throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
                        "the branch did not exist when the snapshot was taken",
                        "End the transaction and start another.");
+  pg::publish_view(head->tx);
   std::vector<pg::LogRow> rows = pg::read_log(branch, head->contained, s);
   auto view = std::make_unique<CachedView>(CachedView{
       branch, own_reset(branch, s->curcid), SnapshotKey(s), nullptr, 0, std::move(*head)});
   view->overlay = overlay_of_head(view->head);
+  require_head(view->head);
   view->limit = view->base = view->overlay->size();
   for (pg::LogRow& row : rows) apply_row(*view, to_delta_row(row));
   // The transaction may yet undo its reset.
@@ -229,6 +253,7 @@ bool wants_rebase(const CachedView& view) {
 }
 
 CachedView& cached_view(int32_t branch, Snapshot s) {
+  keep_cache_or_forget_it();
   for (size_t i = 0; i < cache.size(); ++i)
     if (cache[i]->is_of(branch, s) && cache[i]->key.matches(s)) return use(i);
   for (size_t i = 0; i < cache.size(); ++i) {

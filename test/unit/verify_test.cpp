@@ -170,7 +170,7 @@ class RawStore {
   };
   std::vector<Place> places() {
     std::vector<Place> all;
-    for (const char* name : {"rows", "nodes", "commits", "txs", "lineage", "meta"}) {
+    for (const char* name : {"rows", "nodes", "commits", "txs", "writes", "lineage", "meta", "tombstones"}) {
       MDB_txn* txn;
       check(mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn));
       MDB_dbi map = open(txn, name);
@@ -229,6 +229,7 @@ TEST_F(EveryFlippedBit, IsNoticed) {
   {
     auto batch = store_.env().begin_write();
     batch->put_meta("what", as_bytes("it is"));
+    batch->put_tombstone(Uuid{1, 2, 3}, {3, 4, {store_.root().id}});
     batch->commit();
   }
   store_.close();
@@ -236,7 +237,7 @@ TEST_F(EveryFlippedBit, IsNoticed) {
   const std::vector<RawStore::Place> places = RawStore(store_.directory()).places();
   std::map<std::string, std::vector<RawStore::Place>> by_map;
   for (const auto& place : places) by_map[place.map].push_back(place);
-  ASSERT_EQ(by_map.size(), 6u);
+  ASSERT_EQ(by_map.size(), 8u);
   constexpr int kFlips = 400;  // in each map
   for (const auto& [map, of_map] : by_map) {
     for (int i = 0; i < kFlips; ++i) {

@@ -1,0 +1,285 @@
+#include "pg/gc.h"
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/keep_history.h"
+#include "pg/log.h"
+#include "pg/pins.h"
+#include "pg/shared.h"
+#include "pg/store.h"
+#include "pg/versions_in_use.h"
+
+namespace datahike::pg {
+
+int setting_gc_interval = 0;
+int setting_gc_min_age = 3600;
+char* setting_gc_older_than = nullptr;
+
+namespace {
+
+bool check_older_than(char** value, void**, GucSource) {
+  int64_t microseconds;
+  if (**value == 0) return true;
+  int64_t* out = &microseconds;
+  if (guard([=] { return parse_keep_history(*value, out); })) return true;
+  GUC_check_errmsg("invalid value for datahike.gc_older_than: \"%s\"", *value);
+  GUC_check_errhint("Give an interval, or nothing.");
+  return false;
+}
+
+// The commit ids that rows of one of the extension's tables, all that are not dead to all, have in a
+// column of type uuid[].
+std::vector<store::Uuid> ids_in(Oid table, int column, TransactionId xmin) {
+  List* found = call([=] {
+    List* ids = NIL;
+    for_each_version(table, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result) {
+      bool isnull;
+      Datum value = heap_getattr(tuple, column, desc, &isnull);
+      if (isnull) return;
+      Datum* elements;
+      int count;
+      deconstruct_array(DatumGetArrayTypePCopy(value), UUIDOID, UUID_LEN, false, TYPALIGN_CHAR,
+                        &elements, nullptr, &count);
+      for (int i = 0; i < count; ++i) ids = lappend(ids, DatumGetUUIDP(elements[i]));
+    });
+    return ids;
+  });
+  std::vector<store::Uuid> result;
+  ListCell* cell;
+  foreach (cell, found) {
+    store::Uuid& id = result.emplace_back();
+    std::memcpy(id.data(), static_cast<pg_uuid_t*>(lfirst(cell))->data, id.size());
+  }
+  return result;
+}
+
+// What the log names; tags; and where branches stood before a reset that some snapshot does not see.
+std::vector<store::Uuid> ids_that_stay(TransactionId xmin) {
+  constexpr int kParentsColumn = 11;
+  std::vector<store::Uuid> ids = ids_in(extension().tx_log, kParentsColumn, xmin);
+  for (const OtherName& name : other_names(xmin))
+    if (name.always) ids.push_back(name.commit);
+  return ids;
+}
+
+struct NamedHead {
+  int32_t branch;
+  store::Uuid commit;
+  bool in_progress;
+};
+
+std::vector<NamedHead> heads_in_use(TransactionId xmin) {
+  constexpr int kBranchColumn = 1, kCommitColumn = 3;
+  List* found = call([=] {
+    List* heads = NIL;
+    for_each_version(extension().heads, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result s) {
+      bool isnull;
+      auto* head = static_cast<NamedHead*>(palloc(sizeof(NamedHead)));
+      head->branch = DatumGetInt32(heap_getattr(tuple, kBranchColumn, desc, &isnull));
+      Datum commit = heap_getattr(tuple, kCommitColumn, desc, &isnull);
+      std::memcpy(head->commit.data(), DatumGetUUIDP(commit)->data, UUID_LEN);
+      head->in_progress = s == HEAPTUPLE_INSERT_IN_PROGRESS;
+      heads = lappend(heads, head);
+    });
+    return heads;
+  });
+  std::vector<NamedHead> heads;
+  ListCell* cell;
+  foreach (cell, found) heads.push_back(*static_cast<NamedHead*>(lfirst(cell)));
+  return heads;
+}
+
+// Whether a deleted branch has something that is not folded yet.
+bool has_open_log(int32_t branch, Snapshot snapshot) {
+  std::optional<Head> head = read_head(branch, snapshot);
+  return head && !read_log(branch, head->contained, snapshot).empty();
+}
+
+std::vector<store::Uuid> read_roots(TransactionId xmin, Snapshot snapshot) {
+  std::vector<store::Uuid> roots = ids_that_stay(xmin);
+  std::vector<int32_t> named = branches_named_to_anyone(xmin);
+  std::map<int32_t, bool> open;  // deleted branches
+  for (const NamedHead& head : heads_in_use(xmin)) {
+    bool counts = head.in_progress || std::binary_search(named.begin(), named.end(), head.branch);
+    if (!counts) {
+      auto [at, first_time] = open.try_emplace(head.branch);
+      if (first_time) at->second = has_open_log(head.branch, snapshot);
+      counts = at->second;
+    }
+    if (counts) roots.push_back(head.commit);
+  }
+  store::Environment& env = open_store_for_writing();
+  // The first commit of a store that nobody has written to, and an id that names nothing any more.
+  std::erase_if(roots,
+                [&](const store::Uuid& id) { return !env.commit(id) && !env.tombstone(id); });
+  std::sort(roots.begin(), roots.end());
+  roots.erase(std::unique(roots.begin(), roots.end()), roots.end());
+  return roots;
+}
+
+// Heads of branches whose commits are gone: nobody can find them by name either.
+void forget_heads_of_collected(Snapshot snapshot) {
+  store::Environment& env = open_store_for_writing();
+  env.refresh();
+  for (int32_t branch : branches_with_heads(snapshot)) {
+    std::optional<Head> head = read_head(branch, snapshot);
+    if (head && env.tombstone(head->commit)) forget_heads(branch);
+  }
+}
+
+// A fold that never committed has left something that the next one will clear away.
+bool has_orphans(store::Environment& env, Snapshot snapshot) {
+  std::optional<Bytes> last = env.meta("next_tx");
+  return last && ByteReader(*last, "meta next_tx").fixed<uint64_t>() > read_next_tx(snapshot);
+}
+
+}  // namespace
+
+void define_gc() {
+  DefineCustomIntVariable("datahike.gc_interval",
+                          "Time between runs of garbage collection by the fold worker.",
+                          "0: only gc() collects.", &setting_gc_interval, 0, 0, INT_MAX, PGC_SIGHUP,
+                          GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "datahike.gc_min_age", "Commits younger than this are not collected by those runs.", nullptr,
+      &setting_gc_min_age, 3600, 0, INT_MAX, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
+  DefineCustomStringVariable("datahike.gc_older_than",
+                             "Age from which those runs collect commits that branches have.",
+                             "An interval. Empty: only what no branch has.", &setting_gc_older_than,
+                             "", PGC_SIGHUP, 0, check_older_than, nullptr, nullptr);
+}
+
+bool Gc::wanted(const WorkerSlot& slot) const {
+  if (run_ || compacting_ || slot.gc.requested > slot.gc.served) return true;
+  if (setting_gc_interval == 0 || slot.folds == folds_) return false;
+  return GetCurrentTimestamp() >= slot.gc.last_run_at + setting_gc_interval * USECS_PER_SEC;
+}
+
+bool Gc::begin(WorkerSlot& slot, Snapshot snapshot) {
+  store::GcOptions options;
+  TimestampTz now = GetCurrentTimestamp();
+  LWLockAcquire(shared->lock, LW_SHARED);
+  const GcMailbox asked = slot.gc;
+  LWLockRelease(shared->lock);
+  serving_ = asked.requested > asked.served ? asked.requested : 0;
+  if (serving_ && asked.compact) {
+    compacting_.emplace();
+    return false;
+  }
+  if (serving_) {
+    if (asked.has_date) options.older_than = asked.older_than;
+    options.newest = asked.newest;
+    options.dry_run = asked.dry_run;
+  } else {
+    int64_t keep;
+    if (*setting_gc_older_than && parse_keep_history(setting_gc_older_than, &keep) &&
+        keep != kKeepAll)
+      options.older_than = now - keep;
+    options.newest = now - setting_gc_min_age * USECS_PER_SEC;
+  }
+  store::Environment& env = open_store_for_writing();
+  env.refresh();
+  if (has_orphans(env, snapshot)) return false;
+  folds_ = slot.folds;
+  dry_run_ = options.dry_run;
+  TransactionId xmin = oldest_xmin();
+  options.xmin = widen_xid(xmin);
+  options.next_tx = read_next_tx(snapshot);
+  stage_ = Stage::Trace;
+  run_ = std::make_unique<store::Collector>(env, options, read_roots(xmin, snapshot));
+  return true;
+}
+
+void Gc::collect(Snapshot snapshot, const Batches& batches) {
+  store::Environment& env = open_store_for_writing();
+  lock_pins();
+  count_collection();
+  TransactionId xmin = oldest_xmin();
+  uint64_t limit = std::min(oldest_commit_in_use(), oldest_uncommitted_name(xmin));
+  Snapshot latest = call([] { return RegisterSnapshot(GetLatestSnapshot()); });
+  run_->spare(read_roots(xmin, latest));
+  call([=] { UnregisterSnapshot(latest); });
+  if (run_->has_candidates(limit)) {
+    run_->collect(env, batches.begin(), limit);
+    batches.commit();
+  }
+  bool more = run_->has_candidates(limit);
+  unlock_pins();
+  forget_heads_of_collected(snapshot);
+  if (!more) stage_ = Stage::Mark;
+}
+
+void Gc::compact(WorkerSlot& slot) {
+  if (store::punch_free_pages(open_store_for_writing(), *compacting_)) return;
+  store::GcResult result;
+  result.bytes = compacting_->bytes;
+  compacting_.reset();
+  answer(slot, result);
+}
+
+void Gc::step(WorkerSlot& slot, Snapshot snapshot, const Batches& batches) {
+  if (compacting_) return compact(slot);
+  if (!run_ && !begin(slot, snapshot)) return;
+  store::Environment& env = open_store_for_writing();
+  env.refresh();
+  if (has_orphans(env, snapshot)) return;
+  switch (stage_) {
+    case Stage::Trace:
+      if (run_->trace(env)) stage_ = Stage::Choose;
+      return;
+    case Stage::Choose:
+      if (run_->choose(env)) stage_ = dry_run_ ? Stage::Mark : Stage::Collect;
+      return;
+    case Stage::Collect:
+      return collect(snapshot, batches);
+    case Stage::Mark:
+      if (run_->mark(env)) stage_ = Stage::Sweep;
+      return;
+    case Stage::Sweep: {
+      bool done;
+      if (dry_run_) {
+        done = run_->sweep(env, nullptr);
+      } else {
+        done = run_->sweep(env, &batches.begin());
+        batches.commit();
+      }
+      if (!done) return;
+      const store::GcResult result = run_->result();
+      run_.reset();
+      answer(slot, result);
+    }
+  }
+}
+
+void Gc::answer(WorkerSlot& slot, const store::GcResult& result) {
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  GcMailbox& gc = slot.gc;
+  gc.commits = static_cast<int64_t>(result.commits);
+  gc.nodes = static_cast<int64_t>(result.nodes);
+  gc.rows = static_cast<int64_t>(result.rows);
+  gc.bytes = static_cast<int64_t>(result.bytes);
+  gc.kept = static_cast<int64_t>(result.kept);
+  gc.sqlstate = 0;
+  gc.served = std::max(gc.served, serving_);
+  if (!gc.compact || !serving_) {
+    gc.last_run_at = GetCurrentTimestamp();
+    ++gc.runs;
+  }
+  LWLockRelease(shared->lock);
+  ConditionVariableBroadcast(&slot.done);
+}
+
+void Gc::fail(WorkerSlot& slot, int sqlstate, const char* message) {
+  run_.reset();
+  compacting_.reset();
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  GcMailbox& gc = slot.gc;
+  gc.sqlstate = sqlstate;
+  strlcpy(gc.error, message, sizeof gc.error);
+  gc.served = std::max(gc.served, serving_);
+  gc.last_run_at = GetCurrentTimestamp();
+  LWLockRelease(shared->lock);
+  ConditionVariableBroadcast(&slot.done);
+}
+
+}  // namespace datahike::pg

@@ -1,0 +1,141 @@
+// datahike.backup(): a copy of the store in a directory of the server. datahike.verify_backup().
+#include "store/backup.h"
+
+#include <sys/stat.h>
+
+#include "pg/bridge.h"
+#include "pg/catalog.h"
+#include "pg/log.h"
+#include "pg/snapshot.h"
+#include "pg/store.h"
+#include "versioning/findings.h"
+#include "versioning/view.h"
+
+extern "C" {
+#include "catalog/pg_authid.h"
+}
+
+using namespace datahike;
+using namespace datahike::versioning;
+
+namespace {
+
+// The rights that COPY to and from a server's file asks for.
+void require_role(Oid role, const char* name) {
+  if (pg::call([=] { return has_privs_of_role(GetUserId(), role); })) return;
+  throw pg::SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE,
+                     "permission denied to use a directory of the server",
+                     std::string("It takes the privileges of the role ") + name + ".");
+}
+
+void require_absolute(const char* path) {
+  if (is_absolute_path(path)) return;
+  throw pg::SqlError(ERRCODE_INVALID_NAME, "a relative path is not allowed for a backup",
+                     "Give an absolute path on the server.");
+}
+
+void refuse_existing(const char* path) {
+  struct stat found;
+  if (lstat(path, &found) != 0) return;
+  throw pg::SqlError(ERRCODE_DUPLICATE_FILE, std::string("\"") + path + "\" exists already",
+                     "A backup makes a directory of its own.");
+}
+
+struct NamedBranch {
+  int32_t id;
+  char name[256];
+};
+
+// Branches with their names, as a snapshot sees them.
+std::vector<NamedBranch> named_branches(Snapshot snapshot) {
+  List* found = pg::call([=] {
+    List* branches = NIL;
+    Relation rel = table_open(pg::extension().branch, AccessShareLock);
+    TableScanDesc scan = table_beginscan(rel, snapshot, 0, nullptr);
+    HeapTuple tuple;
+    while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+      bool isnull;
+      auto* branch = static_cast<NamedBranch*>(palloc0(sizeof(NamedBranch)));
+      branch->id = DatumGetInt32(heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull));
+      Datum name = heap_getattr(tuple, 2, RelationGetDescr(rel), &isnull);
+      strlcpy(branch->name, TextDatumGetCString(name), sizeof branch->name);
+      branches = lappend(branches, branch);
+    }
+    table_endscan(scan);
+    table_close(rel, AccessShareLock);
+    return branches;
+  });
+  std::vector<NamedBranch> branches;
+  ListCell* cell;
+  foreach (cell, found) branches.push_back(*static_cast<NamedBranch*>(lfirst(cell)));
+  return branches;
+}
+
+std::vector<store::PublishedRef> present_refs() {
+  Snapshot snapshot = pg::call([] { return RegisterSnapshot(GetLatestSnapshot()); });
+  std::vector<store::PublishedRef> refs;
+  for (const NamedBranch& branch : named_branches(snapshot))
+    if (std::optional<pg::Head> head = pg::read_head(branch.id, snapshot))
+      refs.push_back({'b', branch.name, head->commit});
+  pg::call([=] { UnregisterSnapshot(snapshot); });
+  return refs;
+}
+
+int64_t backup(const char* path) {
+  require_role(ROLE_PG_WRITE_SERVER_FILES, "pg_write_server_files");
+  require_absolute(path);
+  refuse_existing(path);
+  wait_for_fold();
+  store::Environment& env = pg::open_store();
+  // Refs first: what they name is in every later state of the store.
+  std::vector<store::PublishedRef> refs = present_refs();
+  env.refresh();
+  store::backup_store(env, path, pg::store_identity(), refs,
+                      [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); });
+  struct stat made;
+  std::string file = std::string(path) + "/data.mdb";
+  if (stat(file.c_str(), &made) != 0) throw IoError("cannot find " + file);
+  return int64_t{made.st_blocks} * 512;
+}
+
+void verify_backup(const char* path, bool deep, ReturnSetInfo* result) {
+  require_role(ROLE_PG_READ_SERVER_FILES, "pg_read_server_files");
+  require_absolute(path);
+  store::Options options;
+  options.identity = pg::store_identity();
+  std::unique_ptr<store::Environment> env = store::Environment::open(path, options);
+  if (!env)
+    throw pg::SqlError(ERRCODE_UNDEFINED_FILE,
+                       std::string("there is no store in \"") + path + "\"");
+  report_findings(*env, deep, result);
+  for (const store::PublishedRef& ref : store::read_published_refs(*env))
+    if (!env->commit(ref.commit))
+      put_finding(result, {std::nullopt, true,
+                           "branch \"" + ref.name + "\" names commit " +
+                               store::format_uuid(ref.commit) + ", which is missing"});
+}
+
+}  // namespace
+
+extern "C" {
+PG_FUNCTION_INFO_V1(datahike_backup);
+PG_FUNCTION_INFO_V1(datahike_verify_backup);
+PGDLLEXPORT Datum datahike_backup(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_verify_backup(PG_FUNCTION_ARGS);
+}
+
+Datum datahike_backup(PG_FUNCTION_ARGS) {
+  char* path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  canonicalize_path(path);
+  return pg::guard([=] { return Int64GetDatum(backup(path)); });
+}
+
+Datum datahike_verify_backup(PG_FUNCTION_ARGS) {
+  char* path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  canonicalize_path(path);
+  bool deep = PG_GETARG_BOOL(1);
+  InitMaterializedSRF(fcinfo, 0);
+  auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+  pg::guard([=] { verify_backup(path, deep, result); });
+  return 0;
+}
