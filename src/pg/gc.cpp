@@ -27,8 +27,8 @@ bool check_older_than(char** value, void**, GucSource) {
   return false;
 }
 
-// The commit ids that rows of one of the extension's tables, all that are not dead to all, have in a
-// column of type uuid[].
+// The commit ids that rows of one of the extension's tables, all that are not dead to all, have in
+// a column of type uuid[].
 std::vector<store::Uuid> ids_in(Oid table, int column, TransactionId xmin) {
   List* found = call([=] {
     List* ids = NIL;
@@ -53,7 +53,8 @@ std::vector<store::Uuid> ids_in(Oid table, int column, TransactionId xmin) {
   return result;
 }
 
-// What the log names; tags; and where branches stood before a reset that some snapshot does not see.
+// What the log names; tags; and where branches stood before a reset that some snapshot does not
+// see.
 std::vector<store::Uuid> ids_that_stay(TransactionId xmin) {
   constexpr int kParentsColumn = 11;
   std::vector<store::Uuid> ids = ids_in(extension().tx_log, kParentsColumn, xmin);

@@ -181,7 +181,8 @@ bool Collector::sweep_commit_numbers(Environment& env, WriteBatch* batch, Map ma
       swept_to_.assign(key.begin(), key.end());
       return done = false;
     }
-    const uint64_t tx = map == Map::Writes ? decode_write(key, value) : get_big_endian(key.data() + 8);
+    const uint64_t tx =
+        map == Map::Writes ? decode_write(key, value) : get_big_endian(key.data() + 8);
     if (tx >= options_.next_tx || env.commit_by_tx(tx)) return true;
     ++erased;
     result_.bytes += value.size();

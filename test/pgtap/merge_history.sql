@@ -159,9 +159,9 @@ SELECT is(changes(:'before', 'db'), 't 0 1 0 {"column a from integer to bigint",
 young 2 0 0 {"table created"}', 'with what has changed of the tables themselves');
 DROP TABLE young;
 SELECT is((SELECT inserted FROM datahike.diff_summary(:'before') WHERE relation LIKE '%young%'), 2::bigint, 'also of those that are gone');
-CREATE ROLE tap_reader;
-GRANT SELECT ON n TO tap_reader;
-SET ROLE tap_reader;
+CREATE ROLE merge_reader;
+GRANT SELECT ON n TO merge_reader;
+SET ROLE merge_reader;
 SELECT is((SELECT count(*) FROM datahike.diff_summary(:'before')), 0::bigint, 'tables that the caller may not read are left out');
 RESET ROLE;
 SELECT * FROM finish();

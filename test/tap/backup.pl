@@ -8,7 +8,7 @@ use Test::More;
 use Time::HiRes qw(sleep time);
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 29;
+plan tests => 26;
 
 my $c = Cluster->new('restart_after_crash = on', 'datahike.fold_delay = 5ms', 'autovacuum = off');
 my $to = "$c->{dir}/backups";
