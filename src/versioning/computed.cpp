@@ -1,6 +1,7 @@
 #include "versioning/computed.h"
 
 #include "pg/bridge.h"
+#include "pg/pins.h"
 #include "pg/store.h"
 #include "versioning/row_origin.h"
 
@@ -17,6 +18,7 @@ struct Source {
 struct Computed {
   const ComputedFrom* from;
   std::shared_ptr<Overlay> overlay;  // owns `from`
+  uint64_t collections;              // pg::collections() when it was made
 };
 constexpr size_t kComputedViews = 4;
 std::vector<Computed> computed;  // most recently used first
@@ -135,10 +137,16 @@ Computed make(const ComputedFrom& from) {
 }  // namespace
 
 View computed_view(const ComputedFrom& from) {
-  auto known = std::find_if(computed.begin(), computed.end(),
-                            [&](const Computed& c) { return same(*c.from, from); });
+  // All of history is read, whoever else reads what of it; and what was found may have been
+  // collected since another transaction found it.
+  if (from.history_of) pg::call([&] { pg::pin_commit(std::max<uint64_t>(from.after_tx, 1)); });
+  const uint64_t collections = pg::collections();
+  auto known = std::find_if(computed.begin(), computed.end(), [&](const Computed& c) {
+    return c.collections == collections && same(*c.from, from);
+  });
   if (known == computed.end()) {
     Computed made = make(from);
+    made.collections = collections;
     if (computed.size() == kComputedViews) {
       retain_overlay(computed.back().overlay);
       computed.pop_back();

@@ -1,5 +1,5 @@
 -- gc(): what deleted branches alone held, older commits, and what is never touched.
-SELECT plan(38);
+SELECT plan(46);
 CREATE TABLE g (id int PRIMARY KEY, t text) USING datahike;
 CREATE TABLE h (LIKE g INCLUDING ALL) USING heap;
 CREATE TEMP TABLE mark (name text PRIMARY KEY, id uuid, at timestamptz);
@@ -98,6 +98,30 @@ SELECT is(count(*), 0::bigint, 'a pinned transaction reads a commit') FROM g;
 SELECT is((datahike.gc(min_age => '0')).commits, 0::bigint, 'which gc leaves alone');
 COMMIT;
 SELECT cmp_ok((datahike.gc(min_age => '0')).commits, '>=', 1::bigint, 'until its end');
+
+-- Tags, resets, history.
+SELECT datahike.create_branch('tagged') \g /dev/null
+SET datahike.branch = 'tagged';
+DELETE FROM g WHERE id > 7;
+RESET datahike.branch;
+SELECT datahike.tag('seven', 'tagged') \g /dev/null
+SELECT datahike.delete_branch('tagged') \g /dev/null
+SELECT is((datahike.gc(min_age => '0')).commits, 0::bigint, 'a tag keeps a commit');
+SELECT is(count(*), 7::bigint, 'that can be read') FROM datahike.at(NULL::g, 'seven');
+SELECT datahike.delete_tag('seven') \g /dev/null
+SELECT is((datahike.gc(min_age => '0')).commits, 1::bigint, 'without its tag it goes');
+SET datahike.branch = 'fork';
+UPDATE g SET t = 'given up';
+SELECT note('given up') \g /dev/null
+RESET datahike.branch;
+SELECT datahike.force_branch('fork', 'fork~1') \g /dev/null
+SELECT is(count(*), 9::bigint, 'a branch is reset') FROM datahike.at(NULL::g, 'fork') WHERE t = 'forked';
+SELECT cmp_ok((datahike.gc(min_age => '0')).commits, '>=', 1::bigint, 'what it had goes');
+SELECT throws_ok(format('SELECT * FROM datahike.at(NULL::g, %L)', id('given up')), '72000', NULL, 'and is known as gone');
+SELECT is(count(*), 9::bigint, 'what it has stays') FROM datahike.at(NULL::g, 'fork') WHERE t = 'forked';
+SET datahike.history = on;
+SELECT cmp_ok(count(*), '>=', 3000::bigint, 'history has the versions that are kept') FROM g;
+RESET datahike.history;
 
 VACUUM g;
 SELECT * FROM same('after VACUUM');
