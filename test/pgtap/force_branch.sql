@@ -1,5 +1,5 @@
 -- Setting branches to other commits, and what is told about it.
-SELECT plan(55);
+SELECT plan(56);
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TEMP TABLE mark (name text PRIMARY KEY, id uuid) USING heap;
 CREATE FUNCTION at(text) RETURNS text LANGUAGE sql AS $$ SELECT id::text FROM mark WHERE name = $1 $$;
