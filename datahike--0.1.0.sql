@@ -398,6 +398,53 @@ CREATE FUNCTION datahike.verify_backup(path text, deep bool DEFAULT false,
   RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_verify_backup';
 COMMENT ON FUNCTION datahike.verify_backup(text, bool) IS 'as verify(), of a store that backup() has made';
 
+CREATE FUNCTION datahike.blame_at(tbl anyelement, revision uuid, OUT "row" anyelement,
+  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
+  RETURNS SETOF record LANGUAGE plpgsql VOLATILE
+  SET datahike.commit_id = '' SET datahike.as_of = '' SET datahike.since = ''
+  SET datahike.history = off AS $$
+BEGIN
+  PERFORM pg_catalog.set_config('datahike.commit_id', revision::text, true);
+  RETURN QUERY EXECUTE pg_catalog.format(
+    'SELECT CAST("a row".* AS %s), o.commit_id, o.tx, o.committed_at, o.author
+     FROM %s AS "a row", LATERAL datahike.row_origin("a row".tableoid, "a row".ctid, $1) o',
+    pg_catalog.pg_typeof(tbl),
+    (SELECT typrelid::regclass FROM pg_catalog.pg_type WHERE oid = pg_catalog.pg_typeof(tbl)))
+    USING revision;
+END $$;
+COMMENT ON FUNCTION datahike.blame_at(anyelement, uuid) IS 'blame() of a commit';
+
+CREATE FUNCTION datahike.blame(tbl anyelement, revision text DEFAULT NULL, OUT "row" anyelement,
+  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
+  RETURNS SETOF record LANGUAGE sql VOLATILE
+  AS 'SELECT b.* FROM datahike.commit_info(revision) i, LATERAL datahike.blame_at(tbl, i.commit_id) b';
+COMMENT ON FUNCTION datahike.blame(anyelement, text) IS
+  'the rows of a table at a revision, each with the commit that last set it';
+
+CREATE FUNCTION datahike.versions_at(tbl anyelement, revision uuid, OUT "row" anyelement,
+  OUT tx_added int8, OUT added_at timestamptz, OUT tx_removed int8, OUT removed_at timestamptz)
+  RETURNS SETOF record LANGUAGE plpgsql VOLATILE
+  SET datahike.commit_id = '' SET datahike.as_of = '' SET datahike.since = ''
+  SET datahike.history = on AS $$
+BEGIN
+  PERFORM pg_catalog.set_config('datahike.commit_id', revision::text, true);
+  RETURN QUERY EXECUTE pg_catalog.format(
+    'SELECT CAST("a row".* AS %s), o.tx, o.committed_at, r.tx, r.committed_at
+     FROM %s AS "a row", LATERAL datahike.row_origin("a row".tableoid, "a row".ctid, $1) o,
+       LATERAL datahike.row_removal("a row".tableoid, "a row".ctid, $1) r',
+    pg_catalog.pg_typeof(tbl),
+    (SELECT typrelid::regclass FROM pg_catalog.pg_type WHERE oid = pg_catalog.pg_typeof(tbl)))
+    USING revision;
+END $$;
+COMMENT ON FUNCTION datahike.versions_at(anyelement, uuid) IS 'versions() of a commit';
+
+CREATE FUNCTION datahike.versions(tbl anyelement, revision text DEFAULT NULL, OUT "row" anyelement,
+  OUT tx_added int8, OUT added_at timestamptz, OUT tx_removed int8, OUT removed_at timestamptz)
+  RETURNS SETOF record LANGUAGE sql VOLATILE
+  AS 'SELECT v.* FROM datahike.commit_info(revision) i, LATERAL datahike.versions_at(tbl, i.commit_id) v';
+COMMENT ON FUNCTION datahike.versions(anyelement, text) IS
+  'every version of every row that a revision or a commit before it made, with the commits that made and removed it';
+
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 GRANT SELECT ON datahike.refs, datahike.branch_permissions TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),
