@@ -134,7 +134,16 @@ CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON dat
   FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
 CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.prepared
   FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
+CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.branch
+  FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
+CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.reflog
+  FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
+CREATE TRIGGER refuse_replicated_change BEFORE INSERT OR UPDATE OR DELETE ON datahike.tag
+  FOR EACH ROW EXECUTE FUNCTION datahike.refuse_replicated_change();
 ALTER TABLE datahike.tx_log ENABLE REPLICA TRIGGER refuse_replicated_change;
+ALTER TABLE datahike.branch ENABLE REPLICA TRIGGER refuse_replicated_change;
+ALTER TABLE datahike.reflog ENABLE REPLICA TRIGGER refuse_replicated_change;
+ALTER TABLE datahike.tag ENABLE REPLICA TRIGGER refuse_replicated_change;
 ALTER TABLE datahike.heads ENABLE REPLICA TRIGGER refuse_replicated_change;
 ALTER TABLE datahike.prepared ENABLE REPLICA TRIGGER refuse_replicated_change;
 

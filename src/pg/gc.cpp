@@ -65,28 +65,44 @@ std::vector<store::Uuid> ids_that_stay(TransactionId xmin) {
 
 struct NamedHead {
   int32_t branch;
+  int64_t fold;
   store::Uuid commit;
   bool in_progress;
+  bool settled;  // every snapshot sees it
 };
 
+// Each snapshot reads the newest head that it sees, so what is older than one that all see is used
+// by none, whether the worker has purged it yet or not.
 std::vector<NamedHead> heads_in_use(TransactionId xmin) {
-  constexpr int kBranchColumn = 1, kCommitColumn = 3;
+  constexpr int kBranchColumn = 1, kFoldColumn = 2, kCommitColumn = 3;
   List* found = call([=] {
     List* heads = NIL;
     for_each_version(extension().heads, xmin, [&](HeapTuple tuple, TupleDesc desc, HTSV_Result s) {
       bool isnull;
       auto* head = static_cast<NamedHead*>(palloc(sizeof(NamedHead)));
       head->branch = DatumGetInt32(heap_getattr(tuple, kBranchColumn, desc, &isnull));
+      head->fold = DatumGetInt64(heap_getattr(tuple, kFoldColumn, desc, &isnull));
       Datum commit = heap_getattr(tuple, kCommitColumn, desc, &isnull);
       std::memcpy(head->commit.data(), DatumGetUUIDP(commit)->data, UUID_LEN);
       head->in_progress = s == HEAPTUPLE_INSERT_IN_PROGRESS;
+      head->settled =
+          s == HEAPTUPLE_LIVE && TransactionIdPrecedes(HeapTupleHeaderGetXmin(tuple->t_data), xmin);
       heads = lappend(heads, head);
     });
     return heads;
   });
   std::vector<NamedHead> heads;
   ListCell* cell;
-  foreach (cell, found) heads.push_back(*static_cast<NamedHead*>(lfirst(cell)));
+  std::map<int32_t, int64_t> settled;  // by branch: the newest that every snapshot sees
+  foreach (cell, found) {
+    heads.push_back(*static_cast<NamedHead*>(lfirst(cell)));
+    const NamedHead& head = heads.back();
+    if (head.settled) settled[head.branch] = std::max(settled[head.branch], head.fold);
+  }
+  std::erase_if(heads, [&](const NamedHead& head) {
+    auto newest = settled.find(head.branch);
+    return newest != settled.end() && head.fold < newest->second;
+  });
   return heads;
 }
 
@@ -118,14 +134,33 @@ std::vector<store::Uuid> read_roots(TransactionId xmin, Snapshot snapshot) {
   return roots;
 }
 
-// Heads of branches whose commits are gone: nobody can find them by name either.
+// The head of the default branch once more, with what is the store's next transaction number.
+void carry_next_tx(uint64_t next_tx, Snapshot snapshot) {
+  int64_t branch = call([] { return find_branch(kDefaultBranch); });
+  std::optional<Head> head = read_head(static_cast<int32_t>(branch), snapshot);
+  if (!head) throw CorruptError("the default branch has no head");
+  head->fold = widen_xid(call([] { return GetTopTransactionId(); }));
+  head->next_tx = next_tx;
+  write_head(*head);
+}
+
+// Heads of branches whose commits are gone: nobody can find them by name either. Transaction
+// numbers are never used again, so the greatest of what heads say of them stays.
 void forget_heads_of_collected(Snapshot snapshot) {
   store::Environment& env = open_store_for_writing();
   env.refresh();
+  uint64_t next_tx = read_next_tx(snapshot), kept = 0;
+  std::vector<int32_t> gone;
   for (int32_t branch : branches_with_heads(snapshot)) {
     std::optional<Head> head = read_head(branch, snapshot);
-    if (head && env.tombstone(head->commit)) forget_heads(branch);
+    if (!head) continue;
+    if (env.tombstone(head->commit))
+      gone.push_back(branch);
+    else
+      kept = std::max(kept, head->next_tx);
   }
+  if (!gone.empty() && kept < next_tx) carry_next_tx(next_tx, snapshot);
+  for (int32_t branch : gone) forget_heads(branch);
 }
 
 // A fold that never committed has left something that the next one will clear away.

@@ -7,7 +7,9 @@
 //   txs      tx:u64 native                     -> uuid:u8[16] of the commit with this number
 //   writes   xid:u64 branch:u32                -> checked tx:u64 of the (sub)transaction's commit
 //   clears   table:u64 tx:u64                  -> checked nothing: that commit emptied the table
-//   lineage  table:u64 rowid:u64 branch:u32    -> checked successor:u64 (0 = deleted) xid:u64
+//   lineage  table:u64 rowid:u64 branch:u32    -> checked removal+, the newest first
+//            removal := successor:u64 (0 = deleted) xid:u64. One, but for a branch that was set to
+//            an older commit and removed the row again
 //   tombstones  uuid:u8[16]                    -> checked tx:u64 time:i64 ancestor:uuid*
 //                                                 of a collected commit
 //   meta     "store/format"                    -> format version:u32
@@ -91,15 +93,21 @@ std::optional<Bytes> copy(std::optional<ByteView> view) {
   return Bytes(view->begin(), view->end());
 }
 
+// The removals of a row on a branch, the newest first.
+std::vector<Lineage> decode_removals(ByteView key, ByteView value) {
+  ByteReader in(check_value(key, value, "a lineage entry"), "lineage");
+  std::vector<Lineage> removals;
+  do {
+    Lineage& removal = removals.emplace_back();
+    removal.successor = in.fixed<uint64_t>();
+    removal.xid = in.fixed<uint64_t>();
+  } while (in.left() > 0);
+  return removals;
+}
+
 }  // namespace
 
-Lineage decode_lineage(ByteView key, ByteView value) {
-  ByteReader in(check_value(key, value, "a lineage entry"), "lineage");
-  Lineage lineage;
-  lineage.successor = in.fixed<uint64_t>();
-  lineage.xid = in.fixed<uint64_t>();
-  return lineage;
-}
+Lineage decode_lineage(ByteView key, ByteView value) { return decode_removals(key, value).front(); }
 
 uint64_t decode_write(ByteView key, ByteView value) {
   return ByteReader(check_value(key, value, "the commit of a transaction"), "write")
@@ -231,7 +239,8 @@ std::vector<BranchLineage> Environment::lineage_on_branches(uint64_t table, uint
   const RowKey prefix = row_key(table, rowid);
   scan(Map::Lineage, prefix, [&](ByteView key, ByteView value) {
     if (!starts_with(key, prefix)) return false;
-    found.push_back({branch_after(key, prefix.size()), decode_lineage(key, value)});
+    for (const Lineage& removal : decode_removals(key, value))
+      found.push_back({branch_after(key, prefix.size()), removal});
     return true;
   });
   return found;

@@ -38,6 +38,7 @@ struct WriteBatch::Impl {
   explicit Impl(Environment::Impl& environment);
   ~Impl();
   void put(MDB_dbi map, MDB_val key, ByteView value, unsigned flags, const char* doing);
+  void count_growth(size_t value_bytes);
   // Deletes a key; no effect if it is absent.
   void erase(MDB_dbi map, MDB_val key, const char* doing);
   std::optional<ByteView> lookup(MDB_dbi map, MDB_val key) {

@@ -48,8 +48,12 @@ void WriteBatch::Impl::put(MDB_dbi map, MDB_val key, ByteView value, unsigned fl
                            const char* doing) {
   MDB_val data = val(value);
   env.lmdb.check(mdb_put(txn.get(), map, &key, &data, flags), doing);
-  // Twice the value: rounded up to whole pages it has at most that, or shares a page with others.
-  growth_bytes += 2 * value.size() + kPageBytes;
+  count_growth(value.size());
+}
+
+// Twice the value: rounded up to whole pages it has at most that, or shares a page with others.
+void WriteBatch::Impl::count_growth(size_t value_bytes) {
+  growth_bytes += 2 * value_bytes + kPageBytes;
 }
 
 void WriteBatch::Impl::erase(MDB_dbi map, MDB_val key, const char* doing) {
@@ -95,14 +99,32 @@ void WriteBatch::erase_segment(uint64_t table, uint64_t first_rowid) {
   impl_->erase(impl_->env.maps.rows, val(key), "erase a segment");
 }
 
+// A branch that was set to an older commit may remove a row again that it had removed on another
+// line: both removals are kept, the newest first.
 void WriteBatch::put_lineage(uint64_t table, uint64_t rowid, uint32_t branch,
                              const Lineage& lineage) {
+  constexpr const char* kDoing = "write lineage";
   Bytes value;
   ByteWriter out(value);
   out.fixed(lineage.successor);
   out.fixed(lineage.xid);
   LineageKey key = lineage_key(table, rowid, branch);
-  impl_->put(impl_->env.maps.lineage, val(key), checked_value(key, value), 0, "write lineage");
+  const Bytes checked = checked_value(key, value);
+  MDB_val at = val(key), stored = val(checked);
+  const int rc = mdb_put(impl_->txn.get(), impl_->env.maps.lineage, &at, &stored, MDB_NOOVERWRITE);
+  if (rc != MDB_KEYEXIST) {
+    impl_->env.lmdb.check(rc, kDoing);
+    impl_->count_growth(checked.size());
+    return;
+  }
+  ByteReader in(check_value(key, view(stored), "a lineage entry"), "lineage");
+  while (in.left() > 0) {
+    const auto successor = in.fixed<uint64_t>(), xid = in.fixed<uint64_t>();
+    if (xid == lineage.xid) continue;  // of a fold that never committed
+    out.fixed(successor);
+    out.fixed(xid);
+  }
+  impl_->put(impl_->env.maps.lineage, val(key), checked_value(key, value), 0, kDoing);
 }
 
 void WriteBatch::put_commit(const Uuid& id, uint64_t tx, ByteView record) {

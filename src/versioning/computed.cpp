@@ -69,8 +69,14 @@ std::vector<tree::RowidRange> unfolded_rows(const View& view, const pg::AsOf& af
   return ranges;
 }
 
-bool is_in_history(const ComputedFrom& from, const store::Origin* origin) {
-  return origin && origin->tx > from.after_tx && origin->time > from.after_time;
+// A row whose commit has been collected is part of history as long as it is live: of the time from
+// which it is, no more is known than that it lies before what is kept.
+bool is_in_history(const ComputedFrom& from, const store::Origin* origin, uint64_t table,
+                   uint64_t rowid) {
+  if (origin) return origin->tx > from.after_tx && origin->time > from.after_time;
+  if (from.after_tx > 0 || from.after_time != INT64_MIN) return false;
+  Overlay& overlay = *from.rows_of.overlay;
+  return overlay.is_live(overlay.table(table), rowid, from.rows_of.limit);
 }
 
 // Rows of one commit come in ranges, so most are decided by the one before.
@@ -88,7 +94,7 @@ std::vector<tree::RowidRange> history_rows(const ComputedFrom& from, uint64_t ta
       uint64_t rowid = segment->first_rowid() + row, xid = segment->xid(row);
       if (xid != decided_xid || rowid - decided.first >= decided.count) {
         const store::Origin* origin = origins.added(table, rowid, xid);
-        counts = is_in_history(from, origin);
+        counts = is_in_history(from, origin, table, rowid);
         decided = origin ? origin->range_of(table, rowid) : tree::RowidRange{rowid, 1};
         decided_xid = xid;
       }
@@ -106,7 +112,7 @@ void make_history(const ComputedFrom& from, uint64_t id, TableOverlay& table,
   table.counts.push_back(
       {1, Overlay::count_rows(from.rows_of.overlay->table(id), from.rows_of.limit)});  // about
   table.contains = [f, id](uint64_t rowid) {
-    return is_in_history(*f, row_origin(*f->history_of, id, rowid));
+    return is_in_history(*f, row_origin(*f->history_of, id, rowid), id, rowid);
   };
   table.make_rest = [f, id, &table, &nodes] {
     std::vector<tree::RowidRange> ranges = history_rows(*f, id);

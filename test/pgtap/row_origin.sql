@@ -1,5 +1,5 @@
 -- Which commit made a row version and which removed it, against a heap table that knows every commit's rows.
-SELECT plan(15);
+SELECT plan(17);
 CREATE TABLE t (id int, v text);
 CREATE TABLE seen (tx bigint, row_at tid) USING heap;
 CREATE TABLE commits (tx bigint, commit_id uuid, branch text) USING heap;
@@ -49,6 +49,16 @@ SELECT cmp_ok((SELECT count(DISTINCT row_at) FROM seen), '>', 400::bigint, 'many
 SELECT is(wrong((SELECT commit_id FROM commits WHERE branch = 'db' ORDER BY tx DESC LIMIT 1)), 0::bigint, 'seen from the default branch');
 SELECT is(wrong((SELECT commit_id FROM commits WHERE branch = 'side' ORDER BY tx DESC LIMIT 1)), 0::bigint, 'from another');
 SELECT is((SELECT sum(wrong(commit_id)) FROM commits WHERE tx % 17 = 3), 0::numeric, 'and from old commits');
+-- The branch is set to other commits, and removes rows again that it had removed on another line.
+DO $$ BEGIN
+  FOR i IN 61..100 LOOP
+    IF i % 3 = 0 THEN PERFORM datahike.force_branch('side', (SELECT commit_id::text FROM commits ORDER BY random() LIMIT 1)); COMMIT; END IF;
+    CALL step(i, 'side');
+  END LOOP;
+END $$;
+RESET datahike.branch;
+SELECT is((SELECT sum(wrong(commit_id)) FROM commits WHERE tx % 6 = 0), 0::numeric, 'on each of the lines');
+SELECT is_empty($$SELECT * FROM datahike.verify(true) WHERE status <> 'ok'$$, 'each of which can be verified');
 
 -- What is said of a commit.
 CREATE TABLE u (id int PRIMARY KEY, v text);

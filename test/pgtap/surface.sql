@@ -1,5 +1,5 @@
 -- The functions and settings that a user sees exist, with the results that the manual names.
-SELECT plan(26);
+SELECT plan(39);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
@@ -13,6 +13,19 @@ SELECT function_returns('datahike', 'ancestors', '{text}'::name[], 'setof uuid')
 SELECT function_returns('datahike', 'is_ancestor', '{text,text}'::name[], 'boolean');
 SELECT function_returns('datahike', 'common_ancestor', '{text,text}'::name[], 'uuid');
 SELECT function_returns('datahike', 'merge_parent', '{text}'::name[], 'void');
+SELECT function_returns('datahike', 'rename_branch', '{text,text}'::name[], 'text');
+SELECT function_returns('datahike', 'force_branch', '{text,text,text[]}'::name[], 'uuid');
+SELECT function_returns('datahike', 'reflog', '{text,integer}'::name[], 'setof record');
+SELECT function_returns('datahike', 'tag', '{text,text}'::name[], 'text');
+SELECT function_returns('datahike', 'delete_tag', '{text}'::name[], 'text');
+SELECT function_returns('datahike', 'tags', '{}'::name[], 'setof record');
+SELECT function_returns('datahike', 'graph', '{text[]}'::name[], 'setof text');
+SELECT function_returns('datahike', 'graph', '{integer,text[]}'::name[], 'setof text');
+SELECT function_returns('datahike', 'protect_branch', '{text,name[]}'::name[], 'void');
+SELECT function_returns('datahike', 'unprotect_branch', '{text}'::name[], 'void');
+SELECT function_returns('datahike', 'set_branch_owner', '{text,name}'::name[], 'void');
+SELECT columns_are('datahike', 'refs', '{name,kind,commit_id,tx,committed_at,author,message,is_current}'::name[]);
+SELECT columns_are('datahike', 'branch_permissions', '{name,owner,protected,mergers}'::name[]);
 SELECT is(
   (SELECT string_agg(format('%s %s', n, format_type(t, NULL)), ', ' ORDER BY ord)
    FROM pg_proc, unnest(proargnames, proallargtypes, proargmodes) WITH ORDINALITY a(n, t, mode, ord)

@@ -1,5 +1,6 @@
 # What Yggdrasil, the protocol for versioned systems that Datahike belongs to, asks of every system: its compliance list, each
 # behaviour under its name there. A system is a database, an entry a row, a snapshot a commit.
+# The roots of gc with one and with several branches, and what it sweeps, are in test/pgtap/gc.sql.
 use strict;
 use warnings;
 use FindBin;

@@ -74,6 +74,31 @@ TEST(Environment, KeepsWhatWasCommitted) {
   EXPECT_FALSE(env->meta("ref"));
 }
 
+TEST(Environment, LineageKeepsTheRemovalsOfOtherTransactions) {
+  TempStore store;
+  auto env = store.writer();
+  const auto put = [&](const Lineage& removal) {
+    auto batch = env->begin_write();
+    batch->put_lineage(3, 1000, 2, removal);
+    batch->commit();
+    env->refresh();
+  };
+  const auto removals = [&] {
+    std::vector<std::pair<uint64_t, uint64_t>> found;
+    for (const BranchLineage& at : env->lineage_on_branches(3, 1000))
+      found.emplace_back(at.lineage.successor, at.lineage.xid);
+    return found;
+  };
+  using Removals = std::vector<std::pair<uint64_t, uint64_t>>;
+  put({1001, 55});
+  put({0, 66});
+  put({1002, 77});
+  EXPECT_EQ(removals(), (Removals{{1002, 77}, {0, 66}, {1001, 55}}));
+  EXPECT_EQ(env->lineage(3, 1000, 2)->xid, 77u) << "the newest";
+  put({1003, 66});  // a transaction that is folded again
+  EXPECT_EQ(removals(), (Removals{{1003, 66}, {1002, 77}, {1001, 55}}));
+}
+
 TEST(Environment, NodeIdsGoOnWhereTheLastCommittedBatchEnded) {
   TempStore store;
   uint64_t first = put_nodes(*store.writer(), 3, 10);

@@ -170,7 +170,8 @@ class RawStore {
   };
   std::vector<Place> places() {
     std::vector<Place> all;
-    for (const char* name : {"rows", "nodes", "commits", "txs", "writes", "lineage", "meta", "tombstones"}) {
+    for (const char* name :
+         {"rows", "nodes", "commits", "txs", "writes", "lineage", "meta", "tombstones"}) {
       MDB_txn* txn;
       check(mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn));
       MDB_dbi map = open(txn, name);
