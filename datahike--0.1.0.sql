@@ -345,6 +345,21 @@ CREATE FUNCTION datahike.diff(tbl anyelement, "from" text, "to" text DEFAULT NUL
   RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
 COMMENT ON FUNCTION datahike.diff(anyelement, text, text) IS
   'rows inserted, updated and deleted between two revisions of a table; to NULL: the session''s view';
+CREATE FUNCTION datahike.blame(tbl anyelement, revision text DEFAULT NULL,
+  OUT "row" anyelement, OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+COMMENT ON FUNCTION datahike.blame(anyelement, text) IS
+  'the rows at a revision, each with the commit that last set it';
+CREATE FUNCTION datahike.versions(tbl anyelement, revision text DEFAULT NULL,
+  OUT "row" anyelement, OUT tx_added int8, OUT added_at timestamptz, OUT tx_removed int8,
+  OUT removed_at timestamptz)
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+COMMENT ON FUNCTION datahike.versions(anyelement, text) IS
+  'every version of every row up to a revision, and when each was added and removed';
+CREATE FUNCTION datahike.revision_commit(revision text) RETURNS uuid
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_revision_commit';
+COMMENT ON FUNCTION datahike.revision_commit(text) IS
+  'the commit that a revision names, the same throughout a statement; NULL: of the session''s view';
 CREATE FUNCTION datahike.row_entity(tbl oid, "row" tid) RETURNS int8
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_row_entity';
 COMMENT ON FUNCTION datahike.row_entity(oid, tid) IS 'what all versions of a row have in common';
@@ -371,16 +386,16 @@ COMMENT ON FUNCTION datahike.verify(bool) IS
   'recomputes the store''s hashes: a row for each commit, and one for other damage; deep: data as well';
 REVOKE EXECUTE ON FUNCTION datahike.verify(bool) FROM PUBLIC;
 
-CREATE FUNCTION datahike.row_origin(tbl oid, "row" tid, revision uuid,
+CREATE FUNCTION datahike.row_origin(tbl oid, "row" tid, revision uuid, parent oid DEFAULT 0,
   OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
-  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_row_origin';
-COMMENT ON FUNCTION datahike.row_origin(oid, tid, uuid) IS
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_row_origin';
+COMMENT ON FUNCTION datahike.row_origin(oid, tid, uuid, oid) IS
   'the commit that made a row version, of a commit''s ancestors; NULLs: none of them did';
 
-CREATE FUNCTION datahike.row_removal(tbl oid, "row" tid, revision uuid,
+CREATE FUNCTION datahike.row_removal(tbl oid, "row" tid, revision uuid, parent oid DEFAULT 0,
   OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
-  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_row_removal';
-COMMENT ON FUNCTION datahike.row_removal(oid, tid, uuid) IS
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_row_removal';
+COMMENT ON FUNCTION datahike.row_removal(oid, tid, uuid, oid) IS
   'the commit that removed a row version, of a commit''s ancestors; NULLs: it is live there, or never was';
 
 CREATE FUNCTION datahike.gc(older_than timestamptz DEFAULT NULL, min_age interval DEFAULT '1 hour',
@@ -406,53 +421,6 @@ CREATE FUNCTION datahike.verify_backup(path text, deep bool DEFAULT false,
   OUT commit_id uuid, OUT status text, OUT detail text)
   RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_verify_backup';
 COMMENT ON FUNCTION datahike.verify_backup(text, bool) IS 'as verify(), of a store that backup() has made';
-
-CREATE FUNCTION datahike.blame_at(tbl anyelement, revision uuid, OUT "row" anyelement,
-  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
-  RETURNS SETOF record LANGUAGE plpgsql VOLATILE
-  SET datahike.commit_id = '' SET datahike.as_of = '' SET datahike.since = ''
-  SET datahike.history = off AS $$
-BEGIN
-  PERFORM pg_catalog.set_config('datahike.commit_id', revision::text, true);
-  RETURN QUERY EXECUTE pg_catalog.format(
-    'SELECT CAST("a row".* AS %s), o.commit_id, o.tx, o.committed_at, o.author
-     FROM %s AS "a row", LATERAL datahike.row_origin("a row".tableoid, "a row".ctid, $1) o',
-    pg_catalog.pg_typeof(tbl),
-    (SELECT typrelid::regclass FROM pg_catalog.pg_type WHERE oid = pg_catalog.pg_typeof(tbl)))
-    USING revision;
-END $$;
-COMMENT ON FUNCTION datahike.blame_at(anyelement, uuid) IS 'blame() of a commit';
-
-CREATE FUNCTION datahike.blame(tbl anyelement, revision text DEFAULT NULL, OUT "row" anyelement,
-  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
-  RETURNS SETOF record LANGUAGE sql VOLATILE
-  AS 'SELECT b.* FROM datahike.commit_info(revision) i, LATERAL datahike.blame_at(tbl, i.commit_id) b';
-COMMENT ON FUNCTION datahike.blame(anyelement, text) IS
-  'the rows of a table at a revision, each with the commit that last set it';
-
-CREATE FUNCTION datahike.versions_at(tbl anyelement, revision uuid, OUT "row" anyelement,
-  OUT tx_added int8, OUT added_at timestamptz, OUT tx_removed int8, OUT removed_at timestamptz)
-  RETURNS SETOF record LANGUAGE plpgsql VOLATILE
-  SET datahike.commit_id = '' SET datahike.as_of = '' SET datahike.since = ''
-  SET datahike.history = on AS $$
-BEGIN
-  PERFORM pg_catalog.set_config('datahike.commit_id', revision::text, true);
-  RETURN QUERY EXECUTE pg_catalog.format(
-    'SELECT CAST("a row".* AS %s), o.tx, o.committed_at, r.tx, r.committed_at
-     FROM %s AS "a row", LATERAL datahike.row_origin("a row".tableoid, "a row".ctid, $1) o,
-       LATERAL datahike.row_removal("a row".tableoid, "a row".ctid, $1) r',
-    pg_catalog.pg_typeof(tbl),
-    (SELECT typrelid::regclass FROM pg_catalog.pg_type WHERE oid = pg_catalog.pg_typeof(tbl)))
-    USING revision;
-END $$;
-COMMENT ON FUNCTION datahike.versions_at(anyelement, uuid) IS 'versions() of a commit';
-
-CREATE FUNCTION datahike.versions(tbl anyelement, revision text DEFAULT NULL, OUT "row" anyelement,
-  OUT tx_added int8, OUT added_at timestamptz, OUT tx_removed int8, OUT removed_at timestamptz)
-  RETURNS SETOF record LANGUAGE sql VOLATILE
-  AS 'SELECT v.* FROM datahike.commit_info(revision) i, LATERAL datahike.versions_at(tbl, i.commit_id) v';
-COMMENT ON FUNCTION datahike.versions(anyelement, text) IS
-  'every version of every row that a revision or a commit before it made, with the commits that made and removed it';
 
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 GRANT SELECT ON datahike.refs, datahike.branch_permissions TO PUBLIC;

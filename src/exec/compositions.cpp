@@ -93,6 +93,35 @@ void append_pairing(StringInfo out, Relation relation) {
 
 }  // namespace
 
+namespace {
+
+// A column of what row_origin() or row_removal() says of a row, for the call's commit.
+const char* origin_column(Relation relation, const char* function, const char* column) {
+  return psprintf(
+      "(datahike.%s(\"%s\".tableoid, \"%s\".ctid, (SELECT datahike.revision_commit($1)), %u)).%s",
+      function, kRowAlias, kRowAlias, RelationGetRelid(relation), column);
+}
+
+}  // namespace
+
+char* blame_query(Relation relation) {
+  const char* table = quoted_name(relation);
+  return psprintf("SELECT CAST(\"%s\".* AS %s), %s, %s, %s, %s FROM %s AS \"%s\"", kRowAlias, table,
+                  origin_column(relation, "row_origin", "commit_id"),
+                  origin_column(relation, "row_origin", "tx"),
+                  origin_column(relation, "row_origin", "committed_at"),
+                  origin_column(relation, "row_origin", "author"), table, kRowAlias);
+}
+
+char* versions_query(Relation relation) {
+  const char* table = quoted_name(relation);
+  return psprintf("SELECT CAST(\"%s\".* AS %s), %s, %s, %s, %s FROM %s AS \"%s\"", kRowAlias, table,
+                  origin_column(relation, "row_origin", "tx"),
+                  origin_column(relation, "row_origin", "committed_at"),
+                  origin_column(relation, "row_removal", "tx"),
+                  origin_column(relation, "row_removal", "committed_at"), table, kRowAlias);
+}
+
 // A whole row of the side that is not there is NULL.
 char* diff_query(Relation relation) {
   const char* table = quoted_name(relation);

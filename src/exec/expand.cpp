@@ -1,7 +1,7 @@
-// Replaces calls of at() and diff() in FROM clauses by the queries of the table that they stand
-// for, before the planner sees them. So privileges, row security, indexes, partitions, joins and
-// aggregates are PostgreSQL's own. What is not replaced calls the function itself
-// (view_function.cpp), which runs a query that is.
+// Replaces calls of at(), blame(), versions() and diff() in FROM clauses by the queries of the
+// table that they stand for, before the planner sees them. So privileges, row security, indexes,
+// partitions, joins and aggregates are PostgreSQL's own. What is not replaced calls the function
+// itself (view_function.cpp), which runs a query that is.
 #include "exec/compositions.h"
 #include "exec/view_call.h"
 
@@ -43,7 +43,7 @@ Walker as_walker(bool (*walker)(Node*, Context*)) {
   return reinterpret_cast<Walker>(reinterpret_cast<void*>(walker));
 }
 
-enum class Function { Other, At, Diff };
+enum class Function { Other, At, Blame, Versions, Diff };
 
 Function function_of(Oid oid) {
   if (oid < FirstNormalObjectId) return Function::Other;
@@ -51,9 +51,11 @@ Function function_of(Oid oid) {
   if (!HeapTupleIsValid(tuple)) return Function::Other;
   auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
   const char* name = NameStr(proc->proname);
-  Function function = std::strcmp(name, "at") == 0     ? Function::At
-                      : std::strcmp(name, "diff") == 0 ? Function::Diff
-                                                       : Function::Other;
+  Function function = std::strcmp(name, "at") == 0         ? Function::At
+                      : std::strcmp(name, "blame") == 0    ? Function::Blame
+                      : std::strcmp(name, "versions") == 0 ? Function::Versions
+                      : std::strcmp(name, "diff") == 0     ? Function::Diff
+                                                           : Function::Other;
   bool ours =
       proc->prolang == ClanguageId && proc->pronamespace == get_namespace_oid("datahike", true);
   ReleaseSysCache(tuple);
@@ -224,6 +226,20 @@ Query* query_of_at(Query* parent, int index, Relation relation, ViewCall call) {
   return query;
 }
 
+Query* query_of_blame(Relation relation, List* args, ViewCall call) {
+  Query* query = query_of_text(blame_query(relation), args);
+  call.kind = NamedKind::Commit;
+  set_view_call(find_alias(query, kRowAlias), call);
+  return query;
+}
+
+Query* query_of_versions(Relation relation, List* args, ViewCall call) {
+  Query* query = query_of_text(versions_query(relation), args);
+  call.kind = NamedKind::History;
+  set_view_call(find_alias(query, kRowAlias), call);
+  return query;
+}
+
 Query* query_of_diff(Relation relation, List* args, ViewCall call) {
   Query* query = query_of_text(diff_query(relation), args);
   call.kind = NamedKind::Difference;
@@ -246,8 +262,10 @@ void replace_call(Query* query, int index, FuncExpr* call, Function function) {
                      ? static_cast<Node*>(lthird(args))
                      : reinterpret_cast<Node*>(makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
   ViewCall view{next_number(), call->funcid, relid, NamedKind::Table, first, second};
-  Query* replacement = function == Function::At ? query_of_at(query, index, relation, view)
-                                                : query_of_diff(relation, args, view);
+  Query* replacement = function == Function::At         ? query_of_at(query, index, relation, view)
+                       : function == Function::Blame    ? query_of_blame(relation, args, view)
+                       : function == Function::Versions ? query_of_versions(relation, args, view)
+                                                        : query_of_diff(relation, args, view);
   setRuleCheckAsUser(reinterpret_cast<Node*>(replacement), entry->checkAsUser);
   entry->rtekind = RTE_SUBQUERY;
   entry->subquery = linitial_node(Query, QueryRewrite(replacement));

@@ -1,4 +1,4 @@
-// Functions that the queries of diff() are made of (compositions.cpp).
+// Functions that the queries of blame() and diff() are made of (compositions.cpp).
 #include "am/relation.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -6,7 +6,9 @@
 #include "versioning/named_view.h"
 
 extern "C" {
+PG_FUNCTION_INFO_V1(datahike_revision_commit);
 PG_FUNCTION_INFO_V1(datahike_row_entity);
+PGDLLEXPORT Datum datahike_revision_commit(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_row_entity(PG_FUNCTION_ARGS);
 }
 
@@ -45,6 +47,18 @@ std::optional<uint64_t> stored_entity(uint64_t table, uint64_t rowid) {
 }  // namespace datahike::exec
 
 using namespace datahike;
+
+Datum datahike_revision_commit(PG_FUNCTION_ARGS) {
+  char* revision = PG_ARGISNULL(0) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(0));
+  auto* uuid = static_cast<pg_uuid_t*>(palloc(sizeof(pg_uuid_t)));
+  pg::guard([=] {
+    versioning::SessionView session =
+        revision ? versioning::current_settings() : versioning::session_view();
+    store::Uuid commit = versioning::statement_commit(revision, session, GetActiveSnapshot());
+    std::memcpy(uuid->data, commit.data(), UUID_LEN);
+  });
+  PG_RETURN_UUID_P(uuid);
+}
 
 Datum datahike_row_entity(PG_FUNCTION_ARGS) {
   uint64_t table = exec::table_of(fcinfo->flinfo, PG_GETARG_OID(0));

@@ -1,4 +1,4 @@
-// A call of at() or diff() in a FROM clause, from the rewriting of the query
+// A call of at(), blame(), versions() or diff() in a FROM clause, from the rewriting of the query
 // to the scans of its plan.
 //
 // The planner hook (expand.cpp) puts a subquery over the table in the call's place. The table's

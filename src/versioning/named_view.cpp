@@ -53,16 +53,12 @@ SessionView pinned_to(const store::Uuid& commit) {
   return view_at_commit(commit);
 }
 
-SessionView as_of_in(SessionView session, const char* as_of) {
-  pg::AsOf at;
-  if (std::strlen(as_of) >= pg::kMostAsOf || !pg::parse_as_of(as_of, &at))
-    throw pg::SqlError(ERRCODE_INVALID_TEXT_REPRESENTATION,
-                       std::string("invalid value for as_of: \"") + as_of + "\"",
-                       "Give a timestamp, a date or a transaction number.");
-  if (session.branch < 0) session_view();  // raises the error that names the branch
-  strlcpy(session.as_of, as_of, sizeof session.as_of);
-  session.pinned = true;
-  return pinned_to(pinned_commit(session));
+// The commit that a session's view, narrowed by as_of, reads. Its since and history stay.
+SessionView pinned_as(const SessionView& session) {
+  SessionView pinned = pinned_to(pinned_commit(session));
+  pinned.history = session.history;
+  strlcpy(pinned.since, session.since, sizeof pinned.since);
+  return pinned;
 }
 
 std::optional<SessionView> view_of_table(const char* revision, const char* as_of, Snapshot s) {
@@ -75,10 +71,18 @@ std::optional<SessionView> view_of_table(const char* revision, const char* as_of
     session.committed = true;
   } else if (revision) {
     session = pinned_to(statement_commit(revision, session, s));
-  } else if (session.pinned) {
-    session = pinned_to(pinned_commit(session));
   }
-  return as_of ? as_of_in(session, as_of) : session;
+  if (!as_of) return session;
+  pg::AsOf at;
+  if (std::strlen(as_of) >= pg::kMostAsOf || !pg::parse_as_of(as_of, &at))
+    throw pg::SqlError(ERRCODE_INVALID_TEXT_REPRESENTATION,
+                       std::string("invalid value for as_of: \"") + as_of + "\"",
+                       "Give a timestamp, a date or a transaction number.");
+  if (session.branch < 0) session_view();  // raises the error that names the branch
+  if (!revision && session.pinned) session = pinned_as(session);
+  strlcpy(session.as_of, as_of, sizeof session.as_of);
+  session.pinned = true;
+  return pinned_as(session);
 }
 
 }  // namespace
@@ -104,6 +108,13 @@ std::optional<SessionView> named_view_of(NamedKind kind, const char* first, cons
                                          Snapshot snapshot) {
   SessionView session = current_settings();
   switch (kind) {
+    case NamedKind::Commit:
+      return pinned_to(statement_commit(first, session, snapshot));
+    case NamedKind::History: {
+      store::Uuid commit = statement_commit(first, session, snapshot);
+      pinned_to(commit);
+      return view_of_history(commit);
+    }
     case NamedKind::Difference: {
       store::Uuid commit = statement_commit(first, session, snapshot);
       store::Uuid without = statement_commit(second, session, snapshot);

@@ -16,6 +16,8 @@ enum class NamedKind {
   // view
   // counts, nullopt without an as_of either.
   Table,
+  Commit,      // blame(revision): the rows live at the commit that it names
+  History,     // versions(revision): every row version of the commit's ancestors
   Difference,  // the rows live at the first revision's commit and not at the second's
 };
 // The view that a call means, for a statement with that snapshot. What becomes a commit stays

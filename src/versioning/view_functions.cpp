@@ -9,6 +9,10 @@
 #include "versioning/row_origin.h"
 #include "versioning/sql_values.h"
 
+extern "C" {
+#include "catalog/pg_inherits.h"
+}
+
 using namespace datahike;
 using namespace datahike::versioning;
 
@@ -62,6 +66,7 @@ void rows_since(const store::Uuid& without, Relation relation, ReturnSetInfo* re
 struct OriginResult {
   TupleDesc desc;
   Oid relid;       // asked about last
+  Oid parent;      // whose rights counted
   uint64_t table;  // its id
 };
 
@@ -77,17 +82,22 @@ OriginResult* origin_result(FunctionCallInfo fcinfo) {
   return result;
 }
 
-// The id of a datahike table of which the caller may read something. May raise an error.
-uint64_t readable_table(OriginResult* result, Oid relid) {
-  if (result->relid == relid) return result->table;
+// The id of a datahike table of which the caller may read something, or which is a child of the
+// table `parent` of which he may. May raise an error.
+uint64_t readable_table(OriginResult* result, Oid relid, Oid parent) {
+  if (result->relid == relid && result->parent == parent) return result->table;
+  bool through_parent = OidIsValid(parent) && parent != relid &&
+                        list_member_oid(find_all_inheritors(parent, NoLock, nullptr), relid);
+  Oid readable = through_parent ? parent : relid;
   uint64_t table = pg::find_table_id(relid);
   if (table == 0)
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                     errmsg("relation with OID %u is not a datahike table", relid)));
-  if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
-      pg_attribute_aclcheck_all(relid, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
-    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+  if (pg_class_aclcheck(readable, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
+      pg_attribute_aclcheck_all(readable, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
+    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(readable));
   result->relid = relid;
+  result->parent = parent;
   result->table = table;
   return table;
 }
@@ -96,7 +106,7 @@ using FindOrigin = const store::Origin* (*)(const store::Uuid&, uint64_t table, 
 
 Datum origin_row(FunctionCallInfo fcinfo, FindOrigin find) {
   OriginResult* result = origin_result(fcinfo);
-  uint64_t table = readable_table(result, PG_GETARG_OID(0));
+  uint64_t table = readable_table(result, PG_GETARG_OID(0), PG_GETARG_OID(3));
   auto* tid = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
   pg_uuid_t* uuid = PG_GETARG_UUID_P(2);
   return pg::guard([=] {
