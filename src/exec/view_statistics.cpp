@@ -2,6 +2,7 @@
 // which indexes have all its rows, and whether a unique index says anything about them. Where the
 // revision is not known yet (a parameter of a generic plan), as little as possible.
 #include "am/horizon.h"
+#include "am/omitted_rows.h"
 #include "am/sample.h"
 #include "exec/view_call.h"
 #include "pg/bridge.h"
@@ -61,8 +62,24 @@ void believe_size(RelOptInfo* rel, double rows) {
   rel->allvisfrac = 0;
 }
 
-void believe_nothing(RelOptInfo* rel, NamedKind kind, bool has_horizon) {
-  if (has_horizon) rel->indexlist = NIL;
+bool has_all_rows(const IndexOptInfo* index, const am::TableView* view) {
+  if (index->indexprs == NIL && index->indpred == NIL) return true;
+  return view ? am::serves_view(index->indexoid, *view) : !am::omitted_rows(index->indexoid);
+}
+
+// view: nullptr where it is not known.
+void hide_incomplete_indexes(RelOptInfo* rel, const am::TableView* view) {
+  ListCell* cell;
+  foreach (cell, rel->indexlist)
+    if (!has_all_rows(static_cast<IndexOptInfo*>(lfirst(cell)), view))
+      rel->indexlist = foreach_delete_current(rel->indexlist, cell);
+}
+
+void believe_nothing(Relation relation, RelOptInfo* rel, NamedKind kind) {
+  const am::RelationInfo& info =
+      pg::call([=]() -> const am::RelationInfo& { return am::relation_info(relation); });
+  if (info.horizon > 0) rel->indexlist = NIL;
+  hide_incomplete_indexes(rel, nullptr);
   if (kind == NamedKind::Difference) believe_size(rel, kRowsOfDifference);
   ListCell* cell;
   foreach (cell, rel->indexlist) static_cast<IndexOptInfo*>(lfirst(cell))->unique = false;
@@ -79,6 +96,7 @@ void believe_view(Relation relation, RelOptInfo* rel, const versioning::SessionV
     am::estimate_for_planner(table, relation, info, rel->attr_widths - rel->min_attr, &rel->pages,
                              &rel->tuples, &rel->allvisfrac);
   if (am::has_older_rows(table, info)) rel->indexlist = NIL;
+  hide_incomplete_indexes(rel, &table);
   std::optional<Bytes> schema = versioning::recorded_schema(table.view, info.table);
   std::vector<int16_t> key = schema ? am::schema_key(*schema) : std::vector<int16_t>();
   ListCell* cell;
@@ -99,7 +117,8 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
   char *first = nullptr, *second = nullptr;
   if (!ActiveSnapshotSet() || !is_known(root, call.first, &first) ||
       !is_known(root, call.second, &second)) {
-    believe_nothing(rel, call.kind, am::relation_info(relation).horizon > 0);
+    NamedKind kind = call.kind;
+    pg::guard([=] { believe_nothing(relation, rel, kind); });
   } else {
     NamedKind kind = call.kind;
     pg::guard([=] {

@@ -59,14 +59,22 @@ Relation index_in_part(PlanState* state) {
   return whole ? nullptr : index;
 }
 
-void check_index(Relation index, QueryDesc* query) {
+// A walk over a plan that is to be carried out.
+struct Walk {
+  QueryDesc* query;
+  Snapshot snapshot;  // of the nodes at hand: a node may read under one of its own
+};
+
+void check_index(Relation index, const Walk& walk) {
   Relation relation = RelationIdGetRelation(index->rd_index->indrelid);
   if (!relation) return;
   if (is_datahike(relation)) {
+    QueryDesc* query = walk.query;
+    Snapshot snapshot = walk.snapshot;
     guard([=] {
       const versioning::SessionView* before = versioning::use_session_view(&views[query]);
       try {
-        am::refuse_incomplete_index(relation, index, query->snapshot);
+        am::refuse_incomplete_index(relation, index, snapshot);
         versioning::use_session_view(before);
       } catch (...) {
         versioning::use_session_view(before);
@@ -77,18 +85,19 @@ void check_index(Relation index, QueryDesc* query) {
   RelationClose(relation);
 }
 
-// Looks at the nodes of a plan that is to be carried out. PostgreSQL would prefetch blocks of a
-// file that has none.
-bool prepare_node(PlanState* state, void* query) {
+// PostgreSQL would prefetch blocks of a file that has none.
+bool prepare_node(PlanState* state, void* context) {
+  Walk walk = *static_cast<Walk*>(context);
+  if (state->state != walk.query->estate) walk.snapshot = state->state->es_snapshot;
   if (IsA(state, BitmapHeapScanState)) {
     auto* scan = reinterpret_cast<BitmapHeapScanState*>(state);
     Relation relation = scan->ss.ss_currentRelation;
     if (relation && is_datahike(relation)) scan->prefetch_maximum = 0;
   }
-  if (Relation index = index_in_part(state)) check_index(index, static_cast<QueryDesc*>(query));
+  if (Relation index = index_in_part(state)) check_index(index, walk);
   // PostgreSQL 15 declares walkers without parameters.
   auto* walker = reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(prepare_node));
-  return planstate_tree_walker(state, walker, query);
+  return planstate_tree_walker(state, walker, &walk);
 }
 
 bool locks_or_writes_datahike(QueryDesc* query) {
@@ -128,7 +137,8 @@ void start(QueryDesc* query, int flags) {
     previous_start(query, flags);
   else
     standard_ExecutorStart(query, flags);
-  if (query->planstate) prepare_node(query->planstate, query);
+  Walk walk{query, query->snapshot};
+  if (query->planstate) prepare_node(query->planstate, &walk);
   bool explain_only = flags & EXEC_FLAG_EXPLAIN_ONLY;
   bool writes = query->plannedstmt->resultRelations != NIL || query->plannedstmt->rowMarks != NIL;
   if (!explain_only && writes && locks_or_writes_datahike(query))

@@ -1,6 +1,6 @@
 -- CREATE INDEX does not evaluate expressions that may raise errors for rows that are live on no branch: those are left out. Views that see
 -- them all the same (old commits, branches made from one) use no such index, and write no row that it could not keep unique.
-SELECT plan(59);
+SELECT plan(66);
 CREATE TABLE t (id int PRIMARY KEY, a int, b int);
 INSERT INTO t SELECT g, g % 50, g % 10 FROM generate_series(1, 2000) g;
 SELECT datahike.commit_id() AS loaded \gset
@@ -54,6 +54,22 @@ SELECT is(scans('SELECT id FROM t WHERE a = 3 AND b < 5'), 't_harmless', 'a harm
 SET datahike.commit_id = :'before_index';
 SELECT same('h_db', true, 'a commit before the index without such rows');
 RESET datahike.commit_id;
+
+-- at() asks for the view that it names
+SET enable_seqscan = off;
+SELECT is(scans(format('SELECT id FROM datahike.at(NULL::t, %L) WHERE a / nullif(b, 0) = 3 AND a = 3 AND b < 5', :'loaded')), 't_harmless',
+  'at() uses an index that has all rows of the commit');
+SELECT results_eq(format('SELECT id FROM datahike.at(NULL::t, %L) WHERE b < 5 AND a = 3 AND 100 / nullif(b, 0) > 20 ORDER BY 1', :'loaded'),
+  'SELECT id FROM h_loaded WHERE b < 5 AND a = 3 AND 100 / nullif(b, 0) > 20 ORDER BY 1', 'and reads the same rows');
+SELECT is(scans(format('SELECT id FROM datahike.at(NULL::t, %L) WHERE a / b = 3', :'loaded')), 'seq', 'but none that lacks some');
+SELECT is(scans('SELECT id FROM datahike.at(NULL::t, ''db'') WHERE a / b = 3'), 't_quotient', 'which serves another revision');
+SELECT results_eq('SELECT id FROM datahike.at(NULL::t, ''db'') WHERE a / b = 3 ORDER BY 1', 'SELECT id FROM h_db WHERE a / b = 3 ORDER BY 1', 'rightly');
+SET plan_cache_mode = force_generic_plan;
+PREPARE w(text) AS SELECT count(*) FROM datahike.at(NULL::t, $1) WHERE a = 3 AND 100 / nullif(b, 0) > 20;
+SELECT results_eq(format('EXECUTE w(%L)', :'loaded'), 'SELECT count(*) FROM h_loaded WHERE a = 3 AND 100 / nullif(b, 0) > 20', 'a generic plan at the commit');
+SELECT results_eq('EXECUTE w(''db'')', 'SELECT count(*) FROM h_db WHERE a = 3 AND 100 / nullif(b, 0) > 20', 'and at the branch');
+RESET plan_cache_mode;
+RESET enable_seqscan;
 
 -- a prepared plan follows the view
 SET plan_cache_mode = force_generic_plan;
