@@ -3,6 +3,10 @@
 #include "am/row_cursor.h"
 #include "pg/bridge.h"
 
+extern "C" {
+#include "utils/plancache.h"
+}
+
 namespace datahike::am {
 
 namespace {
@@ -24,6 +28,7 @@ void refuse_older_rows(Relation relation, const RelationInfo& info, int32_t bran
 
 void refuse_index(Relation relation, const TableView& view, const RelationInfo& info) {
   if (!has_older_rows(view, info)) return;
+  pg::call([] { ResetPlanCache(); });
   throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
                      std::string("an index of table \"") + RelationGetRelationName(relation) +
                          "\" has no entries for rows from before a column changed its type",
@@ -56,5 +61,7 @@ bool indexes_are_complete(Relation relation) {
 }
 
 bool plans_depend_on_view() { return planned_by_view; }
+
+void note_planned_by_view() { planned_by_view = true; }
 
 }  // namespace datahike::am

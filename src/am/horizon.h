@@ -26,5 +26,6 @@ std::optional<TableView> view_of_settings(Relation relation);
 bool indexes_are_complete(Relation relation);
 // Whether this session has ever planned with a table whose plans depend on the view.
 bool plans_depend_on_view();
+void note_planned_by_view();
 
 }  // namespace datahike::am

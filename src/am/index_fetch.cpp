@@ -145,7 +145,9 @@ bool tuple_tid_valid(TableScanDesc scan, ItemPointer tid) {
   if (!ItemPointerIsValid(tid) || !is_rowid(*tid)) return false;
   return pg::guard([=] {
     const RelationInfo& info = relation_info(scan->rs_rd);
-    return count_rows(table_view(info, scan->rs_snapshot)) > 0;
+    TableView view = table_view(info, scan->rs_snapshot);
+    view.table->complete();  // of a computed table the number of rows is a guess before
+    return count_rows(view) > 0;
   });
 }
 

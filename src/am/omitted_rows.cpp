@@ -68,6 +68,8 @@ std::shared_ptr<Omissions> find(Oid index) {
 template <class Test>
 bool any_in_view(const Omissions& omissions, const TableView& view, Test&& test) {
   const tree::RowidSet& rows = *omissions.rows;
+  // A table that is computed row by row has neither yet.
+  if (view.table->contains) return rows.any_of(omissions.first, omissions.last, test);
   if (!view.table->live.empty()) {
     tree::NodeSource& nodes = view.view.overlay->nodes();
     for (const auto& [high, container] : rows.containers()) {

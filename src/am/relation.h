@@ -53,8 +53,6 @@ struct RecordedColumn {
   Oid type;
 };
 std::vector<RecordedColumn> schema_columns(ByteView schema);
-// Attribute numbers of the primary key in a recorded schema, in its order; empty: none.
-std::vector<int16_t> schema_key(ByteView schema);
 // Schema-qualified name in a recorded schema.
 std::string schema_name(ByteView schema);
 // What has changed between two recorded schemas, in words; an empty one: there was no table.

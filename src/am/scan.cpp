@@ -239,6 +239,7 @@ bool scan_sample_next_block(TableScanDesc scan, SampleScanState* node) {
     if (!state->sample) {
       const RelationInfo& info = relation_info(scan->rs_rd);
       TableView view = view_of_scan(scan, info);
+      view.table->complete();
       state->sample = make_sample(view, measure_table(view, scan->rs_rd, info));
       serializable_scan(scan->rs_rd, state->sample->view, scan->rs_snapshot);
       state->next_block = 0;

@@ -155,8 +155,6 @@ std::vector<RecordedColumn> schema_columns(ByteView schema) {
   return columns;
 }
 
-std::vector<int16_t> schema_key(ByteView schema) { return parse(schema).key; }
-
 std::string schema_name(ByteView schema) { return parse(schema).name; }
 
 }  // namespace datahike::am

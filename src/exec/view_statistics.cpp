@@ -44,14 +44,6 @@ bool is_known(PlannerInfo* root, Node* expression, char** text) {
   return true;
 }
 
-// A unique index made later has not seen the rows of an old commit.
-bool was_primary_key(const IndexOptInfo* index, const std::vector<int16_t>& key) {
-  if (key.empty() || static_cast<size_t>(index->nkeycolumns) != key.size()) return false;
-  for (size_t i = 0; i < key.size(); ++i)
-    if (index->indexkeys[i] != key[i]) return false;
-  return index->indpred == NIL;
-}
-
 // A difference is small, or its reader patient: guesses at its size are small, too.
 constexpr double kRowsOfDifference = 1000;
 constexpr double kRowsPerPage = 50;
@@ -97,12 +89,12 @@ void believe_view(Relation relation, RelOptInfo* rel, const versioning::SessionV
                              &rel->tuples, &rel->allvisfrac);
   if (am::has_older_rows(table, info)) rel->indexlist = NIL;
   hide_incomplete_indexes(rel, &table);
-  std::optional<Bytes> schema = versioning::recorded_schema(table.view, info.table);
-  std::vector<int16_t> key = schema ? am::schema_key(*schema) : std::vector<int16_t>();
+  am::note_planned_by_view();
+  // What is unique now need not have been: the key may be younger, and so may be its collation.
   ListCell* cell;
   foreach (cell, rel->indexlist) {
     auto* index = static_cast<IndexOptInfo*>(lfirst(cell));
-    if (!was_primary_key(index, key)) index->unique = false;
+    index->unique = false;
     index->tuples = index->indpred == NIL ? rel->tuples : std::min(index->tuples, rel->tuples);
   }
 }

@@ -334,6 +334,12 @@ void lock_branch_for_write(int32_t branch) {
   LockDatabaseObject(extension().branch, static_cast<Oid>(branch), 0, RowExclusiveLock);
 }
 
+bool try_lock_branch_for_write(int32_t branch) {
+  LOCKTAG tag;
+  SET_LOCKTAG_OBJECT(tag, MyDatabaseId, extension().branch, static_cast<Oid>(branch), 0);
+  return LockAcquire(&tag, RowExclusiveLock, false, true) != LOCKACQUIRE_NOT_AVAIL;
+}
+
 void lock_branch_for_merge(int32_t branch) {
   LockDatabaseObject(extension().branch, static_cast<Oid>(branch), 0, ShareUpdateExclusiveLock);
 }

@@ -56,6 +56,7 @@ int32_t insert_branch(const char* name);
 void delete_branch_row(const char* name);
 // Holds the branch against deletion until the end of the transaction.
 void lock_branch_for_write(int32_t branch);
+bool try_lock_branch_for_write(int32_t branch);  // false: it is being set to another commit
 // One merge into a branch at a time: until the end of the transaction. Not against other writers.
 void lock_branch_for_merge(int32_t branch);
 bool try_lock_branch_exclusively(int32_t branch);

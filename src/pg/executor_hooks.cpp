@@ -133,10 +133,18 @@ void start(QueryDesc* query, int flags) {
     versioning::SessionView view = view_at_start();
     views[query] = view;
   });
-  if (previous_start)
-    previous_start(query, flags);
-  else
-    standard_ExecutorStart(query, flags);
+  // Arguments of views are evaluated at the start, as part of this query, not of one around it.
+  const versioning::SessionView* before = versioning::use_session_view(&views[query]);
+  PG_TRY();
+  {
+    if (previous_start)
+      previous_start(query, flags);
+    else
+      standard_ExecutorStart(query, flags);
+  }
+  PG_FINALLY();
+  { versioning::use_session_view(before); }
+  PG_END_TRY();
   Walk walk{query, query->snapshot};
   if (query->planstate) prepare_node(query->planstate, &walk);
   bool explain_only = flags & EXEC_FLAG_EXPLAIN_ONLY;

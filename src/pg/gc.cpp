@@ -8,6 +8,7 @@
 #include "pg/shared.h"
 #include "pg/store.h"
 #include "pg/versions_in_use.h"
+#include "store/version.h"
 
 namespace datahike::pg {
 
@@ -134,18 +135,26 @@ std::vector<store::Uuid> read_roots(TransactionId xmin, Snapshot snapshot) {
   return roots;
 }
 
-// The head of the default branch once more, with what is the store's next transaction number.
-void carry_next_tx(uint64_t next_tx, Snapshot snapshot) {
-  int64_t branch = call([] { return find_branch(kDefaultBranch); });
-  std::optional<Head> head = read_head(static_cast<int32_t>(branch), snapshot);
+// The head of the default branch once more, with what is the store's next transaction number. False
+// where the branch is being set to another commit: that head must stay the newest one.
+bool carry_next_tx(uint64_t next_tx) {
+  auto branch = static_cast<int32_t>(call([] { return find_branch(kDefaultBranch); }));
+  if (!call([=] { return try_lock_branch_for_write(branch); })) return false;
+  Snapshot latest = call([] { return RegisterSnapshot(GetLatestSnapshot()); });
+  std::optional<Head> head = read_head(branch, latest);
+  call([=] { UnregisterSnapshot(latest); });
   if (!head) throw CorruptError("the default branch has no head");
-  head->fold = widen_xid(call([] { return GetTopTransactionId(); }));
+  const uint64_t own = widen_xid(call([] { return GetTopTransactionId(); }));
+  if (head->fold >= own) return false;
+  head->fold = own;
   head->next_tx = next_tx;
   write_head(*head);
+  return true;
 }
 
 // Heads of branches whose commits are gone: nobody can find them by name either. Transaction
-// numbers are never used again, so the greatest of what heads say of them stays.
+// numbers are never used again, so the greatest of what heads say of them stays; where it cannot,
+// the heads stay until a later run.
 void forget_heads_of_collected(Snapshot snapshot) {
   store::Environment& env = open_store_for_writing();
   env.refresh();
@@ -159,8 +168,18 @@ void forget_heads_of_collected(Snapshot snapshot) {
     else
       kept = std::max(kept, head->next_tx);
   }
-  if (!gone.empty() && kept < next_tx) carry_next_tx(next_tx, snapshot);
+  if (!gone.empty() && kept < next_tx && !carry_next_tx(next_tx)) return;
   for (int32_t branch : gone) forget_heads(branch);
+}
+
+// Of the commits with a tx from `first` to before `end`.
+void add_parents_of_commits(store::Environment& env, uint64_t first, uint64_t end,
+                            std::vector<store::Uuid>& ids) {
+  for (uint64_t tx = first; tx < end; ++tx) {
+    std::optional<store::Uuid> id = env.commit_by_tx(tx);
+    std::optional<store::Commit> commit = id ? store::load_commit(env, *id) : std::nullopt;
+    if (commit) ids.insert(ids.end(), commit->parents.begin(), commit->parents.end());
+  }
 }
 
 // A fold that never committed has left something that the next one will clear away.
@@ -233,8 +252,15 @@ void Gc::collect(Snapshot snapshot, const Batches& batches) {
   TransactionId xmin = oldest_xmin();
   uint64_t limit = std::min(oldest_commit_in_use(), oldest_uncommitted_name(xmin));
   Snapshot latest = call([] { return RegisterSnapshot(GetLatestSnapshot()); });
-  run_->spare(read_roots(xmin, latest));
+  std::vector<store::Uuid> named = read_roots(xmin, latest);
+  add_parents_of_commits(env, run_->next_tx(), read_next_tx(latest), named);
   call([=] { UnregisterSnapshot(latest); });
+  // What has got a name since was not traced, nor what lies before it: the next step begins anew.
+  if (run_->spare(named)) {
+    unlock_pins();
+    run_.reset();
+    return;
+  }
   if (run_->has_candidates(limit)) {
     run_->collect(env, batches.begin(), limit);
     batches.commit();

@@ -105,12 +105,15 @@ bool Collector::choose(Environment& env) {
   return done;
 }
 
-void Collector::spare(const std::vector<Uuid>& ids) {
+bool Collector::spare(const std::vector<Uuid>& ids) {
+  bool spared = false;
   for (const Uuid& id : ids) {
     if (candidate_ids_.erase(id) == 0) continue;
     std::erase_if(candidates_, [&](const Candidate& candidate) { return candidate.id == id; });
     ++result_.kept;
+    spared = true;
   }
+  return spared;
 }
 
 bool Collector::has_candidates(uint64_t limit) const {

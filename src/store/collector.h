@@ -58,7 +58,9 @@ class Collector {
   bool choose(Environment& env);
 
   // These stay after all.
-  void spare(const std::vector<Uuid>& ids);
+  // True: one of them would have been collected.
+  bool spare(const std::vector<Uuid>& ids);
+  uint64_t next_tx() const { return options_.next_tx; }  // no later commit is looked at
   // Whether there are candidates left, all of which have numbers below `limit`.
   bool has_candidates(uint64_t limit) const;
   // A round. REQUIRES: no candidate with a tx below `limit` is read, named as a root, or made a

@@ -14,6 +14,7 @@ namespace {
 struct PinnedOverlay {
   store::Uuid commit;
   uint64_t tx;
+  uint64_t pinned_tx;    // of the commit whose tree it is read from
   uint64_t collections;  // pg::collections() before it was known to be there
   std::shared_ptr<Overlay> overlay;
 };
@@ -95,9 +96,24 @@ store::Uuid pinned_commit(const SessionView& session) {
 
 namespace {
 
-// A pin comes too late for what has been collected between the transactions that read it.
-bool is_collected(const PinnedOverlay& known) {
-  return known.collections != pg::collections() && !store_with_commits().commit(known.commit);
+// The tx of the commit whose tree a commit's state is read from.
+uint64_t keyframe_tx(store::Environment& env, const store::Uuid& id) {
+  store::Commit commit = store::load_known_commit(env, id);
+  while (!commit.keyframe) commit = store::load_known_commit(env, store::first_parent(commit));
+  return commit.tx;
+}
+
+// Pins a commit together with what its state is read from. The store is looked at again after
+// the pin, for that comes too late for what has been collected before: see pins.h.
+uint64_t pin_with_keyframe(store::Environment& env, const store::Uuid& id) {
+  for (uint64_t tx = keyframe_tx(env, id);;) {
+    pg::call([=] { pg::pin_commit(tx); });
+    env.refresh();
+    if (!store::load_commit(env, id)) store::throw_collected(id);
+    const uint64_t now = keyframe_tx(env, id);
+    if (now >= tx) return tx;
+    tx = now;
+  }
 }
 
 }  // namespace
@@ -108,23 +124,24 @@ View view_of_commit(const store::Uuid& commit) {
     std::rotate(pinned_overlays.begin(), pinned_overlays.begin() + static_cast<ptrdiff_t>(i),
                 pinned_overlays.begin() + static_cast<ptrdiff_t>(i) + 1);
     PinnedOverlay& known = pinned_overlays.front();
-    pg::call([&] { pg::pin_commit(known.tx); });
-    if (is_collected(known)) store::throw_collected(commit);
-    known.collections = pg::collections();
-    return {known.overlay.get(), known.overlay->size(), 0, true, known.tx};
+    pg::call([&] { pg::pin_commit(known.pinned_tx); });
+    if (known.collections == pg::collections())
+      return {known.overlay.get(), known.overlay->size(), 0, true, known.tx};
+    // Something has been collected since, perhaps the tree that the overlay lies on.
+    retain_overlay(known.overlay);
+    pinned_overlays.erase(pinned_overlays.begin());
+    break;
   }
   store::Environment& env = store_with_commits();
-  uint64_t tx = store::load_known_commit(env, commit).tx;
-  pg::call([=] { pg::pin_commit(tx); });
-  env.refresh();  // not before the pin: see pins.h
+  const uint64_t pinned_tx = pin_with_keyframe(env, commit);
   const uint64_t collections = pg::collections();
-  if (!store::load_commit(env, commit)) store::throw_collected(commit);
+  uint64_t tx = store::load_known_commit(env, commit).tx;
   std::shared_ptr<Overlay> overlay = overlay_of_state(store::load_state(env, commit));
   if (pinned_overlays.size() == kPinnedOverlays) {
     retain_overlay(pinned_overlays.back().overlay);
     pinned_overlays.pop_back();
   }
-  pinned_overlays.insert(pinned_overlays.begin(), {commit, tx, collections, overlay});
+  pinned_overlays.insert(pinned_overlays.begin(), {commit, tx, pinned_tx, collections, overlay});
   return {overlay.get(), overlay->size(), 0, true, tx};
 }
 
