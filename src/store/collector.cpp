@@ -163,7 +163,7 @@ void Collector::bury(Environment& env, WriteBatch& batch, const Commit& commit,
   buried.emplace(commit.id, std::move(tombstone));
 }
 
-// Commits that stay for now and whose state went through one of those that were buried.
+// Commits that are kept and whose state went through one of those that were buried.
 std::vector<Uuid> Collector::cut_from(Environment& env,
                                       const std::map<Uuid, Tombstone>& buried) const {
   std::vector<Uuid> cut;
