@@ -123,6 +123,7 @@ void ReadRandomRow(benchmark::State& state) {
   SegmentBuilder builder(std::vector{spec_of(state.range(0))});
   const Bytes segment = build(builder, state.range(0), input_of(state.range(0)));
   const SegmentReader reader(segment);
+  column::Scratch scratch;
   uint64_t random = 1;
   for (auto _ : state) {
     random = random * 6364136223846793005 + 1442695040888963407;
@@ -131,7 +132,7 @@ void ReadRandomRow(benchmark::State& state) {
     if (state.range(0) < kFewStrings)
       benchmark::DoNotOptimize(reader.bits(0, row));
     else
-      benchmark::DoNotOptimize(reader.bytes(0, row));
+      benchmark::DoNotOptimize(reader.bytes(0, row, scratch));
   }
 }
 BENCHMARK(ReadRandomRow)->DenseRange(kPacked20, kManyStrings)->ArgName("shape");

@@ -82,8 +82,9 @@ Datum make_fixed(Slot* slot, ByteView bytes) {
 Datum decode_as(Slot* slot, int column, Kind kind, bool plain_storage) {
   const SegmentReader& segment = slot->segment;
   if (kind <= Kind::Float64) return static_cast<Datum>(segment.bits(column, slot->row));
-  if (kind == Kind::Fixed) return make_fixed(slot, segment.bytes(column, slot->row));
-  return make_varlena(slot, segment.bytes(column, slot->row), plain_storage);
+  column::Scratch scratch;
+  if (kind == Kind::Fixed) return make_fixed(slot, segment.bytes(column, slot->row, scratch));
+  return make_varlena(slot, segment.bytes(column, slot->row, scratch), plain_storage);
 }
 
 // What a value of another type is in attribute `i`.

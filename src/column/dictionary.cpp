@@ -118,7 +118,7 @@ void encode(const Values& values, const ZoneMap&, const Plan& plan, Bytes& out) 
   for (uint32_t row : plan.distinct) writer.raw(values.bytes(row));
 }
 
-ByteView read_bytes(const Encoded& column, uint32_t row) {
+ByteView read_bytes(const Encoded& column, uint32_t row, Scratch&) {
   if (column.body.size() < kHeadBytes) throw CorruptError("column: truncated dictionary");
   uint32_t count;
   std::memcpy(&count, column.body.data(), sizeof count);

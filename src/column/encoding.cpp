@@ -4,13 +4,16 @@
 
 namespace datahike::column {
 
-Plan choose_encoding(const Values& values, const ZoneMap& zone) {
+Plan choose_encoding(const Values& values, const ZoneMap& zone, uint8_t below) {
   Plan best;
   // Nothing is smaller than one value for all rows, and asking the others would cost more than
   // all else that a segment of one row needs.
   if (kConstant.analyse(values, zone, best)) return best;
   for (uint8_t number = kConstantNumber + 1; number < kEncodingCount; ++number) {
-    Plan plan{.encoding = number, .bytes = best.bytes, .codes = {}, .distinct = {}};
+    if (kEncodings[number]->depth >= below) continue;
+    Plan plan;
+    plan.encoding = number;
+    plan.bytes = best.bytes;
     if (kEncodings[number]->analyse(values, zone, plan)) best = std::move(plan);
   }
   return best;
@@ -24,7 +27,7 @@ void no_words(const Encoded&, uint32_t, std::span<uint64_t>) {
   throw CorruptError("column: this encoding holds no numbers");
 }
 
-ByteView no_bytes(const Encoded&, uint32_t) {
+ByteView no_bytes(const Encoded&, uint32_t, Scratch&) {
   throw CorruptError("column: this encoding holds no byte strings");
 }
 

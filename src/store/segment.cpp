@@ -1,4 +1,4 @@
-// The segment format, version 1. All integers are little-endian and unaligned.
+// The segment format, version 2. All integers are little-endian and unaligned.
 //
 //   segment   := head entity xid column*
 //   head      := checksum:u64            XXH3 of all bytes after it
@@ -22,7 +22,8 @@
 // the last ends where the segment ends. That the end of the part before an entry's column is the
 // 4 bytes before the entry, also for the first entry, is what readers rely on. The flags say which
 // optional parts a column has. A zone map is left out where it is quickly computed (constant
-// columns and small segments) and where there is no order (see ZoneMap).
+// columns and small segments) and where there is no order (see ZoneMap). The zone map of numerics
+// in encoding `decimal` is that of their integers. Version 1 is the same with fewer encodings.
 #include "store/segment.h"
 
 #include <algorithm>
@@ -31,6 +32,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "column/decimal.h"
 #include "column/values.h"
 #include "store/segment_format.h"
 
@@ -66,6 +68,8 @@ Planned plan_column(const ColumnSpec& spec, const column::Values& values, bool w
       planned.zone = column::zone_of(spec.kind, values.words(), values.nulls());
     if (values.nulls() > 0) planned.flags |= kHasNulls;
     planned.plan = column::choose_encoding(values, planned.zone);
+    if (planned.plan.encoding == column::kDecimalNumber)
+      planned.zone = column::decimal_zone(planned.plan);
     if (with_zone && planned.zone.ordered && planned.plan.encoding != column::kConstantNumber)
       planned.flags |= kHasZone;
   }
@@ -160,6 +164,7 @@ void SegmentBuilder::add_bytes(ByteView value) {
 }
 
 void SegmentBuilder::append(const SegmentReader& from, uint32_t row) {
+  column::Scratch scratch;
   begin_row(from.entity(row), from.xid(row));
   for (int column = 0; column < from.columns(); ++column) {
     if (from.is_null(column, row))
@@ -167,7 +172,7 @@ void SegmentBuilder::append(const SegmentReader& from, uint32_t row) {
     else if (is_word(impl_->specs[static_cast<size_t>(column)].kind))
       add_bits(from.bits(column, row));
     else
-      add_bytes(from.bytes(column, row));
+      add_bytes(from.bytes(column, row, scratch));
   }
 }
 

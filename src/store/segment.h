@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -59,10 +60,15 @@ class SegmentReader {
   // The same for the rows first, first + 1, ... while `out` has room; much faster than one by one.
   // What it gives for NULL rows means nothing. REQUIRES: first + out.size() <= rows().
   void bits(int column, uint32_t first, std::span<uint64_t> out) const;
-  // REQUIRES: not null, kind Fixed or Bytes. Points into the segment, unaligned.
+  // REQUIRES: not null, kind Fixed or Bytes. Points into the segment, unaligned, or into `scratch`.
   // CorruptError if the stored offsets lead outside the segment.
-  ByteView bytes(int column, uint32_t row) const;
+  ByteView bytes(int column, uint32_t row, column::Scratch& scratch) const;
   ZoneMap zone(int column) const;
+  // Whether a column of kind Bytes holds numerics, all of the same number of digits behind the
+  // point, as integers; if so how many digits. Then bits() gives value * 10^digits, below 10^18 in
+  // magnitude unless the segment is damaged, and decimal_zone() the statistics of these.
+  std::optional<unsigned> decimal_digits(int column) const;
+  ZoneMap decimal_zone(int column) const;
   ByteView raw() const { return data_; }
 
   // The canonical form of a row, the same whatever segment and encoding holds it; what commit
@@ -75,6 +81,7 @@ class SegmentReader {
   Entry entry(int column) const;
   uint64_t hidden(size_t encoding_at, uint32_t begin, uint32_t end, uint32_t row) const;
   uint32_t nulls(const Entry& entry) const;
+  ZoneMap stored_zone(const Entry& entry) const;
   ZoneMap computed_zone(const Entry& entry) const;
 
   ByteView data_;
@@ -84,7 +91,7 @@ class SegmentReader {
 };
 
 // Collects rows and encodes them, choosing for each column the smallest of the encodings that fit
-// (constant, plain, frame-of-reference bit-packing, dictionary). Reusable after finish().
+// (src/column/encoding.h). Reusable after finish().
 class SegmentBuilder {
  public:
   // REQUIRES: ascending attribute numbers, no kind but those above; std::invalid_argument

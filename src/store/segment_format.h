@@ -12,7 +12,8 @@
 namespace datahike::store::segment_format {
 
 inline constexpr uint8_t kMagic[] = {'D', 'H', 'S'};
-inline constexpr uint8_t kVersion = 1;
+inline constexpr uint8_t kVersion = 2;
+inline constexpr uint8_t kOldestVersion = 1;  // which has only the first four encodings
 
 inline constexpr size_t kMagicAt = 8;
 inline constexpr size_t kVersionAt = 11;

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "column/decimal.h"
 #include "store/segment.h"
 #include "store/segment_format.h"
 
@@ -55,9 +56,9 @@ SegmentReader::SegmentReader(ByteView bytes) : data_(bytes) {
   if (bytes.size() < kDirectoryAt) corrupt("of " + std::to_string(bytes.size()) + " bytes only");
   const uint8_t* p = bytes.data();
   if (!std::equal(std::begin(kMagic), std::end(kMagic), p + kMagicAt)) corrupt("no segment magic");
-  if (p[kVersionAt] != kVersion) {
+  if (p[kVersionAt] < kOldestVersion || p[kVersionAt] > kVersion) {
     throw FormatError("segment: format version " + std::to_string(p[kVersionAt]) +
-                      ", this library knows " + std::to_string(kVersion));
+                      ", this library knows up to " + std::to_string(kVersion));
   }
   first_rowid_ = load<uint64_t>(p + kFirstRowidAt);
   rows_ = load<uint16_t>(p + kRowsAt) + uint32_t{1};
@@ -160,10 +161,10 @@ void SegmentReader::bits(int column, uint32_t first, std::span<uint64_t> out) co
   kEncodings[e.encoding]->words(e.values, first, out);
 }
 
-ByteView SegmentReader::bytes(int column, uint32_t row) const {
+ByteView SegmentReader::bytes(int column, uint32_t row, column::Scratch& scratch) const {
   assert(row < rows_);
   const Entry e = entry(column);
-  const ByteView value = kEncodings[e.encoding]->bytes(e.values, row);
+  const ByteView value = kEncodings[e.encoding]->bytes(e.values, row, scratch);
   if (e.flags & kHasWidth && value.size() != load<uint16_t>(e.optional))
     corrupt("value of " + std::to_string(value.size()) + " bytes in a column of fixed width");
   return value;
@@ -177,7 +178,22 @@ uint32_t SegmentReader::nulls(const Entry& e) const {
 
 ZoneMap SegmentReader::zone(int column) const {
   const Entry e = entry(column);
-  if (!(e.flags & kHasZone)) return computed_zone(e);
+  return e.flags & kHasZone && is_word(e.kind) ? stored_zone(e) : computed_zone(e);
+}
+
+std::optional<unsigned> SegmentReader::decimal_digits(int column) const {
+  const Entry e = entry(column);
+  if (e.kind != Kind::Bytes || e.encoding != column::kDecimalNumber || e.flags & kAllNull)
+    return std::nullopt;
+  return column::decimal_scale(e.values);
+}
+
+ZoneMap SegmentReader::decimal_zone(int column) const {
+  const Entry e = entry(column);
+  return e.flags & kHasZone ? stored_zone(e) : ZoneMap{.nulls = nulls(e)};
+}
+
+ZoneMap SegmentReader::stored_zone(const Entry& e) const {
   const size_t before =
       (e.flags & kHasWidth ? kWidthBytes : 0) + (e.flags & kHasTypmod ? kTypmodBytes : 0);
   const uint8_t* p = e.optional + before;
@@ -207,6 +223,7 @@ ZoneMap SegmentReader::computed_zone(const Entry& e) const {
 
 void SegmentReader::canonical_row(uint32_t row, Bytes& out) const {
   ByteWriter writer(out);
+  column::Scratch scratch;
   writer.fixed<uint64_t>(first_rowid_ + row);
   writer.fixed<uint64_t>(entity(row));
   for (int column = 0; column < columns_; ++column) {
@@ -217,7 +234,7 @@ void SegmentReader::canonical_row(uint32_t row, Bytes& out) const {
     if (is_word(e.kind))
       writer.fixed<uint64_t>(bits(column, row));
     else
-      writer.sized(bytes(column, row));
+      writer.sized(bytes(column, row, scratch));
   }
 }
 

@@ -25,7 +25,8 @@ Row read_row(const SegmentReader& segment, uint32_t i) {
   row.xid = segment.xid(i);
   row.number = static_cast<int64_t>(segment.bits(segment.find(1), i));
   const int text = segment.find(2), extra = segment.find(4);
-  if (!segment.is_null(text, i)) row.text = as_string_view(segment.bytes(text, i));
+  column::Scratch scratch;
+  if (!segment.is_null(text, i)) row.text = as_string_view(segment.bytes(text, i, scratch));
   row.wide = extra >= 0;
   if (row.wide) {
     EXPECT_EQ(segment.bits(extra, i), 7u);

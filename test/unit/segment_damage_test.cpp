@@ -38,7 +38,11 @@ class Reading {
     for (int column = 0; column < reader_.columns(); ++column) {
       attempt([&] { reader_.is_null(column, row); });
       attempt([&] { reader_.bits(column, row); });
-      attempt([&] { sum_of(reader_.bytes(column, row)); });
+      attempt([&] {
+        column::Scratch scratch;
+        sum_of(reader_.bytes(column, row, scratch));
+      });
+      attempt([&] { reader_.decimal_digits(column); });
     }
   }
   template <class Act>

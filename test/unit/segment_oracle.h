@@ -62,7 +62,8 @@ inline Table column_of(Kind kind, const std::vector<Cell>& cells, uint16_t width
 inline Cell read_cell(const SegmentReader& reader, int column, uint32_t row) {
   if (reader.is_null(column, row)) return std::monostate();
   if (reader.spec(column).kind <= Kind::Float64) return reader.bits(column, row);
-  return std::string(as_string_view(reader.bytes(column, row)));
+  column::Scratch scratch;
+  return std::string(as_string_view(reader.bytes(column, row, scratch)));
 }
 
 // Compares every row, cell and column description; reads the words in runs too.
