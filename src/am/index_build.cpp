@@ -102,26 +102,35 @@ class OtherBranches {
 };
 
 // The row versions that an index has no entry for, for they are live on no branch and the index's
-// expressions might raise an error: see omitted_rows.h.
+// expressions might raise an error, or their key is too large: see omitted_rows.h.
 class Omitted {
  public:
-  Omitted(const AllVersions& versions, const IndexInfo* info) {
-    if (!pg::call([=] { return may_raise_errors(info); })) return;
-    active_ = true;
+  Omitted(const AllVersions& versions, Relation index, const IndexInfo* info) : index_(index) {
+    may_fail_ = pg::call([=] { return may_raise_errors(info); });
+    measures_ = may_have_large_keys(index);
+    if (!may_fail_ && !measures_) return;
     std::vector<int32_t> named = pg::named_branches();
     for (const TableView& view : versions.branches())
       if (std::find(named.begin(), named.end(), view.view.branch) != named.end())
         views_.push_back(&view);
   }
-  bool applies_to(uint64_t rowid) const {
-    auto sees = [=](const TableView* view) { return view->sees(rowid); };
-    return active_ && std::none_of(views_.begin(), views_.end(), sees);
+  // Before the columns are evaluated, and after.
+  bool applies_to(uint64_t rowid) const { return may_fail_ && is_dead(rowid); }
+  bool applies_to(uint64_t rowid, IndexColumns* c) const {
+    return measures_ && is_too_large(index_, c->values, c->isnull) && is_dead(rowid);
   }
   void add(uint64_t rowid) { rows_.add(rowid); }
   const tree::RowidSet& rows() const { return rows_; }
 
  private:
-  bool active_ = false;
+  bool is_dead(uint64_t rowid) const {
+    auto sees = [=](const TableView* view) { return view->sees(rowid); };
+    return std::none_of(views_.begin(), views_.end(), sees);
+  }
+
+  Relation index_;
+  bool may_fail_;
+  bool measures_;
   std::vector<const TableView*> views_;
   tree::RowidSet rows_;
 };
@@ -140,6 +149,14 @@ struct BuildScan {
   }
 };
 
+// What workers leave out is not put together.
+[[noreturn]] void refuse_large_key(Relation index) {
+  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                     std::string("a deleted row has a key that is too large for index \"") +
+                         RelationGetRelationName(index) + "\"",
+                     "SET max_parallel_maintenance_workers = 0 to have it left out.");
+}
+
 double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback,
              void* state, const BuildScan& scan) {
   const RelationInfo& relation = relation_info(table);
@@ -151,7 +168,7 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
   TableView session = scan.state ? table_view_of_branch(relation, session_branch, scan.state)
                                  : latest_table_view(relation, session_branch);
   TableView seen = scan.only ? table_view(relation, scan.only) : session;
-  Omitted omitted(versions, info);
+  Omitted omitted(versions, index, info);
   std::shared_ptr<const tree::RowidSet> before;
   if (scan.only) before = omitted_rows(RelationGetRelid(index));
   double live = 0;
@@ -161,6 +178,10 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
     bool alive = session.sees(rowid);
     live += alive;
     if (!pg::call([=] { return form(*c); })) return;
+    if (!scan.only && omitted.applies_to(rowid, c)) {
+      if (scan.shared) refuse_large_key(index);
+      return omitted.add(rowid);
+    }
     ItemPointerData tid = to_tid(rowid);
     pg::call([&] { callback(index, &tid, c->values, c->isnull, alive, state); });
     others.add(rowid, tid, c);
@@ -211,18 +232,19 @@ void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot
   IndexColumns* c = &columns;
   AllVersions versions(table, relation, nullptr);
   OtherBranches others(versions, table, index, info, versioning::session_view().branch, false);
-  Omitted omitted(versions, info);
+  Omitted omitted(versions, index, info);
   TableView session = latest_table_view(relation, versioning::session_view().branch);
   state->htups +=
       static_cast<double>(versions.run(0, UINT64_MAX, columns.slot, [&](uint64_t rowid) {
         bool indexed = std::binary_search(present.begin(), present.end(), rowid);
         if (indexed && !info->ii_Unique) return;
-        if (omitted.applies_to(rowid)) {
+        auto leave_out = [&] {
           if (!indexed && pg::call([=] { return written_before(c->slot, snapshot); }))
             omitted.add(rowid);
-          return;
-        }
+        };
+        if (omitted.applies_to(rowid)) return leave_out();
         if (!pg::call([=] { return form(*c); })) return;
+        if (omitted.applies_to(rowid, c)) return leave_out();
         ItemPointerData tid = to_tid(rowid);
         others.add(rowid, tid, c);
         if (indexed || !pg::call([=] { return written_before(c->slot, snapshot); })) return;

@@ -5,6 +5,7 @@
 #include "pg/index_omissions.h"
 
 extern "C" {
+#include "access/nbtree.h"
 #include "optimizer/clauses.h"
 #include "utils/plancache.h"
 }
@@ -118,8 +119,8 @@ bool sees_any(Omissions& omissions, const TableView& view) {
          any_in_view(omissions, view, [&](uint64_t rowid) { return view.sees(rowid); });
 }
 
-// Indexes that keep rows of the table from being alike, by expressions or in part.
-List* uniqueness_by_expression(Relation table) {
+// Indexes that keep rows of the table from being alike.
+List* unique_indexes(Relation table) {
   List* found = NIL;
   ListCell* cell;
   foreach (cell, RelationGetIndexList(table)) {
@@ -139,6 +140,68 @@ List* uniqueness_by_expression(Relation table) {
 bool may_raise_errors(const IndexInfo* info) {
   return contain_leaked_vars(reinterpret_cast<Node*>(info->ii_Expressions)) ||
          contain_leaked_vars(reinterpret_cast<Node*>(info->ii_Predicate));
+}
+
+bool may_have_large_keys(Relation index) {
+  if (index->rd_rel->relam != BTREE_AM_OID) return false;
+  TupleDesc desc = RelationGetDescr(index);
+  for (int i = 0; i < desc->natts; ++i)
+    if (TupleDescAttr(desc, i)->attlen < 0) return true;
+  return false;
+}
+
+bool may_lack_rows(Relation index) {
+  return !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
+         !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr) ||
+         may_have_large_keys(index);
+}
+
+namespace {
+
+// As for a leaf page, of which three entries must fit into one.
+constexpr Size kMostEntryBytes = MAXALIGN_DOWN(
+    (BLCKSZ -
+     MAXALIGN(SizeOfPageHeaderData + 3 * sizeof(ItemIdData) + 3 * sizeof(ItemPointerData)) -
+     MAXALIGN(sizeof(BTPageOpaqueData))) /
+    3);
+
+// Before compression, which makes entries smaller.
+Size raw_size(TupleDesc desc, const Datum* values, const bool* isnull) {
+  Size size = 0;
+  for (int i = 0; i < desc->natts; ++i) {
+    int16 length = TupleDescAttr(desc, i)->attlen;
+    if (isnull[i]) continue;
+    size += MAXIMUM_ALIGNOF;
+    size += length > 0     ? static_cast<Size>(length)
+            : length == -1 ? VARSIZE_ANY(DatumGetPointer(values[i]))
+                           : std::strlen(DatumGetCString(values[i])) + 1;
+  }
+  return size;
+}
+
+// The size that the entry would have; more than any page has where PostgreSQL does not even make
+// it.
+Size entry_size(TupleDesc desc, Datum* values, bool* isnull) {
+  try {
+    return pg::call([=] {
+      IndexTuple entry = index_form_tuple(desc, values, isnull);
+      Size size = IndexTupleSize(entry);
+      pfree(entry);
+      return size;
+    });
+  } catch (const pg::PgError& error) {
+    if (error.data->sqlerrcode != ERRCODE_PROGRAM_LIMIT_EXCEEDED) throw;
+    FreeErrorData(error.data);
+    return BLCKSZ;
+  }
+}
+
+}  // namespace
+
+bool is_too_large(Relation index, Datum* values, bool* isnull) {
+  TupleDesc desc = RelationGetDescr(index);
+  if (raw_size(desc, values, isnull) < kMostEntryBytes / 2) return false;
+  return MAXALIGN(entry_size(desc, values, isnull)) > kMostEntryBytes;
 }
 
 void record_omitted_rows(Oid index, const tree::RowidSet& rows) {
@@ -185,8 +248,8 @@ void refuse_incomplete_index(Relation table, Relation index, Snapshot snapshot) 
 
 // Rows that this transaction has removed count: it may yet roll back to a savepoint.
 void refuse_unchecked_uniqueness(Relation table, const RelationInfo& info, TablePending& pending) {
-  if (pending.takes_rows || !info.publishes_rows) return;
-  List* indexes = pg::call([=] { return uniqueness_by_expression(table); });
+  if (pending.takes_rows || !info.unique_in_part) return;
+  List* indexes = pg::call([=] { return unique_indexes(table); });
   ListCell* cell;
   foreach (cell, indexes) {
     Oid index = lfirst_oid(cell);

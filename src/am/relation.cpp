@@ -28,8 +28,18 @@ Kind kind_of(const FormData_pg_attribute& att, Oid base) {
 
 // Exclusion constraints compare rows themselves where an index only narrows the search, and ON
 // CONFLICT evaluates index expressions on the rows it meets.
-bool needs_published_rows(Relation relation) {
-  bool needed = false;
+// Of a column that may make a key too large.
+bool has_column_of_any_length(Relation relation, const FormData_pg_index* index) {
+  for (int i = 0; i < index->indnatts; ++i) {
+    AttrNumber number = index->indkey.values[i];
+    if (number > 0 && TupleDescAttr(RelationGetDescr(relation), number - 1)->attlen < 0)
+      return true;
+  }
+  return false;
+}
+
+void describe_uniqueness(Relation relation, RelationInfo* info) {
+  info->publishes_rows = info->unique_in_part = false;
   List* indexes = RelationGetIndexList(relation);
   ListCell* cell;
   foreach (cell, indexes) {
@@ -38,11 +48,13 @@ bool needs_published_rows(Relation relation) {
     auto* index = reinterpret_cast<Form_pg_index>(GETSTRUCT(tuple));
     bool computed = !heap_attisnull(tuple, Anum_pg_index_indexprs, nullptr) ||
                     !heap_attisnull(tuple, Anum_pg_index_indpred, nullptr);
-    needed |= index->indisexclusion || (index->indisunique && computed);
+    bool published = index->indisexclusion || (index->indisunique && computed);
+    info->publishes_rows |= published;
+    info->unique_in_part |=
+        published || (index->indisunique && has_column_of_any_length(relation, index));
     ReleaseSysCache(tuple);
   }
   list_free(indexes);
-  return needed;
 }
 
 }  // namespace
@@ -108,7 +120,7 @@ RelationInfo* make_info(Relation relation) {
   info->added_defaults = load_added_defaults(table.added_defaults);
   info->stamp = ++stamps;
   info->floor = read_floor(relation);
-  info->publishes_rows = needs_published_rows(relation);
+  describe_uniqueness(relation, info);
   info->attributes = desc->natts;
   for (int i = 0; i < desc->natts; ++i) {
     info->attribute[i] = describe_attribute(*TupleDescAttr(desc, i));

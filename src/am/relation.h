@@ -27,6 +27,7 @@ struct RelationInfo {
   const AddedDefaults* added_defaults;  // nullptr: none are kept
   uint64_t floor;                       // rows below it do not exist: see floor.h
   bool publishes_rows;  // other sessions need the content of uncommitted rows: see rowids.h
+  bool unique_in_part;  // perhaps: a unique index lacks rows, see omitted_rows.h
   int columns;          // attributes that are not dropped
   int attributes;
   Attribute attribute[FLEXIBLE_ARRAY_MEMBER];

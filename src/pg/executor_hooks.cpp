@@ -54,9 +54,7 @@ Relation index_in_part(PlanState* state) {
     index = reinterpret_cast<IndexOnlyScanState*>(state)->ioss_RelationDesc;
   else if (IsA(state, BitmapIndexScanState))
     index = reinterpret_cast<BitmapIndexScanState*>(state)->biss_RelationDesc;
-  bool whole = !index || (heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) &&
-                          heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr));
-  return whole ? nullptr : index;
+  return index && am::may_lack_rows(index) ? index : nullptr;
 }
 
 // A walk over a plan that is to be carried out.
@@ -270,13 +268,24 @@ void hide_brin_indexes(RelOptInfo* rel) {
       rel->indexlist = foreach_delete_current(rel->indexlist, cell);
 }
 
+// As am::may_lack_rows().
+bool may_lack_rows(Relation relation, const IndexOptInfo* index) {
+  if (index->indexprs != NIL || index->indpred != NIL) return true;
+  for (int i = 0; i < index->ncolumns; ++i) {
+    int number = index->indexkeys[i];
+    if (number > 0 && TupleDescAttr(RelationGetDescr(relation), number - 1)->attlen < 0)
+      return index->relam == BTREE_AM_OID;
+  }
+  return false;
+}
+
 // Those that lack rows of what is read now. Where that depends on the snapshot alone the plan is
 // made again for another one.
 void hide_incomplete_indexes(PlannerInfo* root, Relation relation, RelOptInfo* rel) {
   ListCell* cell;
   foreach (cell, rel->indexlist) {
     auto* index = static_cast<IndexOptInfo*>(lfirst(cell));
-    if (index->indexprs == NIL && index->indpred == NIL) continue;
+    if (!may_lack_rows(relation, index)) continue;
     Oid oid = index->indexoid;
     if (guard([=] { return am::serves_settings(relation, oid); })) continue;
     rel->indexlist = foreach_delete_current(rel->indexlist, cell);
