@@ -7,6 +7,7 @@
 #include "am/omitted_rows.h"
 #include "am/parallel_scan.h"
 #include "am/prepared.h"
+#include "am/rowless.h"
 #include "am/sample.h"
 #include "pg/branch_ids.h"
 #include "pg/catalog.h"
@@ -343,7 +344,7 @@ TransactionId index_delete_tuples(Relation relation, TM_IndexDeleteOp* op) {
     for (int i = 0; i < op->ndeltids; ++i) {
       TM_IndexStatus& status = op->status[op->deltids[i].id];
       if (!status.knowndeletable)
-        status.knowndeletable = versioning::is_dead_for_all(table, to_rowid(op->deltids[i].tid));
+        status.knowndeletable = is_dead_entry(table, to_rowid(op->deltids[i].tid));
       dead += status.knowndeletable;
     }
     if (dead == 0) op->ndeltids = 0;

@@ -1,6 +1,7 @@
 #include "am/index_entries.h"
 
 #include "am/columns_differ.h"
+#include "am/rowless.h"
 #include "am/serializable.h"
 #include "pg/serializable_pause.h"
 
@@ -68,13 +69,17 @@ struct Entries {
 void insert_entries(void* argument) {
   auto* entries = static_cast<Entries*>(argument);
   IndexSet& set = *entries->set;
+  bool marks = is_time_to_mark_dead_entries();
   for (int i = 0; i < set.count; ++i) {
     Datum values[INDEX_MAX_KEYS];
     bool isnull[INDEX_MAX_KEYS];
     FormIndexDatum(set.info[i], entries->row, nullptr, values, isnull);
     Relation index = index_open(set.index[i], RowExclusiveLock);
-    index_insert(index, values, isnull, &entries->row->tts_tid, entries->relation, UNIQUE_CHECK_NO,
-                 true, set.info[i]);
+    // A partial check neither waits nor fails.
+    IndexUniqueCheck check =
+        marks && set.info[i]->ii_Unique ? UNIQUE_CHECK_PARTIAL : UNIQUE_CHECK_NO;
+    index_insert(index, values, isnull, &entries->row->tts_tid, entries->relation, check, true,
+                 set.info[i]);
     index_close(index, NoLock);
   }
 }

@@ -4,13 +4,13 @@
 #include "am/fetch.h"
 #include "am/horizon.h"
 #include "am/prepared.h"
+#include "am/rowless.h"
 #include "am/rowids.h"
 #include "am/sample.h"
 #include "am/serializable.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
-#include "versioning/collected.h"
 
 namespace datahike::am {
 
@@ -107,10 +107,12 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
     return visible && fetch_row(view, scan->rel, info, rowid, slot);
   });
   // The index hides an entry that is dead from everybody: whatever branch or commit they read.
-  if (all_dead)
+  if (all_dead) {
     *all_dead = !found && pg::guard([=] {
-      return versioning::is_dead_for_all(relation_info(scan->rel).table, to_rowid(*tid));
+      return is_dead_entry(relation_info(scan->rel).table, to_rowid(*tid));
     });
+    if (*all_dead && snapshot->snapshot_type == SNAPSHOT_MVCC) note_dead_entry_met();
+  }
   return found;
 }
 

@@ -279,8 +279,8 @@ TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapsh
     if (locked == TM_WouldBlock) return TM_BeingModified;
     if (locked != TM_Ok) return locked;
     if (hidden_from(t, crosscheck, failure)) return TM_Updated;
-    remove_row(pending_for(relation, *t.info, t.branch), t.rowid,
-               {cid, changing_part ? store::kMovedPartition : 0, changing_part});
+    remove_row(pending_for(relation, *t.info, t.branch), t.rowid, cid,
+               changing_part ? store::kMovedPartition : 0, changing_part);
     serializable_remove(relation, *t.info, t.branch, t.rowid);
     return TM_Ok;
   });
@@ -297,7 +297,7 @@ bool remove_merged_row(Relation relation, uint64_t rowid, bool key_changes, Comm
     bool was_locked;
     if (lock_live_row(t, {mode, LockWaitBlock, XLTW_Update}, &failure, &was_locked) != TM_Ok)
       return false;
-    remove_row(pending_for(relation, *t.info, t.branch), t.rowid, {cid, 0, false});
+    remove_row(pending_for(relation, *t.info, t.branch), t.rowid, cid, 0, false);
     serializable_remove(relation, *t.info, t.branch, t.rowid);
     return true;
   });
@@ -333,7 +333,7 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   MinimalTuple tuple = pg::call([=] { return flatten(slot, *target->info); });
   if (t.info->publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
   add_pending_row(pending, rowid, tuple, t.entity, t.cid, *t.info, RelationGetDescr(t.relation));
-  remove_row(pending, t.rowid, {t.cid, rowid, false});
+  remove_row(pending, t.rowid, t.cid, rowid, false);
   serializable_remove(t.relation, *t.info, t.branch, t.rowid);
   slot->tts_tableOid = RelationGetRelid(t.relation);
   slot->tts_tid = to_tid(rowid);

@@ -6,10 +6,12 @@
 #include "am/prepared.h"
 #include "am/rewrite.h"
 #include "am/row_locks.h"
+#include "am/rowless.h"
 #include "am/rowids.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/live_snapshots.h"
 #include "pg/shared.h"
 
 namespace datahike::am {
@@ -168,6 +170,7 @@ void undo(Operation& op) {
       auto run = op.table->runs.find(op.rowid);
       if (run == op.table->runs.end()) break;
       if (op.table->last_run == &run->second) op.table->last_run = nullptr;
+      remember_rolled_back(run->second);
       op.table->runs.erase(run);
       break;
     }
@@ -307,6 +310,7 @@ TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t b
                        "cannot change or lock rows of datahike tables in a parallel worker",
                        "Functions that do so must not be marked PARALLEL SAFE.");
   lock_branch(branch);
+  note_source_of_rowids();
   if (purpose == Purpose::Change) refuse_older_rows(relation, info, branch);
   auto table = std::make_unique<TablePending>();
   table->table = info.table;
@@ -355,21 +359,32 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
   run->bytes += tuple->t_len + 16;
 }
 
-void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal) {
+void remove_row(TablePending& table, uint64_t rowid, CommandId cid, uint64_t successor,
+                bool moved_partition) {
   TransactionId xid = InvalidTransactionId;
   if (!find_pending_row(table, rowid)) {  // other sessions can see a committed row
     xid = pg::call([] { return GetCurrentTransactionId(); });
     int32_t branch = table.branch;
     pg::call([=] { begin_removal(branch, rowid); });
+  } else {
+    table.superseded_own = true;
   }
   note_row({Operation::RemoveRow, 0, table.branch, xid, 1, &table, rowid, nullptr});
-  table.removed[rowid] = removal;
+  table.removed[rowid] = {cid, GetCurrentSubTransactionId(), successor, moved_partition};
   table.fired_triggers = true;
+}
+
+// Subtransactions are numbered as they begin: one that is open now and was so when the row was
+// removed has a number up to `removed`.
+bool may_come_back(SubTransactionId written, SubTransactionId removed) {
+  return std::any_of(
+      transaction.marks.begin(), transaction.marks.end(),
+      [=](const Transaction::Mark& mark) { return written < mark.sub && mark.sub <= removed; });
 }
 
 void drop_pending_row(TablePending& table, uint64_t rowid) {
   PendingRow row = find_pending_row(table, rowid);
-  if (row) remove_row(table, rowid, {FirstCommandId, 0, false});
+  if (row) remove_row(table, rowid, FirstCommandId, 0, false);
 }
 
 bool own_cleared(const TablePending& table, CommandId command) {
@@ -422,6 +437,9 @@ bool own_row_visible(const TablePending& table, const PendingRun& run, uint64_t 
 uint32_t take_part_number(int32_t branch) { return transaction.next_part[branch]++; }
 
 void begin_subtransaction(SubTransactionId sub) {
+  bool counts = std::any_of(transaction.tables.begin(), transaction.tables.end(),
+                            [](const auto& entry) { return entry.second->superseded_own; });
+  pg::call([=] { pg::note_subtransaction_start(counts); });
   transaction.marks.push_back({sub, transaction.operations.size()});
 }
 
@@ -450,11 +468,14 @@ void abort_subtransaction(SubTransactionId sub) {
   }
 }
 
-void end_pending() {
+void end_pending(Ended how) {
   end_applying_merge();
   for (const Operation& op : transaction.operations) {
     if (is_shared(op)) forget_holder(op.branch, op.rowid, op.count, op.xid);
+    if (op.before && how == Ended::RolledBack) remember_rowless(*op.before, false);
   }
+  if (how != Ended::Prepared)
+    for (auto& [key, table] : transaction.tables) remember_rowless(*table, how == Ended::Committed);
   transaction = Transaction();
   last_table = nullptr;
   end_inserts();

@@ -35,6 +35,7 @@ struct PendingRun {
 // A row version that this transaction removed; its own or a committed one.
 struct PendingRemoval {
   CommandId cid = 0;
+  SubTransactionId sub = InvalidSubTransactionId;
   uint64_t successor = 0;  // 0 = deleted
   bool moved_partition = false;
 };
@@ -49,6 +50,7 @@ struct TablePending {
   uint64_t first_rowid = 0;       // that rewrite's rows begin here; 0: anywhere
   bool takes_rows = false;        // see omitted_rows.h
   bool fired_triggers = false;    // changed row by row, not by a command that rewrites the table
+  bool superseded_own = false;    // perhaps: `removed` has rows that are in `runs`
   uint64_t stamp = 0;             // of the definition that `schema` describes
   Bytes schema;                   // to be recorded; empty = recorded already
   std::vector<std::unique_ptr<Shape>> shapes;
@@ -103,7 +105,11 @@ PendingRow find_pending_row(TablePending& table, uint64_t rowid);
 // entity 0 = its own.
 void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, uint64_t entity,
                      CommandId cid, const RelationInfo& info, TupleDesc desc);
-void remove_row(TablePending& table, uint64_t rowid, const PendingRemoval& removal);
+void remove_row(TablePending& table, uint64_t rowid, CommandId cid, uint64_t successor,
+                bool moved_partition);
+// Whether a rollback to a savepoint may bring a row back that was written by one subtransaction and
+// removed by another.
+bool may_come_back(SubTransactionId written, SubTransactionId removed);
 void drop_pending_row(TablePending& table, uint64_t rowid);  // a failed speculative insertion
 // TRUNCATE, or a rewrite. What was pending is kept for ROLLBACK, and for a scan that began before.
 TablePending* clear_table(TablePending& table, CommandId cid);
@@ -130,7 +136,8 @@ void begin_subtransaction(SubTransactionId sub);
 void commit_subtransaction(SubTransactionId sub);
 void abort_subtransaction(SubTransactionId sub);
 void write_pending_to_log();  // PRE_COMMIT
-void end_pending();           // after commit or abort: forgets everything, releases locks
+enum class Ended { Committed, RolledBack, Prepared };
+void end_pending(Ended how);  // forgets everything, releases locks
 
 // A row lock or removal that counts when the transaction is prepared.
 struct PendingLock {

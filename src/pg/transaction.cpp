@@ -24,10 +24,10 @@ namespace {
 bool wrote = false;
 
 // Must not raise: it runs after the commit, or within an abort.
-void end_transaction() {
+void end_transaction(am::Ended how) {
   forget_queries();
   am::free_scans();
-  am::end_pending();
+  am::end_pending(how);
   am::end_serializable();
   am::end_relation_infos();
   am::forget_casts();
@@ -58,19 +58,19 @@ void on_transaction(XactEvent event, void*) {
       if (wrote) wake_worker();
       wrote = false;
       end_database_creation(true);
-      end_transaction();
+      end_transaction(am::Ended::Committed);
       break;
     case XACT_EVENT_PREPARE:
       am::leave_prepared();
       wrote = false;
-      end_transaction();
+      end_transaction(am::Ended::Prepared);
       break;
     case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_PARALLEL_ABORT:
     case XACT_EVENT_ABORT:
       wrote = false;
       end_database_creation(false);
-      end_transaction();
+      end_transaction(am::Ended::RolledBack);
       break;
     default:
       break;
