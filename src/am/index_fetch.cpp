@@ -5,6 +5,7 @@
 #include "am/horizon.h"
 #include "am/prepared.h"
 #include "am/rowless.h"
+#include "am/rowless_search.h"
 #include "am/rowids.h"
 #include "am/sample.h"
 #include "am/serializable.h"
@@ -108,10 +109,14 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
   });
   // The index hides an entry that is dead from everybody: whatever branch or commit they read.
   if (all_dead) {
+    bool scans = snapshot->snapshot_type == SNAPSHOT_MVCC;  // else a page may be locked
     *all_dead = !found && pg::guard([=] {
-      return is_dead_entry(relation_info(scan->rel).table, to_rowid(*tid));
+      const RelationInfo& info = relation_info(scan->rel);
+      if (is_dead_entry(info.table, to_rowid(*tid))) return true;
+      if (scans) suspect_entry(info, to_rowid(*tid));
+      return false;
     });
-    if (*all_dead && snapshot->snapshot_type == SNAPSHOT_MVCC) note_dead_entry_met();
+    if (*all_dead && scans) note_dead_entry_met();
   }
   return found;
 }

@@ -109,6 +109,11 @@ void remember_rolled_back(const PendingRun& run) noexcept {
   }
 }
 
+void remember_rowless(uint64_t rowid) {
+  Oid sequence = pg::call([] { return pg::extension().rowid_block; });
+  rowless.set(group_of(sequence), rowid);
+}
+
 void remember_rowless(TablePending& table, bool committed) noexcept {
   if (!committed) {
     for (const auto& [first, run] : table.runs) remember_rolled_back(run);

@@ -6,7 +6,7 @@
 //     where no rollback to a savepoint can bring the version back, and no snapshot that this
 //     session still reads with sees it: a cursor, or a query that called the function which made
 //     the update.
-// VACUUM finds what other sessions have left.
+// What other sessions have left is searched for: rowless_search.h.
 #pragma once
 
 #include "am/pending.h"
@@ -28,6 +28,8 @@ bool is_time_to_mark_dead_entries();
 void note_source_of_rowids();
 // The rows of a run that has been rolled back.
 void remember_rolled_back(const PendingRun& run) noexcept;
+// A rowid that was found to name no row.
+void remember_rowless(uint64_t rowid);
 // When the transaction has ended, other than by PREPARE.
 void remember_rowless(TablePending& table, bool committed) noexcept;
 

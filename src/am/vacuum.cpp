@@ -8,8 +8,8 @@
 // hand: autovacuum would come back for every batch of updates and find nothing.
 #include "am/callbacks.h"
 #include "am/fetch.h"
-#include "am/prepared.h"
 #include "am/rowids.h"
+#include "am/rowless_search.h"
 #include "am/table_size.h"
 #include "pg/bridge.h"
 #include "pg/keep_history.h"
@@ -59,33 +59,6 @@ bool is_reaped(ItemPointer tid, void* state) {
     pass->removed += dead;
     return dead;
   });
-}
-
-// Leaves of the rowids that the store did not have those that name no row. The order is that of
-// unique checks: who still runs is asked before the snapshot is taken, so a transaction that is not
-// found there has ended, and if it committed, its rows are in the views or in the store.
-void keep_rowless(Pass& pass, const RelationInfo& info) {
-  restore_prepared();
-  std::erase_if(pass.unknown, [](uint64_t rowid) {
-    RunningInsert insert;
-    RunningInsert* out = &insert;
-    return pg::call([=] { return find_running_insert(rowid, out); });
-  });
-  if (pass.unknown.empty()) return;
-  Snapshot snapshot = pg::call([] { return GetLatestSnapshot(); });
-  std::vector<TableView> views;
-  versioning::begin_using_views();
-  for (int32_t branch : pg::branches_with_heads(snapshot))
-    views.push_back(latest_table_view(info, branch));
-  store::Environment* env = pg::try_store();
-  if (env) env->refresh();
-  std::erase_if(pass.unknown, [&](uint64_t rowid) {
-    for (const TableView& view : views)
-      if (versioning::Overlay::find_added(*view.table, rowid) != view.table->added.end())
-        return true;
-    return env && env->segment(info.table, rowid).has_value();
-  });
-  versioning::end_using_views();
 }
 
 // The table's indexes, locked and opened. Plain PostgreSQL code.
@@ -154,7 +127,7 @@ uint64_t vacuum_indexes(const RelationInfo& info, Indexes& indexes) {
     set_phase(PROGRESS_VACUUM_PHASE_VACUUM_INDEX);
     bulk_delete(*of, p);
   });
-  keep_rowless(pass, info);
+  keep_rowless(pass.unknown, info);
   pass.collect = false;
   if (!pass.unknown.empty()) pg::call([=] { bulk_delete(*of, p); });
   return pass.removed;
