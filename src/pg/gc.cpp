@@ -261,6 +261,11 @@ void Gc::collect(Snapshot snapshot, const Batches& batches) {
     run_.reset();
     return;
   }
+  if (run_->spare_from(limit)) {
+    unlock_pins();
+    stage_ = Stage::TraceSpared;
+    return;
+  }
   if (run_->has_candidates(limit)) {
     run_->collect(env, batches.begin(), limit);
     batches.commit();
@@ -290,7 +295,10 @@ void Gc::step(WorkerSlot& slot, Snapshot snapshot, const Batches& batches) {
       if (run_->trace(env)) stage_ = Stage::Choose;
       return;
     case Stage::Choose:
-      if (run_->choose(env)) stage_ = dry_run_ ? Stage::Mark : Stage::Collect;
+      if (run_->choose(env)) stage_ = Stage::TraceSpared;
+      return;
+    case Stage::TraceSpared:
+      if (run_->trace(env)) stage_ = dry_run_ ? Stage::Mark : Stage::Collect;
       return;
     case Stage::Collect:
       return collect(snapshot, batches);

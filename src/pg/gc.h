@@ -4,7 +4,7 @@
 // Roots are the heads of branches that have a name in some snapshot in use, or that are being made;
 // the commits that tags name; and those that the log names: parents of merges that are not folded,
 // targets of resets. Commits at or above the oldest one that a session has pinned, or that one of
-// its views rests on, are left for another time (pins.h).
+// its views rests on, are left for another time (pins.h), and so is what their ancestry needs.
 #pragma once
 
 #include <memory>
@@ -43,7 +43,7 @@ class Gc {
   void fail(WorkerSlot& slot, int sqlstate, const char* message);
 
  private:
-  enum class Stage { Trace, Choose, Collect, Mark, Sweep };
+  enum class Stage { Trace, Choose, TraceSpared, Collect, Mark, Sweep };
   bool begin(WorkerSlot& slot, Snapshot snapshot);
   void collect(Snapshot snapshot, const Batches& batches);
   void answer(WorkerSlot& slot, const store::GcResult& result);

@@ -86,13 +86,13 @@ Ancestry::Line& Ancestry::line(const Uuid& head) {
   return *known;
 }
 
-// The lines of `head` and of everything merged into it, which together have all its ancestors with
-// a tx above the limit. Lines that meet run on as one, so merges below are looked at once.
-std::vector<Ancestry::Line*> Ancestry::lines_above(const Uuid& head, uint64_t tx) {
+// The lines of some commits and of everything merged into them, which together have all their
+// ancestors with a tx above the limit. Lines that meet run on as one, so merges below are looked at
+// once.
+std::vector<Ancestry::Line*> Ancestry::lines_above(std::vector<Uuid> left, uint64_t tx) {
   std::vector<Line*> found;
   std::set<Uuid> heads;
   std::set<uint64_t> merges;
-  std::vector<Uuid> left = {head};
   while (!left.empty()) {
     const Uuid id = left.back();
     left.pop_back();
@@ -109,18 +109,35 @@ std::vector<Ancestry::Line*> Ancestry::lines_above(const Uuid& head, uint64_t tx
   return found;
 }
 
-bool Ancestry::is_ancestor(const Uuid& ancestor, const Uuid& commit) {
-  const uint64_t tx = line(ancestor).tx();
-  for (Line* line : lines_above(commit, tx - 1)) {
+// Whether one of the commits is the ancestor, or has it among its own.
+bool Ancestry::descends(std::vector<Uuid> commits, uint64_t tx, const Uuid& ancestor) {
+  for (const Line* line : lines_above(std::move(commits), tx - 1)) {
     const std::optional<HistoryEntry> then = line->at_or_before(tx);
     if (then && then->id == ancestor) return true;
   }
   return false;
 }
 
+// The same of the line's commit with the number `up_to`, which may have been collected.
+bool Ancestry::descends(const Line& line, uint64_t up_to, uint64_t tx, const Uuid& ancestor) {
+  if (up_to < tx) return false;
+  const std::optional<HistoryEntry> then = line.at_or_before(tx);
+  if (then && then->id == ancestor) return true;
+  std::vector<Uuid> merged;
+  line.merges_above(tx, [&](uint64_t merge, const std::vector<Uuid>& parents) {
+    if (merge <= up_to) merged.insert(merged.end(), parents.begin(), parents.end());
+    return true;
+  });
+  return descends(std::move(merged), tx, ancestor);
+}
+
+bool Ancestry::is_ancestor(const Uuid& ancestor, const Uuid& commit) {
+  return descends({commit}, line(ancestor).tx(), ancestor);
+}
+
 bool Ancestry::is_ancestor(uint64_t tx, const Uuid& ancestor, const Uuid& commit) {
   auto known = all_lines_.find(commit);
-  if (known == all_lines_.end()) known = all_lines_.emplace(commit, lines_above(commit, 0)).first;
+  if (known == all_lines_.end()) known = all_lines_.emplace(commit, lines_above({commit}, 0)).first;
   return std::any_of(known->second.begin(), known->second.end(), [&](const Line* line) {
     const std::optional<HistoryEntry> then = line->at_or_before(tx);
     return then && then->id == ancestor;
@@ -145,7 +162,7 @@ std::optional<HistoryEntry> Ancestry::first_with(uint64_t tx, const Uuid& ancest
   });
   std::reverse(merges.begin(), merges.end());
   const auto first = std::partition_point(merges.begin(), merges.end(), [&](uint64_t merge) {
-    return !is_ancestor(ancestor, main.at_or_before(merge)->id);
+    return !descends(main, merge, tx, ancestor);
   });
   if (first == merges.end()) throw CorruptError("no merge brought an ancestor");
   return main.at_or_before(*first);
@@ -179,7 +196,7 @@ std::optional<Uuid> Ancestry::common_ancestor(const Uuid& a, const Uuid& b) {
   std::optional<HistoryEntry> best;
   while (true) {
     const uint64_t tx = best ? best->tx : 0;
-    std::vector<Line*> of_a = lines_above(a, tx), of_b = lines_above(b, tx);
+    std::vector<Line*> of_a = lines_above({a}, tx), of_b = lines_above({b}, tx);
     std::sort(of_a.begin(), of_a.end(), newest_first);
     std::sort(of_b.begin(), of_b.end(), newest_first);
     std::map<Uuid, Line*> first_commits;
@@ -209,7 +226,7 @@ std::vector<Ancestry::Line*> Ancestry::lines_outside(const Uuid& head, const Uui
     found.push_back(&next);
     next.merges_above(0, [&](uint64_t tx, const std::vector<Uuid>& parents) {
       const Uuid merge = next.at_or_before(tx)->id;
-      if (!merges.insert(merge).second || is_ancestor(merge, ancestor)) return false;
+      if (!merges.insert(merge).second || descends({ancestor}, tx, merge)) return false;
       left.insert(left.end(), parents.begin(), parents.end());
       return true;
     });

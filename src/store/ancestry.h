@@ -15,7 +15,8 @@
 
 namespace datahike::store {
 
-// Answers for commits of one state of the store. Errors: CorruptError where a commit is missing.
+// Answers for commits of one state of the store. Those that are asked about must be there; others
+// on their lines may have been collected. Errors: CorruptError where a commit is missing.
 class Ancestry {
  public:
   explicit Ancestry(Environment& env);
@@ -43,7 +44,9 @@ class Ancestry {
  private:
   struct Line;
   Line& line(const Uuid& head);
-  std::vector<Line*> lines_above(const Uuid& head, uint64_t tx);
+  std::vector<Line*> lines_above(std::vector<Uuid> heads, uint64_t tx);
+  bool descends(std::vector<Uuid> commits, uint64_t tx, const Uuid& ancestor);
+  bool descends(const Line& line, uint64_t up_to, uint64_t tx, const Uuid& ancestor);
   std::vector<Line*> lines_outside(const Uuid& head, const Uuid& ancestor);
   HistoryEntry newest_shared(Line& a, Line& b);
 

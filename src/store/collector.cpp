@@ -42,9 +42,12 @@ void Collector::reach(Environment& env, const Uuid& id, bool keep) {
     // Collected before: what it descends from counts in its place.
     const std::optional<Tombstone> tombstone = env.tombstone(id);
     if (!tombstone) throw CorruptError("commit " + format_uuid(id) + " is missing");
-    for (const Uuid& ancestor : tombstone->ancestors) reach(env, ancestor, keep);
+    // But for the first, merges have named them.
+    for (size_t i = 0; i < tombstone->ancestors.size(); ++i)
+      reach(env, tombstone->ancestors[i], keep || i > 0);
     return;
   }
+  if (traced_.contains(commit->tx)) return stay(*commit);  // it has had its turn
   const auto [at, first_time] = frontier_.try_emplace(commit->tx);
   if (first_time) at->second.commit = *commit;
   // Reached by two ways: where two lines part, which is what they have in common.
@@ -52,16 +55,37 @@ void Collector::reach(Environment& env, const Uuid& id, bool keep) {
 }
 
 bool Collector::trace(Environment& env) {
-  for (size_t i = 0; i < kCommitsAtOnce && !frontier_.empty(); ++i) trace_one(env);
-  return frontier_.empty();
+  for (size_t i = 0; i < kCommitsAtOnce; ++i) {
+    if (frontier_.empty() && spared_.empty()) break;
+    trace_one(env);
+  }
+  if (!frontier_.empty() || !spared_.empty()) return false;
+  // Some of the candidates may have been met.
+  std::erase_if(candidates_,
+                [&](const Candidate& candidate) { return !candidate_ids_.contains(candidate.id); });
+  if (options_.dry_run) result_.commits = candidates_.size();
+  return true;
+}
+
+void Collector::stay(const Commit& commit) {
+  stay_.add(commit.tx);
+  if (candidate_ids_.erase(commit.id) > 0) ++result_.kept;
 }
 
 // Newest first: when a commit's turn comes all its children have had theirs.
 void Collector::trace_one(Environment& env) {
+  if (!spared_.empty() && (frontier_.empty() || frontier_.begin()->first <= spared_.back().tx)) {
+    const Uuid id = spared_.back().id;
+    spared_.pop_back();
+    reach(env, id, true);
+  }
+  if (frontier_.empty()) return;
   const Traced traced = std::move(frontier_.extract(frontier_.begin()).mapped());
   const Commit& commit = traced.commit;
-  const bool young = !options_.older_than || commit.time >= *options_.older_than;
-  if (traced.keep || young || commit.parents.empty()) stay_.add(commit.tx);
+  traced_.add(commit.tx);
+  // What lies before commits that nothing names is kept for its part in the graph alone.
+  const bool young = !chosen_ && (!options_.older_than || commit.time >= *options_.older_than);
+  if (traced.keep || young || commit.parents.empty()) stay(commit);
   for (size_t i = 0; i < commit.parents.size(); ++i) {
     // What merges name besides their line is how ancestors are found; and the last commit before
     // the date is what was there on the date.
@@ -98,10 +122,11 @@ bool Collector::choose(Environment& env) {
       candidate_ids_.insert(id);
     } else {
       ++result_.kept;
+      if (!stay_.contains(tx)) spared_.push_back({tx, id});
     }
     return true;
   });
-  if (done && options_.dry_run) result_.commits = candidates_.size();
+  chosen_ = done;
   return done;
 }
 
@@ -114,6 +139,16 @@ bool Collector::spare(const std::vector<Uuid>& ids) {
     spared = true;
   }
   return spared;
+}
+
+bool Collector::spare_from(uint64_t limit) {
+  const auto first = std::ranges::lower_bound(candidates_, limit, {}, &Candidate::tx);
+  if (first == candidates_.end()) return false;
+  for (auto at = first; at != candidates_.end(); ++at) candidate_ids_.erase(at->id);
+  result_.kept += static_cast<uint64_t>(candidates_.end() - first);
+  spared_.insert(spared_.end(), first, candidates_.end());
+  candidates_.erase(first, candidates_.end());
+  return true;
 }
 
 bool Collector::has_candidates(uint64_t limit) const {
@@ -132,22 +167,18 @@ void Collector::collect(Environment& env, WriteBatch& batch, uint64_t limit) {
     const auto others = dependents_.find(next.id);
     keyframes += others == dependents_.end() ? 0 : others->second.size();
   }
-  if (!has_candidates(limit)) {
-    result_.kept += candidates_.size();  // those that somebody reads
-    candidates_.clear();
-    candidate_ids_.clear();
-  }
   for (const Uuid& id : cut_from(env, buried)) make_keyframe(env, batch, id);
 }
 
-// Erases a commit. Its tombstone says from which of those that stay it descended.
+// Erases a commit. Its tombstone says from which of those that stay it descended: the first is that
+// of its line, the others are what merges have named, be it the first once more.
 void Collector::bury(Environment& env, WriteBatch& batch, const Commit& commit,
                      std::map<Uuid, Tombstone>& buried) {
   Tombstone tombstone{commit.tx, commit.time, {}};
+  std::vector<Uuid>& all = tombstone.ancestors;
   const auto descends = [&](const std::vector<Uuid>& ancestors) {
     for (const Uuid& id : ancestors)
-      if (std::ranges::find(tombstone.ancestors, id) == tombstone.ancestors.end())
-        tombstone.ancestors.push_back(id);
+      if (all.empty() || std::find(all.begin() + 1, all.end(), id) == all.end()) all.push_back(id);
   };
   for (const Uuid& parent : commit.parents) {
     if (const auto now = buried.find(parent); now != buried.end())

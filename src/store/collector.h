@@ -4,6 +4,8 @@
 //
 //   trace    walks the commits reachable from the roots and says which of them stay
 //   choose   finds the candidates among all commits
+//   trace    again, from those that stay for another reason: they are too young, or somebody reads
+//            them. Where their lines part from others, and what their merges name, stays as well
 //   collect  erases candidates, in rounds of one write batch each. A commit that stays and whose
 //            chain of deltas goes through one that goes becomes a keyframe in the same batch, and
 //            what goes leaves a tombstone, by which it is told from one that never was
@@ -53,18 +55,22 @@ class Collector {
   // What is reachable from `roots` stays, but for what `older_than` says; they themselves do.
   Collector(Environment& env, const GcOptions& options, const std::vector<Uuid>& roots);
 
-  // Each does some work and returns whether its part is done. To be called in this order.
+  // Each does some work and returns whether its part is done. To be called in this order, and
+  // trace() again after choose() and whenever spare_from() says so.
   bool trace(Environment& env);
   bool choose(Environment& env);
 
   // These stay after all.
   // True: one of them would have been collected.
   bool spare(const std::vector<Uuid>& ids);
+  // Candidates from this number on stay, for somebody reads some of them. True: there are any, and
+  // trace() is to be called.
+  bool spare_from(uint64_t limit);
   uint64_t next_tx() const { return options_.next_tx; }  // no later commit is looked at
   // Whether there are candidates left, all of which have numbers below `limit`.
   bool has_candidates(uint64_t limit) const;
-  // A round. REQUIRES: no candidate with a tx below `limit` is read, named as a root, or made a
-  // branch from, from before this call until the batch is durable.
+  // A round. REQUIRES: spare_from(limit) is false, and no candidate with a tx below it is read,
+  // named as a root, or made a branch from, from before this call until the batch is durable.
   void collect(Environment& env, WriteBatch& batch, uint64_t limit);
 
   bool mark(Environment& env);
@@ -80,6 +86,10 @@ class Collector {
     Commit commit;
     bool keep = false;  // a root, a fork, what merges name, the last one before `older_than`
   };
+  struct Candidate {
+    uint64_t tx;
+    Uuid id;
+  };
   struct PendingNode {
     enum Kind { Version, Live, Plain } kind;
     uint64_t id;
@@ -87,6 +97,7 @@ class Collector {
   };
 
   void reach(Environment& env, const Uuid& id, bool keep);
+  void stay(const Commit& commit);
   void trace_one(Environment& env);
   bool is_candidate(const Commit& commit) const;
   void note_dependent(const Commit& commit, const Uuid* before);
@@ -113,13 +124,12 @@ class Collector {
   GcResult result_;
 
   std::map<uint64_t, Traced, std::greater<>> frontier_;  // by tx
-  IdSet stay_;                                           // tx of commits that the trace keeps
+  IdSet traced_;                                         // tx of commits that it has been to
+  IdSet stay_;                                           // tx of commits that it keeps
+  std::vector<Candidate> spared_;                        // to be traced from, ascending by tx
   uint64_t chosen_to_ = 0;                               // tx
-  std::optional<Uuid> before_;                           // the commit just below chosen_to_
-  struct Candidate {
-    uint64_t tx;
-    Uuid id;
-  };
+  bool chosen_ = false;
+  std::optional<Uuid> before_;        // the commit just below chosen_to_
   std::deque<Candidate> candidates_;  // ascending by tx
   std::unordered_set<Uuid, HashUuid> candidate_ids_;
   // Commits without a tree of their own whose first parent does not have the number before theirs.

@@ -66,6 +66,9 @@ class Collecting : public testing::Test {
         stage_ += run_->choose(env);
         return true;
       case 2:
+        stage_ += run_->trace(env);
+        return true;
+      case 3:
         if (dry_ || !run_->has_candidates(kAll)) {
           ++stage_;
           return true;
@@ -73,7 +76,7 @@ class Collecting : public testing::Test {
         run_->spare(heads());
         write([&](WriteBatch& batch) { run_->collect(env, batch, kAll); });
         return true;
-      case 3:
+      case 4:
         stage_ += run_->mark(env);
         return true;
       default:
@@ -264,7 +267,7 @@ TEST_F(Collecting, ACommitThatBecameARootMeanwhileIsSpared) {
   fold(2, 30);
   branches_[2].exists = false;
   begin({});
-  while (stage_ < 2) step();
+  while (stage_ < 3) step();
   make_branch(3, back(2, 12));
   while (step()) {
   }
