@@ -269,6 +269,7 @@ void Gc::collect(Snapshot snapshot, const Batches& batches) {
   if (run_->has_candidates(limit)) {
     run_->collect(env, batches.begin(), limit);
     batches.commit();
+    count_collection();  // what was read of the store in between may be that of before
   }
   bool more = run_->has_candidates(limit);
   unlock_pins();

@@ -40,7 +40,7 @@ uint64_t oldest_pin();  // of this database; UINT64_MAX = none. REQUIRES lock_pi
 // count_collection()
 uint64_t oldest_commit_in_use();
 
-// Moves before commits are collected.
+// Moves before commits are collected, and again when that is durable, before anything else goes.
 uint64_t collections();
 void count_collection();
 

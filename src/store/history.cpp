@@ -64,6 +64,22 @@ std::optional<Uuid> first_kept_from_tx(Environment& env, const Uuid& head, uint6
   return first;
 }
 
+std::vector<LineCommit> kept_line(Environment& env, const Uuid& head) {
+  std::vector<LineCommit> recent;
+  Commit commit = load_known_commit(env, head);
+  for (; !commit.keyframe; commit = load_known_commit(env, first_parent(commit)))
+    recent.push_back({commit.tx, commit.id});
+  recent.push_back({commit.tx, commit.id});
+  std::vector<LineCommit> line;
+  tree::MapCursor cursor(env, history_of(env, commit));
+  for (cursor.first(); cursor.valid(); cursor.next()) {
+    const HistoryEntry entry = decode_history_entry(cursor.entry());
+    if (entry.tx < commit.tx && env.commit(entry.id)) line.push_back({entry.tx, entry.id});
+  }
+  line.insert(line.end(), recent.rbegin(), recent.rend());
+  return line;
+}
+
 std::optional<Uuid> nth_parent(Environment& env, const Uuid& head, uint64_t n) {
   Commit commit = load_known_commit(env, head);
   for (; n > 0 && !commit.keyframe; --n) commit = load_known_commit(env, first_parent(commit));

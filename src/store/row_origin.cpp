@@ -2,14 +2,13 @@
 
 #include <algorithm>
 
-#include "store/version.h"
-
 namespace datahike::store {
 
 namespace {
 
 constexpr size_t kMostRemembered = 1 << 16;  // commits, transactions
 constexpr size_t kMostRanges = 1 << 20;      // of added rowids
+constexpr size_t kMostStates = 64;           // of commits
 
 // The rows that the commit left live: a transaction may remove its own again.
 std::vector<tree::RowidRange> rows_made(TableDelta& table) {
@@ -101,39 +100,66 @@ const Origin* RowOrigins::removed(uint64_t table, uint64_t rowid, const Origin& 
   auto consider = [&](const Origin* found) {
     if (found && found->tx > made_by.tx && (!first || found->tx < first->tx)) first = found;
   };
-  for (const BranchLineage& removal : env_.lineage_on_branches(table, rowid))
-    for (const WrittenCommit& write : env_.commits_of(removal.lineage.xid))
-      if (write.branch == removal.branch)
-        consider(written(removal.lineage.xid, write.branch, write.tx));
+  bool all_known = true;
+  for (const BranchLineage& removal : env_.lineage_on_branches(table, rowid)) {
+    bool known = false;
+    for (const WrittenCommit& write : env_.commits_of(removal.lineage.xid)) {
+      if (write.branch != removal.branch) continue;
+      known = known || origin(write.tx);
+      consider(written(removal.lineage.xid, write.branch, write.tx));
+    }
+    all_known = all_known && known;
+  }
   auto clears = clears_.find(table);
   if (clears == clears_.end()) clears = clears_.emplace(table, env_.clears_of(table, 0)).first;
   for (auto tx = std::upper_bound(clears->second.begin(), clears->second.end(), made_by.tx);
        tx != clears->second.end() && (!first || *tx < first->tx); ++tx) {
     const Origin* clear = origin(*tx);
     if (clear && clear->is_ancestor && std::ranges::binary_search(clear->cleared, table) &&
-        ancestry_.is_on_line(made_by.tx, made_by.commit, clear->commit))
+        ancestry_.is_on_line(made_by.tx, made_by.commit, clear->commit)) {
       consider(clear);
+      all_known = all_known && !has_gaps();  // there may have been one before it
+    }
   }
   auto merge = brought_by_.find(made_by.tx);
   if (merge == brought_by_.end()) {
-    auto entry = ancestry_.first_with(made_by.tx, made_by.commit, commit_);
-    merge = brought_by_.emplace(made_by.tx, entry && entry->tx != made_by.tx ? entry->tx : 0).first;
+    const auto entry = ancestry_.first_with(made_by.tx, made_by.commit, commit_);
+    uint64_t tx = entry && entry->tx != made_by.tx ? entry->tx : 0;
+    if (tx != 0 && !env_.commit(entry->id))
+      tx = load_known_commit(env_, *first_kept_from_tx(env_, commit_, tx)).tx;
+    merge = brought_by_.emplace(made_by.tx, tx).first;
   }
-  if (merge->second != 0) consider(origin(merge->second));
-  return first ? first : removed_on_line(table, rowid, made_by.tx);
+  if (merge->second != 0)
+    consider(origin(merge->second));
+  else if (!first || !all_known)
+    consider(gone_on_line(table, rowid, made_by));
+  return first;
 }
 
-const Origin* RowOrigins::removed_on_line(uint64_t table, uint64_t rowid, uint64_t after) {
-  Commit commit = load_known_commit(env_, commit_);
-  while (commit.tx > after && !commit.parents.empty()) {
-    for (const TableDelta& delta : commit.delta.tables) {
-      if (delta.table != table) continue;
-      const auto at = std::ranges::lower_bound(delta.removed, rowid, {}, &Removal::rowid);
-      if (at != delta.removed.end() && at->rowid == rowid) return origin(commit.tx);
-    }
-    commit = load_known_commit(env_, first_parent(commit));
-  }
-  return nullptr;
+bool RowOrigins::has_gaps() {
+  if (!has_gaps_) has_gaps_ = env_.statistics().tombstones > 0;
+  return *has_gaps_;
+}
+
+const std::vector<LineCommit>& RowOrigins::line() {
+  if (line_.empty()) line_ = kept_line(env_, commit_);
+  return line_;
+}
+
+const CommitState& RowOrigins::state_of(const Uuid& commit) {
+  if (states_.size() >= kMostStates) states_.clear();
+  const auto [at, first_time] = states_.try_emplace(commit);
+  if (first_time) at->second = load_state(env_, commit);
+  return at->second;
+}
+
+// REQUIRES: the row was made on the line. From then on it is live until it is gone for good.
+const Origin* RowOrigins::gone_on_line(uint64_t table, uint64_t rowid, const Origin& made_by) {
+  const auto made = std::ranges::lower_bound(line(), made_by.tx, {}, &LineCommit::tx);
+  const auto gone = std::partition_point(made, line().end(), [&](const LineCommit& commit) {
+    return is_live(env_, state_of(commit.id), table, rowid);
+  });
+  return gone == line().end() ? nullptr : origin(gone->tx);
 }
 
 }  // namespace datahike::store

@@ -9,8 +9,9 @@
 //   - the merge that brought the commit which made it, where that is on another line: a merge
 //     writes row versions of its own.
 // Of a branch that was reset, lineage names the last removal of a row alone, which may be on
-// another line. So where none of these is found, the commits of the asking one's line are looked
-// through.
+// another line; and a commit that took a row away may have been collected. So where none of these
+// is found, or one of them is not known any more, the line of the asking commit is looked through
+// for the oldest commit that does not have the row: of those that are kept, that is.
 #pragma once
 
 #include <map>
@@ -22,6 +23,7 @@
 
 #include "store/ancestry.h"
 #include "store/environment.h"
+#include "store/version.h"
 
 namespace datahike::store {
 
@@ -57,7 +59,10 @@ class RowOrigins {
  private:
   const Origin* origin(uint64_t tx);
   const Origin* written(uint64_t xid, uint32_t branch, uint64_t tx);
-  const Origin* removed_on_line(uint64_t table, uint64_t rowid, uint64_t after);
+  bool has_gaps();
+  const std::vector<LineCommit>& line();
+  const CommitState& state_of(const Uuid& commit);
+  const Origin* gone_on_line(uint64_t table, uint64_t rowid, const Origin& made_by);
   void forget_some();
 
   Environment& env_;
@@ -66,9 +71,12 @@ class RowOrigins {
   std::unordered_map<uint64_t, std::unique_ptr<Origin>> known_;      // by tx; null: no such commit
   std::unordered_map<uint64_t, std::vector<WrittenCommit>> writes_;  // by xid
   std::unordered_map<uint64_t, uint64_t>
-      brought_by_;  // tx of the merge by that of a commit, 0: none
+      brought_by_;  // tx of the merge by that of a commit, or of the first kept after it; 0: none
   std::unordered_map<uint64_t, std::vector<uint64_t>> clears_;  // by table
-  size_t ranges_ = 0;                                           // in known_
+  std::vector<LineCommit> line_;        // of commit_, ascending; empty: not looked at yet
+  std::map<Uuid, CommitState> states_;  // of some commits on it
+  std::optional<bool> has_gaps_;        // whether commits of this store have been collected
+  size_t ranges_ = 0;                   // in known_
 };
 
 }  // namespace datahike::store

@@ -47,6 +47,19 @@ CommitState load_state(Environment& env, const Uuid& id) {
   return state;
 }
 
+bool is_live(Environment& env, const CommitState& state, uint64_t table, uint64_t rowid) {
+  bool live = tree::contains(env, find_table(env, state.root, table).live, rowid);
+  for (const auto& delta : state.deltas)
+    for (const TableDelta& changes : delta->tables) {
+      if (changes.table != table) continue;
+      live = live && !changes.cleared;
+      for (const tree::RowidRange& range : changes.added)
+        live = live || rowid - range.first < range.count;
+      live = live && !std::ranges::binary_search(changes.removed, rowid, {}, &Removal::rowid);
+    }
+  return live;
+}
+
 TableVersion find_table(tree::NodeSource& source, const tree::NodeRef& root, uint64_t table) {
   const auto entry = tree::get(source, root, live_key(table));
   if (!entry) return {};

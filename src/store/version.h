@@ -29,6 +29,8 @@ struct CommitState {
   std::vector<std::shared_ptr<const Delta>> deltas;
 };
 CommitState load_state(Environment& env, const Uuid& id);  // CorruptError if the chain is broken
+// Whether the row version is live in that state.
+bool is_live(Environment& env, const CommitState& state, uint64_t table, uint64_t rowid);
 
 // nullopt if there is no such commit; CollectedError if there was one.
 std::optional<Commit> load_commit(Environment& env, const Uuid& id);
@@ -52,6 +54,12 @@ std::optional<Uuid> commit_as_of_time(Environment& env, const Uuid& head, int64_
 std::optional<Uuid> commit_as_of_tx(Environment& env, const Uuid& head, uint64_t tx);
 // The first commit on that line with tx >= tx that has not been collected; `head` at the latest.
 std::optional<Uuid> first_kept_from_tx(Environment& env, const Uuid& head, uint64_t tx);
+// The commits of that line that have not been collected, ascending by tx.
+struct LineCommit {
+  uint64_t tx = 0;
+  Uuid id{};
+};
+std::vector<LineCommit> kept_line(Environment& env, const Uuid& head);
 // The n-th first parent; nullopt if the line is shorter.
 std::optional<Uuid> nth_parent(Environment& env, const Uuid& head, uint64_t n);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "collect.h"
 #include "fold_world.h"
 
 namespace datahike::store::test {
@@ -120,12 +121,47 @@ class Origins : public testing::TestWithParam<int> {
       }
   }
 
+  bool is_kept(uint64_t tx) { return store_.env().commit_by_tx(tx).has_value(); }
+
+  // Who made the row, where that is kept; who removed it, or else an ancestor that does not have
+  // it.
+  void check_what_is_kept(const Uuid& head) {
+    RowOrigins origins(store_.env(), head);
+    const auto all = ancestors(head);
+    for (const auto& [table, rows] : generator_.rows())
+      for (const auto& [rowid, row] : rows) {
+        uint64_t maker = 0;
+        for (const auto& [tx, commit] : all)
+          if (makes(*commit, table, rowid) && is_live(commit->id, table, rowid)) maker = tx;
+        if (maker == 0 || !is_kept(maker) || !store_.env().segment(table, rowid)) continue;
+        const Origin* added = origins.added(table, rowid, row.xid);
+        ASSERT_TRUE(added && added->tx == maker) << "row " << rowid;
+        if (is_live(head, table, rowid)) continue;
+        const Origin* removed = origins.removed(table, rowid, *added);
+        const uint64_t expected = expected_removal(head, table, rowid, maker);
+        ASSERT_TRUE(removed) << "row " << rowid << " made by " << maker;
+        if (is_kept(expected)) {
+          ASSERT_EQ(removed->tx, expected) << "row " << rowid << " made by " << maker;
+          continue;
+        }
+        ++after_a_gap_;
+        ASSERT_TRUE(is_kept(removed->tx) && all.contains(removed->tx));
+        ASSERT_GT(removed->tx, expected);
+        ASSERT_FALSE(is_live(removed->commit, table, rowid));
+        for (const auto& [tx, commit] : all)  // none that is kept took it away before
+          ASSERT_FALSE(tx > expected && tx < removed->tx && is_kept(tx) &&
+                       takes_away(*commit, table, rowid))
+              << "row " << rowid << " at " << tx;
+      }
+  }
+
   TestStore store_;
   Generator generator_;
   std::map<uint32_t, Uuid> heads_;
   std::map<Uuid, Contents> contents_;
   std::map<Uuid, Commit> commits_;
   uint64_t next_tx_ = 2;
+  int after_a_gap_ = 0;
 };
 
 TEST_P(Origins, EveryRowVersionHasItsCommits) {
@@ -134,6 +170,19 @@ TEST_P(Origins, EveryRowVersionHasItsCommits) {
 
 TEST_P(Origins, OldCommitsKnowNothingOfLaterOnes) {
   for (int i = 0; i < 5; ++i) check(*store_.env().commit_by_tx(2 + generator_.pick(next_tx_ - 2)));
+}
+
+TEST_P(Origins, WhereTheRemovalHasBeenCollectedTheNextCommitIsNamed) {
+  GcOptions options;
+  options.next_tx = next_tx_;
+  options.xmin = UINT64_MAX;
+  const auto any = [&] { return *store_.env().commit_by_tx(2 + generator_.pick(next_tx_ - 2)); };
+  options.older_than = commits_.at(any()).time;
+  std::vector<Uuid> roots = {any(), any(), any()};
+  for (const auto& [branch, head] : heads_) roots.push_back(head);
+  collect(store_.env(), options, roots);
+  for (const auto& [branch, head] : heads_) check_what_is_kept(head);
+  EXPECT_GT(after_a_gap_, 0);
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, Origins, testing::Range(0, 8));
