@@ -206,6 +206,15 @@ void lock_log_relations() {
     index_close(index_open(index, AccessShareLock), NoLock);
 }
 
+void lock_versioning_relations() {
+  lock_log_relations();
+  const ExtensionOids& e = extension();
+  for (Oid heap : {e.branch, e.tag, e.reflog})
+    table_close(table_open(heap, AccessShareLock), NoLock);
+  for (Oid index : {e.branch_name_key, e.branch_id_key, e.tag_key, e.reflog_key})
+    index_close(index_open(index, AccessShareLock), NoLock);
+}
+
 StoredTable find_table(Oid relation) {
   const ExtensionOids& e = extension();
   StoredTable result{};

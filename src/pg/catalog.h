@@ -29,6 +29,9 @@ uint64_t extension_generation();  // changes whenever another installation may h
 // Takes the locks that make later opens of the log's relations free of first-time locking: once per
 // transaction, before index code runs (reading the log may happen under an index page's lock).
 void lock_log_relations();
+// The same for all that the worker reads under the pins' lock (pins.h): nobody may have to wait for
+// that because a table of the extension is locked.
+void lock_versioning_relations();
 
 // What datahike.relation says of a relation of our access method.
 struct StoredTable {

@@ -247,6 +247,7 @@ bool Gc::begin(WorkerSlot& slot, Snapshot snapshot) {
 
 void Gc::collect(Snapshot snapshot, const Batches& batches) {
   store::Environment& env = open_store_for_writing();
+  call([] { lock_versioning_relations(); });
   lock_pins();
   count_collection();
   TransactionId xmin = oldest_xmin();

@@ -126,6 +126,7 @@ void Horizons::advance(Snapshot snapshot, store::WriteBatch& (*begin)(), void (*
   // From here to the batch's commit no session can begin to read an old commit (pins.h). Who makes
   // a branch from one has a pin, or a head that is not committed, or has committed before the
   // snapshot that the heads are read with: hence in this order.
+  call([] { lock_versioning_relations(); });
   lock_pins();
   uint64_t pin = oldest_pin();
   pin = std::min(pin, oldest_uncommitted_name(xmin));
