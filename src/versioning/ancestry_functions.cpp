@@ -3,9 +3,9 @@
 #include "am/pending.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
-#include "pg/pins.h"
 #include "pg/settings.h"
 #include "store/ancestry.h"
+#include "versioning/pin.h"
 #include "versioning/revision.h"
 #include "versioning/sql_values.h"
 
@@ -29,14 +29,13 @@ void put_ancestors(ReturnSetInfo* result, const char* revision) {
   });
 }
 
-// The commit stays readable until this transaction ends, and then this one's commit names it.
+// The commit stays readable until this transaction ends, and then the log names it, and what is
+// made of that.
 void merge_parent(const char* source) {
   const SessionView& session = session_view();
   require_writable(session, "merge");
   am::require_may_merge(session.branch);
-  store::Uuid commit = resolve_revision(source);
-  uint64_t tx = store::load_known_commit(store_for_reading(), commit).tx;
-  pg::call([=] { pg::pin_commit(tx); });
+  store::Uuid commit = pin_named_commit(resolve_revision(source)).id;
   int32_t branch = session.branch;
   pg::call([=] { pg::lock_branch_for_merge(branch); });
   am::add_merge_parent(branch, commit);

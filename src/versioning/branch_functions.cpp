@@ -6,6 +6,7 @@
 #include "pg/log.h"
 #include "pg/reflog.h"
 #include "pg/settings.h"
+#include "versioning/pin.h"
 #include "versioning/ref_names.h"
 #include "versioning/reset.h"
 #include "versioning/revision.h"
@@ -89,6 +90,17 @@ void refuse_current(const char* name, const char* what) {
                        "SET datahike.branch to another one, or RESET it, first.");
 }
 
+// Of a branch whose lock has just been got: others may have changed it since `before` was read.
+pg::BranchRow look_again(const char* name, const pg::BranchRow& before, const char* what) {
+  pg::BranchRow row = require_branch(name);
+  if (row.id != before.id)
+    throw pg::SqlError(ERRCODE_OBJECT_IN_USE,
+                       std::string("branch \"") + name + "\" has just been made anew",
+                       "Try again if that is the branch that is meant.");
+  require_owner(name, row, what);
+  return row;
+}
+
 // For a change that nobody may be writing beside.
 void lock_unused(const char* name, int32_t branch) {
   if (am::has_pending_on(branch) ||
@@ -105,7 +117,7 @@ void delete_branch(const char* name) {
   refuse_protected(name, row);
   refuse_current(name, "delete");
   lock_unused(name, row.id);
-  require_branch(name);  // it may have gone meanwhile
+  refuse_protected(name, look_again(name, row, "delete"));
   pg::call([=] { pg::delete_branch_row(name); });
 }
 
@@ -118,7 +130,7 @@ void rename_branch(const char* name, const char* new_name) {
   check_ref_name("branch", new_name);
   require_free_name(new_name);
   lock_unused(name, row.id);
-  require_branch(name);
+  refuse_protected(name, look_again(name, row, "rename"));
   with_new_name(new_name, [=] {
     pg::rename_branch_row(name, new_name);
     return 0;
@@ -138,29 +150,36 @@ store::Uuid force_branch(const char* name, const char* revision, List* parents) 
   pg::BranchRow row = require_branch(name);
   require_owner(name, row, "force");
   refuse_protected(name, row);
-  store::Uuid commit = resolve_revision(revision);
+  // Who writes the branch is waited for: meanwhile nothing is to be collected.
+  store::Uuid commit = pin_named_commit(resolve_revision(revision)).id;
   std::vector<store::Uuid> further;
   ListCell* cell;
-  foreach (cell, parents) further.push_back(resolve_revision(static_cast<char*>(lfirst(cell))));
-  reset_branch(row.id, commit, {});
+  foreach (cell, parents) {
+    store::Uuid parent = resolve_revision(static_cast<char*>(lfirst(cell)));
+    further.push_back(pin_named_commit(parent).id);
+  }
+  Reset reset;
+  reset.when_locked = [&] { refuse_protected(name, look_again(name, row, "force")); };
+  reset_branch(row.id, commit, reset);
   for (const store::Uuid& parent : further) am::add_merge_parent(row.id, parent);
   return commit;
 }
 
 void protect_branch(const char* name, bool is_protected, ArrayType* mergers) {
   pg::BranchRow row = require_branch(name);
-  require_owner(name, row, is_protected ? "protect" : "unprotect");
-  pg::call([=] {
-    pg::lock_branch_row(row.id);
-    pg::set_branch_protection(name, is_protected, mergers);
-  });
+  const char* what = is_protected ? "protect" : "unprotect";
+  require_owner(name, row, what);
+  pg::call([=] { pg::lock_branch_row(row.id); });
+  look_again(name, row, what);
+  pg::call([=] { pg::set_branch_protection(name, is_protected, mergers); });
 }
 
 // As ALTER ... OWNER: who gives it away must be able to act as the new owner, who must be able to
 // make branches.
 void set_branch_owner(const char* name, Oid owner) {
   pg::BranchRow row = require_branch(name);
-  require_owner(name, row, "change the owner of");
+  const char* what = "change the owner of";
+  require_owner(name, row, what);
   bool may = pg::call([=] {
     check_is_member_of_role(GetUserId(), owner);
     return pg_database_aclcheck(MyDatabaseId, owner, ACL_CREATE) == ACLCHECK_OK;
@@ -169,10 +188,9 @@ void set_branch_owner(const char* name, Oid owner) {
     throw pg::SqlError(ERRCODE_INSUFFICIENT_PRIVILEGE,
                        "the new owner has no right to create branches",
                        "It takes the privilege CREATE on the database.");
-  pg::call([=] {
-    pg::lock_branch_row(row.id);
-    pg::set_branch_owner(name, owner);
-  });
+  pg::call([=] { pg::lock_branch_row(row.id); });
+  look_again(name, row, what);
+  pg::call([=] { pg::set_branch_owner(name, owner); });
 }
 
 ArrayType* role_oids(ArrayType* names) {

@@ -7,6 +7,7 @@
 #include "pg/snapshot.h"
 #include "pg/store.h"
 #include "versioning/merge.h"
+#include "versioning/pin.h"
 #include "versioning/reset.h"
 #include "versioning/revision.h"
 
@@ -97,6 +98,7 @@ MergeResult run_merge(const MergeRequest& request, int32_t branch) {
 }
 
 // Where a revision names a branch that this transaction has written, its changes would be left out.
+// The commit stays until the transaction ends, and so does what it has in common with others.
 store::Uuid resolve_source(const std::string& text) {
   std::string name = text.substr(0, text.find_first_of("~@"));
   const char* n = name.c_str();
@@ -106,7 +108,7 @@ store::Uuid resolve_source(const std::string& text) {
     throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
                        "cannot merge uncommitted changes of branch \"" + name + "\"",
                        "COMMIT first, or name a commit.");
-  return resolve_revision(text);
+  return pin_named_commit(resolve_revision(text)).id;
 }
 
 store::Uuid head_of_session(int32_t branch) {
@@ -150,6 +152,7 @@ bool fast_forward(int32_t branch, const MergeRequest& request, const char* messa
     reset.operation = "fast-forward";
     reset.message = message ? message : "";
     reset.expected = head;
+    reset.when_locked = [=] { am::require_may_merge(branch); };
     reset_branch(branch, r->theirs, reset);
     return true;
   });

@@ -118,6 +118,14 @@ uint64_t pin_with_keyframe(store::Environment& env, const store::Uuid& id) {
 
 }  // namespace
 
+store::Commit pin_named_commit(const store::Uuid& id) {
+  store::Environment& env = store_with_commits();
+  const uint64_t tx = store::load_known_commit(env, id).tx;
+  pg::call([=] { pg::pin_commit(tx); });
+  env.refresh();  // not before the pin: see pins.h
+  return store::load_known_commit(env, id);
+}
+
 View view_of_commit(const store::Uuid& commit) {
   for (size_t i = 0; i < pinned_overlays.size(); ++i) {
     if (pinned_overlays[i].commit != commit) continue;

@@ -31,10 +31,11 @@ void require_no_changes(int32_t branch) {
 }
 
 // Where the branch stands, folded, once all its writers have ended.
-pg::Head lock_and_fold(int32_t branch) {
+pg::Head lock_and_fold(int32_t branch, const Reset& how) {
   pg::call([=] { pg::lock_branch_exclusively(branch); });
   if (!pg::call([=] { return pg::is_named_branch(branch); }))
     throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, "the branch has been deleted");
+  if (how.when_locked) how.when_locked();
   wait_for_fold();
   Snapshot latest = pg::call([] { return pg::latest_snapshot(); });
   std::optional<pg::Head> head = pg::read_head(branch, latest);
@@ -94,7 +95,7 @@ store::Uuid reset_branch(int32_t branch, const store::Uuid& id, const Reset& how
                        "a branch cannot be set to another commit in a SERIALIZABLE transaction",
                        "Use READ COMMITTED or REPEATABLE READ.");
   require_no_changes(branch);
-  pg::Head from = lock_and_fold(branch);
+  pg::Head from = lock_and_fold(branch, how);
   if (how.expected && *how.expected != from.commit) moved_on();
   if (IsolationUsesXactSnapshot() && branch_commit(branch, GetActiveSnapshot()) != from.commit)
     moved_on();

@@ -12,6 +12,8 @@ struct Reset {
   std::string message;
   // Where the branch must stand: 40001 where it has moved on. nullopt: wherever it stands.
   std::optional<store::Uuid> expected;
+  // Called when the branch's lock is there, to ask once more whether it may be set.
+  std::function<void()> when_locked;
 };
 
 // From now on the branch is at `commit`, for this transaction, and for everybody once it commits;
