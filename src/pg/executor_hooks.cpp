@@ -63,6 +63,13 @@ struct Walk {
   Snapshot snapshot;  // of the nodes at hand: a node may read under one of its own
 };
 
+// Parts of a bitmap scan read under its snapshot. What else is below a node are plans of their own,
+// such as subqueries in its conditions.
+bool is_part_of_bitmap(PlanState* state) {
+  return IsA(state, BitmapIndexScanState) || IsA(state, BitmapAndState) ||
+         IsA(state, BitmapOrState);
+}
+
 void check_index(Relation index, const Walk& walk) {
   Relation relation = RelationIdGetRelation(index->rd_index->indrelid);
   if (!relation) return;
@@ -86,7 +93,10 @@ void check_index(Relation index, const Walk& walk) {
 // PostgreSQL would prefetch blocks of a file that has none.
 bool prepare_node(PlanState* state, void* context) {
   Walk walk = *static_cast<Walk*>(context);
-  if (state->state != walk.query->estate) walk.snapshot = state->state->es_snapshot;
+  if (state->state != walk.query->estate)
+    walk.snapshot = state->state->es_snapshot;
+  else if (!is_part_of_bitmap(state))
+    walk.snapshot = walk.query->snapshot;
   if (IsA(state, BitmapHeapScanState)) {
     auto* scan = reinterpret_cast<BitmapHeapScanState*>(state);
     Relation relation = scan->ss.ss_currentRelation;
