@@ -352,6 +352,8 @@ void forget_queries() {
   versioning::use_session_view(nullptr);
 }
 
+bool any_open_query() { return !views.empty(); }
+
 void install_executor_hooks() {
   previous_start = ExecutorStart_hook;
   ExecutorStart_hook = start;

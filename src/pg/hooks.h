@@ -12,6 +12,7 @@ namespace datahike::pg {
 void install_executor_hooks();
 void install_planner_hook();
 void forget_queries();  // at the end of the transaction: an error skips the executor's end
+bool any_open_query();  // one that runs, or a cursor's
 void install_utility_hook();
 void install_transaction_callbacks();
 

@@ -1,10 +1,9 @@
 #include "versioning/named_view.h"
 
-#include <deque>
-
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/settings.h"
+#include "versioning/decided.h"
 #include "versioning/pin.h"
 #include "versioning/revision.h"
 
@@ -13,28 +12,6 @@ namespace datahike::versioning {
 namespace {
 
 std::unordered_map<const SnapshotData*, const SessionView*> named;
-
-// What decides which commit a revision is, and the answer.
-struct Decided {
-  LocalTransactionId transaction;
-  TransactionId xmax;
-  uint32_t running;
-  CommandId command;
-  bool has_revision;
-  std::string revision;
-  SessionView session;
-  store::Uuid commit;
-
-  bool same_as(const Decided& other) const {
-    return transaction == other.transaction && xmax == other.xmax && running == other.running &&
-           command == other.command && has_revision == other.has_revision &&
-           revision == other.revision && session.branch == other.session.branch &&
-           std::strcmp(session.commit_id, other.session.commit_id) == 0 &&
-           std::strcmp(session.as_of, other.session.as_of) == 0;
-  }
-};
-constexpr size_t kMostDecided = 32;
-std::deque<Decided> decided;  // newest first
 
 store::Uuid commit_of_session(const SessionView& session, Snapshot snapshot) {
   const SessionView* before = use_session_view(&session);
@@ -54,8 +31,9 @@ SessionView pinned_to(const store::Uuid& commit) {
 }
 
 // The commit that a session's view, narrowed by as_of, reads. Its since and history stay.
-SessionView pinned_as(const SessionView& session) {
-  SessionView pinned = pinned_to(pinned_commit(session));
+SessionView pinned_as(const SessionView& session, Snapshot s) {
+  SessionView pinned =
+      pinned_to(decided_once(s, nullptr, session, [&] { return pinned_commit(session); }));
   pinned.history = session.history;
   strlcpy(pinned.since, session.since, sizeof pinned.since);
   return pinned;
@@ -79,29 +57,18 @@ std::optional<SessionView> view_of_table(const char* revision, const char* as_of
                        std::string("invalid value for as_of: \"") + as_of + "\"",
                        "Give a timestamp, a date or a transaction number.");
   if (session.branch < 0) session_view();  // raises the error that names the branch
-  if (!revision && session.pinned) session = pinned_as(session);
+  if (!revision && session.pinned) session = pinned_as(session, s);
   strlcpy(session.as_of, as_of, sizeof session.as_of);
   session.pinned = true;
-  return pinned_as(session);
+  return pinned_as(session, s);
 }
 
 }  // namespace
 
 store::Uuid statement_commit(const char* revision, const SessionView& session, Snapshot s) {
-  Decided wanted{MyProc->lxid,
-                 s->xmax,
-                 s->xcnt,
-                 s->curcid,
-                 revision != nullptr,
-                 revision ? revision : "",
-                 revision ? SessionView() : session,
-                 {}};
-  for (const Decided& known : decided)
-    if (known.same_as(wanted)) return known.commit;
-  wanted.commit = revision ? resolve_revision(revision) : commit_of_session(session, s);
-  decided.push_front(wanted);
-  if (decided.size() > kMostDecided) decided.pop_back();
-  return wanted.commit;
+  return decided_once(s, revision, session, [&] {
+    return revision ? resolve_revision(revision) : commit_of_session(session, s);
+  });
 }
 
 std::optional<SessionView> named_view_of(NamedKind kind, const char* first, const char* second,

@@ -6,6 +6,7 @@
 #include "pg/settings.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
+#include "versioning/decided.h"
 
 namespace datahike::versioning {
 
@@ -169,7 +170,9 @@ store::Uuid chosen_commit(const SessionView& session) {
               std::strcmp(last.session.commit_id, session.commit_id) == 0 &&
               std::strcmp(last.session.as_of, session.as_of) == 0;
   if (!same) {
-    store::Uuid commit = pinned_commit(session);
+    store::Uuid commit =
+        s ? decided_once(s, nullptr, session, [&] { return pinned_commit(session); })
+          : pinned_commit(session);
     last = {session, commit, s ? s->xmax : 0, s ? s->xcnt : 0, s ? s->curcid : 0, MyProc->lxid};
   }
   return last.commit;
