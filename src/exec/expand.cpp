@@ -7,6 +7,8 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/hooks.h"
+#include "versioning/row_security.h"
 
 extern "C" {
 #include "catalog/pg_collation.h"
@@ -192,10 +194,20 @@ Node* substitute(Node* node, List* args) {
   return expression_tree_mutator(node, mutator, args);
 }
 
+// Whose row functions ask about rows that the query reads.
+bool mark_calls(Node* node, void* context) {
+  if (!node) return false;
+  if (IsA(node, Query))
+    return query_tree_walker(reinterpret_cast<Query*>(node), as_walker(mark_calls), context, 0);
+  if (IsA(node, FuncExpr)) reinterpret_cast<FuncExpr*>(node)->location = versioning::kCallOfQuery;
+  return expression_tree_walker(node, as_walker(mark_calls), context);
+}
+
 Query* query_of_text(const char* text, List* args) {
   Oid types[] = {TEXTOID, TEXTOID};
   auto* raw = linitial_node(RawStmt, raw_parser(text, RAW_PARSE_DEFAULT));
   Query* query = parse_analyze_fixedparams(raw, text, types, 2, nullptr);
+  mark_calls(reinterpret_cast<Node*>(query), nullptr);  // before the caller's arguments are in it
   return castNode(Query, substitute(reinterpret_cast<Node*>(query), args));
 }
 

@@ -4,6 +4,7 @@
 #include "pg/catalog.h"
 #include "pg/store.h"
 #include "versioning/named_view.h"
+#include "versioning/row_security.h"
 
 extern "C" {
 PG_FUNCTION_INFO_V1(datahike_revision_commit);
@@ -21,13 +22,26 @@ struct KnownTable {
   uint64_t table;
 };
 
-uint64_t table_of(FmgrInfo* function, Oid relid) {
+void require_readable(Oid relid) {
+  if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
+    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(relid));
+  versioning::refuse_row_security(relid, "tell the entities of single rows of");
+}
+
+uint64_t table_of(FunctionCallInfo fcinfo, Oid relid) {
+  FmgrInfo* function = fcinfo->flinfo;
   auto* known = static_cast<KnownTable*>(function->fn_extra);
   if (!known)
     function->fn_extra = known =
         static_cast<KnownTable*>(MemoryContextAllocZero(function->fn_mcxt, sizeof(KnownTable)));
-  if (known->relid != relid) *known = {relid, pg::find_table_id(relid)};
-  return known->table;
+  if (known->relid == relid) return known->table;
+  const uint64_t table = pg::find_table_id(relid);
+  if (table == 0)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("relation with OID %u is not a datahike table", relid)));
+  if (!versioning::is_call_of_query(fcinfo)) require_readable(relid);
+  *known = {relid, table};
+  return table;
 }
 
 // Of a row version that some commit has.
@@ -61,7 +75,7 @@ Datum datahike_revision_commit(PG_FUNCTION_ARGS) {
 }
 
 Datum datahike_row_entity(PG_FUNCTION_ARGS) {
-  uint64_t table = exec::table_of(fcinfo->flinfo, PG_GETARG_OID(0));
+  uint64_t table = exec::table_of(fcinfo, PG_GETARG_OID(0));
   auto* tid = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
   uint64_t entity = 0;
   bool found = pg::guard([table, tid, out = &entity] {

@@ -7,6 +7,7 @@
 #include "am/pending.h"
 #include "pg/bridge.h"
 #include "versioning/difference.h"
+#include "versioning/row_security.h"
 
 extern "C" {
 #include "access/nbtree.h"
@@ -397,6 +398,7 @@ void count_differences(Oid relation, const View& from, const View& to, int64* in
   request.base.commits = 1;
   Merge merge{};
   merge.request = &request;
+  refuse_row_security(relation, "count differences of");
   TableMerge* t = open_table(&merge, relation, AccessShareLock);
   pg::guard([&] {
     t->base[0] = am::table_view_in(*t->info, from);

@@ -1,9 +1,9 @@
 // A merge needs the privileges of the statements that it stands for.
 #include "versioning/merge.h"
+#include "versioning/row_security.h"
 
 extern "C" {
 #include "catalog/partition.h"
-#include "utils/rls.h"
 }
 
 namespace datahike::versioning {
@@ -40,24 +40,10 @@ void require(Relation relation, AclMode mode, const Bitmapset* columns, bool all
   aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(relation));
 }
 
-void refuse_row_security(Relation relation) {
-  List* tables = list_make1_oid(RelationGetRelid(relation));
-  if (relation->rd_rel->relispartition)
-    tables = list_concat(tables, get_partition_ancestors(RelationGetRelid(relation)));
-  ListCell* cell;
-  foreach (cell, tables) {
-    if (check_enable_rls(lfirst_oid(cell), InvalidOid, false) != RLS_ENABLED) continue;
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("cannot merge table \"%s\" with row-level security",
-                           get_rel_name(lfirst_oid(cell))),
-                    errhint("Merge as a role that bypasses the table's policies.")));
-  }
-}
-
 }  // namespace
 
 void require_readable(Relation relation) {
-  refuse_row_security(relation);
+  refuse_row_security(RelationGetRelid(relation), "merge");
   require(relation, ACL_SELECT, nullptr, true);
 }
 

@@ -7,6 +7,7 @@
 #include "pg/catalog.h"
 #include "versioning/revision.h"
 #include "versioning/row_origin.h"
+#include "versioning/row_security.h"
 #include "versioning/sql_values.h"
 
 extern "C" {
@@ -18,7 +19,7 @@ using namespace datahike::versioning;
 
 namespace {
 
-// Opens a datahike table that the caller may read. May raise a PostgreSQL error.
+// Opens a datahike table that the caller may read all of. May raise a PostgreSQL error.
 Relation open_readable(Oid relid) {
   Relation relation = table_open(relid, AccessShareLock);
   if (pg::find_table_id(relid) == 0)
@@ -26,6 +27,7 @@ Relation open_readable(Oid relid) {
                     errmsg("\"%s\" is not a datahike table", RelationGetRelationName(relation))));
   if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) != ACLCHECK_OK)
     aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, RelationGetRelationName(relation));
+  refuse_row_security(relid, "compare revisions of");
   return relation;
 }
 
@@ -83,8 +85,9 @@ OriginResult* origin_result(FunctionCallInfo fcinfo) {
 }
 
 // The id of a datahike table of which the caller may read something, or which is a child of the
-// table `parent` of which he may. May raise an error.
-uint64_t readable_table(OriginResult* result, Oid relid, Oid parent) {
+// table `parent` of which he may. Row-level security is no matter where a query has read the row
+// that it asks about. May raise an error.
+uint64_t readable_table(OriginResult* result, Oid relid, Oid parent, bool by_query) {
   if (result->relid == relid && result->parent == parent) return result->table;
   bool through_parent = OidIsValid(parent) && parent != relid &&
                         list_member_oid(find_all_inheritors(parent, NoLock, nullptr), relid);
@@ -96,6 +99,7 @@ uint64_t readable_table(OriginResult* result, Oid relid, Oid parent) {
   if (pg_class_aclcheck(readable, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
       pg_attribute_aclcheck_all(readable, GetUserId(), ACL_SELECT, ACLMASK_ANY) != ACLCHECK_OK)
     aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_TABLE, get_rel_name(readable));
+  if (!by_query) refuse_row_security(readable, "tell the commits of single rows of");
   result->relid = relid;
   result->parent = parent;
   result->table = table;
@@ -106,7 +110,8 @@ using FindOrigin = const store::Origin* (*)(const store::Uuid&, uint64_t table, 
 
 Datum origin_row(FunctionCallInfo fcinfo, FindOrigin find) {
   OriginResult* result = origin_result(fcinfo);
-  uint64_t table = readable_table(result, PG_GETARG_OID(0), PG_GETARG_OID(3));
+  uint64_t table =
+      readable_table(result, PG_GETARG_OID(0), PG_GETARG_OID(3), is_call_of_query(fcinfo));
   auto* tid = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
   pg_uuid_t* uuid = PG_GETARG_UUID_P(2);
   return pg::guard([=] {
