@@ -119,14 +119,24 @@ bool stands_still(const TableMerge* t) {
   });
 }
 
-void describe_fast_forward(Merge* merge) {
-  merge->result.self_contained = true;
+// Where constraints may be younger than the commit, the merge is made, to be undone, as
+// conflicts() does: what it would refuse is not to be brought in by a fast-forward. False: as
+// attempt().
+bool describe_fast_forward(Merge* merge) {
+  bool self_contained = merge->result.unresolved == 0, to_be_checked = false;
   ListCell* cell;
   foreach (cell, merge->tables) {
     auto* t = static_cast<TableMerge*>(lfirst(cell));
-    count_changes(t);
-    merge->result.self_contained &= is_self_contained(t);
+    self_contained &= is_self_contained(t);
+    to_be_checked |= may_violate_constraints(t);
   }
+  if (self_contained && to_be_checked) {
+    if (!apply_merge(merge)) return false;
+  } else {
+    foreach (cell, merge->tables) count_changes(static_cast<TableMerge*>(lfirst(cell)));
+  }
+  merge->result.self_contained = self_contained && merge->violations == 0;
+  return true;
 }
 
 // False: rows have changed since they were read.
@@ -139,9 +149,9 @@ bool attempt(Merge* merge) {
   if (fixed)
     foreach (cell, merge->tables)
       refuse_rows_brought_meanwhile(static_cast<TableMerge*>(lfirst(cell)));
-  if (merge->request->fast_forward) describe_fast_forward(merge);
   bool hopeless = merge->result.unresolved > 0 && !merge->request->dry_run;
-  bool done = merge->request->fast_forward || hopeless || apply_merge(merge);
+  bool done =
+      merge->request->fast_forward ? describe_fast_forward(merge) : hopeless || apply_merge(merge);
   // A violation may be that of a row that somebody has just committed, and that is to be merged.
   // On a branch that never stands still it is reported all the same.
   if (done && merge->violations > 0 && !fixed && merge->attempts < kAttemptsForViolations)

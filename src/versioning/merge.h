@@ -149,6 +149,9 @@ void count_changes(TableMerge* table);
 // Whether the table's constraints, which hold where theirs has been committed, are sure to hold
 // here: not where heap tables have a part in them, or where one is checked on one branch alone.
 bool is_self_contained(const TableMerge* table);
+// Whether it has constraints beside the key that pairs its rows: a commit may be older than they
+// are.
+bool may_violate_constraints(const TableMerge* table);
 bool key_changes(TableMerge* table, const MergeChange* change);  // what a foreign key may refer to
 
 // merge_conflicts.cpp

@@ -174,17 +174,35 @@ void close_target(TableMerge* t) {
   ExecDropSingleTupleTableSlot(t->target_slot);
 }
 
-bool has_exclusion_constraint(Relation relation) {
+// Whether test(index) holds for one of the relation's indexes.
+template <class Test>
+bool any_index(Relation relation, Test&& test) {
   bool found = false;
   ListCell* cell;
   List* indexes = RelationGetIndexList(relation);
   foreach (cell, indexes) {
     Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    found |= index->rd_index->indisexclusion;
+    found |= test(index);
     index_close(index, NoLock);
   }
   list_free(indexes);
   return found;
+}
+
+bool is_foreign_key(const Trigger& trigger) {
+  return RI_FKey_trigger_type(trigger.tgfoid) != RI_TRIGGER_NONE;
+}
+
+// Whether a row that is brought lacks a value that now has to be there.
+bool brings_null(const TableMerge* t) {
+  ListCell* cell;
+  foreach (cell, t->changes) {
+    auto* c = static_cast<MergeChange*>(lfirst(cell));
+    if (c->cancelled || !c->values) continue;
+    for (int i = 0; i < t->desc->natts; ++i)
+      if (t->compared[i] && c->nulls[i] && TupleDescAttr(t->desc, i)->attnotnull) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -213,14 +231,27 @@ bool is_self_contained(const TableMerge* t) {
     FormData_pg_attribute* att = TupleDescAttr(t->desc, i);
     if (!att->attisdropped && get_typtype(att->atttypid) == TYPTYPE_DOMAIN) return false;
   }
-  if (has_exclusion_constraint(t->relation)) return false;
+  if (any_index(t->relation, [](Relation index) { return index->rd_index->indisexclusion; }))
+    return false;
   const TriggerDesc* triggers = t->relation->trigdesc;
   for (int i = 0; triggers && i < triggers->numtriggers; ++i) {
     const Trigger& trigger = triggers->triggers[i];
-    bool foreign_key = RI_FKey_trigger_type(trigger.tgfoid) != RI_TRIGGER_NONE;
-    if (foreign_key && !has_rows_to_merge(trigger.tgconstrrelid)) return false;
+    if (is_foreign_key(trigger) && !has_rows_to_merge(trigger.tgconstrrelid)) return false;
   }
-  return true;
+  return !brings_null(t);
+}
+
+bool may_violate_constraints(const TableMerge* t) {
+  const TupleConstr* constraints = t->desc->constr;
+  if (t->relation->rd_rel->relispartition) return true;
+  if (constraints && (constraints->num_check > 0 || constraints->has_generated_stored)) return true;
+  const TriggerDesc* triggers = t->relation->trigdesc;
+  for (int i = 0; triggers && i < triggers->numtriggers; ++i)
+    if (is_foreign_key(triggers->triggers[i])) return true;
+  Oid key = t->key ? RelationGetRelid(t->key) : InvalidOid;
+  return any_index(t->relation, [=](Relation index) {
+    return index->rd_index->indisunique && RelationGetRelid(index) != key;
+  });
 }
 
 bool key_changes(TableMerge* t, const MergeChange* c) {

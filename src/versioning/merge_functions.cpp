@@ -144,7 +144,6 @@ Relationship relate(int32_t branch, const store::Uuid& theirs, MergeBase* base) 
 bool fast_forward(int32_t branch, const MergeRequest& request, const char* message) {
   const MergeRequest* r = &request;
   return pg::guard([=] {
-    if (IsolationIsSerializable()) return false;
     if (!pg::call([=] { return pg::try_lock_branch_exclusively(branch); })) return false;
     const store::Uuid& head = r->base.commit[0];
     if (head_of_session(branch) != head) return false;
@@ -257,7 +256,7 @@ Datum datahike_merge(PG_FUNCTION_ARGS) {
     return relate(branch, r->theirs, &r->base);
   });
   if (relationship == Relationship::UpToDate) return result_row(fcinfo, "up to date", {});
-  request.fast_forward = relationship == Relationship::Behind;
+  request.fast_forward = relationship == Relationship::Behind && !IsolationIsSerializable();
   if (request.fast_forward) {
     MergeResult planned = run_merge(request, branch);
     if (planned.self_contained && fast_forward(branch, request, message_argument(fcinfo)))
