@@ -309,23 +309,6 @@ bool expand(Node* node, Expansion* expansion) {
   return query_tree_walker(query, as_walker(expand), expansion, 0);
 }
 
-// A key that holds now need not hold in the view: columns beside it stay in GROUP BY, from which
-// PostgreSQL drops them but for grouping sets. One grouping set of all columns groups as they do.
-bool keep_grouping(Node* node, void* context) {
-  if (!node) return false;
-  if (!IsA(node, Query)) return expression_tree_walker(node, as_walker(keep_grouping), context);
-  auto* query = reinterpret_cast<Query*>(node);
-  if (list_length(query->groupClause) > 1 && query->groupingSets == NIL) {
-    List* columns = NIL;
-    ListCell* cell;
-    foreach (cell, query->groupClause)
-      columns = lappend_int(
-          columns, static_cast<int>(static_cast<SortGroupClause*>(lfirst(cell))->tleSortGroupRef));
-    query->groupingSets = list_make1(makeGroupingSet(GROUPING_SET_SIMPLE, columns, -1));
-  }
-  return query_tree_walker(query, as_walker(keep_grouping), context, 0);
-}
-
 PlannedStmt* plan_next(Query* parse, const char* text, int options, ParamListInfo params) {
   return previous_planner ? previous_planner(parse, text, options, params)
                           : standard_planner(parse, text, options, params);
@@ -335,18 +318,11 @@ PlannedStmt* plan(Query* parse, const char* text, int options, ParamListInfo par
   Expansion expansion{false};
   expand(reinterpret_cast<Node*>(parse), &expansion);
   if (!expansion.any) return plan_next(parse, text, options, params);
-  keep_grouping(reinterpret_cast<Node*>(parse), nullptr);
-  PlannedStmt* planned = nullptr;
-  // CHECK constraints may be newer than the rows.
-  int exclusion = std::exchange(constraint_exclusion, static_cast<int>(CONSTRAINT_EXCLUSION_OFF));
-  PG_TRY();
-  {
-    // Workers have no part in views that the statement names.
-    planned = plan_next(parse, text, options & ~CURSOR_OPT_PARALLEL_OK, params);
-  }
-  PG_FINALLY();
-  { constraint_exclusion = exclusion; }
-  PG_END_TRY();
+  // What holds now need not hold in the view. Workers have no part in views that the statement
+  // names.
+  pg::keep_grouping(parse);
+  PlannedStmt* planned = pg::plan_without_constraints(plan_next, parse, text,
+                                                      options & ~CURSOR_OPT_PARALLEL_OK, params);
   // Policies of the tables were chosen for the present role.
   planned->dependsOnRole = true;
   return planned;

@@ -309,7 +309,8 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
   bool ours = is_datahike(relid);
   if (!ours && get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE) return;
   Relation relation = RelationIdGetRelation(relid);
-  if (plans_history()) forget_uniqueness(root, relation, rel);
+  if (plans_past()) forget_uniqueness(root, relation, rel);
+  forget_bounds(relation, rel);
   if (!ours) {
     RelationClose(relation);
     return;

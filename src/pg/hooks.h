@@ -16,9 +16,23 @@ bool any_open_query();  // one that runs, or a cursor's
 void install_utility_hook();
 void install_transaction_callbacks();
 
-// Whether the planner must not take for granted what holds for live rows alone, by the settings.
-bool plans_history();
-// For a relation of a query that reads history. Raises 0A000 where grouping relies on its key.
+// Whether by the settings the planner must not take for granted what holds for rows of the present
+// alone.
+bool plans_past();
+// For a relation of such a query. Under datahike.history, raises 0A000 where grouping relies on its
+// key.
 void forget_uniqueness(PlannerInfo* root, Relation relation, RelOptInfo* rel);
+
+// Plans a query without belief in constraints and partition bounds, which may be younger than the
+// rows it reads.
+PlannedStmt* plan_without_constraints(PlannedStmt* (*next)(Query*, const char*, int, ParamListInfo),
+                                      Query* query, const char* text, int options,
+                                      ParamListInfo params);
+// For a partitioned table: while such a query is planned, nothing follows from its partitions'
+// bounds where these may be younger than rows.
+void forget_bounds(Relation relation, RelOptInfo* rel);
+// One grouping set of all columns of each GROUP BY, and so in subqueries: PostgreSQL drops columns
+// that a key among them determines, but not from grouping sets.
+void keep_grouping(Query* query);
 
 }  // namespace datahike::pg
