@@ -14,7 +14,7 @@ versioning::OwnChanges own_changes(const TableView& view) {
   for (const auto& [first, run] : own->runs)
     for (uint64_t i = 0; i < run.count; ++i)
       if (own_row_visible(*own, run, first + i, view.command))
-        versioning::append_range(changes.added, first + i, 1);
+        tree::append_range(changes.added, first + i, 1);
   for (const auto& [rowid, removal] : own->removed)
     if (own_removed(*own, rowid, view.command)) changes.removed.push_back(rowid);
   std::sort(changes.removed.begin(), changes.removed.end());

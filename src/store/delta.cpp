@@ -302,6 +302,33 @@ Delta decode_delta(ByteView bytes) {
   return delta;
 }
 
+std::vector<tree::RowidRange> rows_made(const TableDelta& table) {
+  std::vector<tree::RowidRange> made;
+  auto removed = table.removed.begin();
+  for (const tree::RowidRange& range : table.added) {
+    uint64_t from = range.first;
+    const uint64_t end = range.first + range.count;
+    while (removed != table.removed.end() && removed->rowid < from) ++removed;
+    for (; removed != table.removed.end() && removed->rowid < end; ++removed) {
+      if (removed->rowid > from) append_range(made, from, removed->rowid - from);
+      from = removed->rowid + 1;
+    }
+    if (from < end) append_range(made, from, end - from);
+  }
+  return made;
+}
+
+std::vector<tree::RowidRange> rows_taken(const TableDelta& table) {
+  std::vector<tree::RowidRange> taken;
+  auto added = table.added.begin();
+  for (const Removal& removal : table.removed) {
+    while (added != table.added.end() && added->first + added->count <= removal.rowid) ++added;
+    const bool own = added != table.added.end() && added->first <= removal.rowid;
+    if (!own) append_range(taken, removal.rowid, 1);
+  }
+  return taken;
+}
+
 ChangeCounts count_changes(const TableDelta& delta) {
   ChangeCounts counts;
   uint64_t added = 0;

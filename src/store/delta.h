@@ -62,6 +62,12 @@ Delta decode_delta(ByteView bytes);  // CorruptError; without places, `segments`
 // The same into `delta`, whose memory is used again; after an error its content is undefined.
 void decode_delta(ByteView bytes, Delta& delta);
 
+// The rows that a transaction left live, and those of before it that it removed: it may remove its
+// own again. Ascending; of no two ranges does one begin where another ends. `cleared` is not looked
+// at.
+std::vector<tree::RowidRange> rows_made(const TableDelta& table);
+std::vector<tree::RowidRange> rows_taken(const TableDelta& table);
+
 // Rows inserted, updated and deleted in one table: an update is a removal with a successor in the
 // same table; a row moved to another partition is deleted here and inserted there.
 struct ChangeCounts {

@@ -10,23 +10,6 @@ constexpr size_t kMostRemembered = 1 << 16;  // commits, transactions
 constexpr size_t kMostRanges = 1 << 20;      // of added rowids
 constexpr size_t kMostStates = 64;           // of commits
 
-// The rows that the commit left live: a transaction may remove its own again.
-std::vector<tree::RowidRange> rows_made(TableDelta& table) {
-  std::vector<tree::RowidRange> made;
-  auto removed = table.removed.begin();
-  for (const tree::RowidRange& range : table.added) {
-    uint64_t from = range.first;
-    const uint64_t end = range.first + range.count;
-    while (removed != table.removed.end() && removed->rowid < from) ++removed;
-    for (; removed != table.removed.end() && removed->rowid < end; ++removed) {
-      if (removed->rowid > from) made.push_back({from, removed->rowid - from});
-      from = removed->rowid + 1;
-    }
-    if (from < end) made.push_back({from, end - from});
-  }
-  return made;
-}
-
 }  // namespace
 
 tree::RowidRange Origin::range_of(uint64_t table, uint64_t rowid) const {

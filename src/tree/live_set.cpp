@@ -113,6 +113,13 @@ class Changes {
 
 }  // namespace
 
+void append_range(std::vector<RowidRange>& ranges, uint64_t first, uint64_t count) {
+  if (!ranges.empty() && ranges.back().first + ranges.back().count == first)
+    ranges.back().count += count;
+  else
+    ranges.push_back({first, count});
+}
+
 NodeRef update_live_set(NodeSink& sink, const NodeRef& root, std::span<const RowidRange> added,
                         std::span<const uint64_t> removed, int64_t* size_change) {
   int64_t gained = 0;

@@ -35,6 +35,8 @@ struct RowidRange {
   uint64_t count = 0;
   bool operator==(const RowidRange&) const = default;
 };
+// Appends to a list of ascending ranges of which no two touch. REQUIRES: it lies behind them.
+void append_range(std::vector<RowidRange>& ranges, uint64_t first, uint64_t count);
 
 // The set after adding, then removing. `added`: disjoint ascending ranges; `removed`: ascending.
 // Adding a member and removing a stranger are allowed and change nothing.

@@ -100,13 +100,6 @@ std::set<uint64_t> containers_that_may_differ(const LiveRows& a, const LiveRows&
 
 }  // namespace
 
-void append_range(std::vector<tree::RowidRange>& ranges, uint64_t first, uint64_t count) {
-  if (!ranges.empty() && ranges.back().first + ranges.back().count == first)
-    ranges.back().count += count;
-  else
-    ranges.push_back({first, count});
-}
-
 std::vector<tree::RowidRange> rows_only_in(const Side& side_a, const Side& side_b, uint64_t table) {
   std::vector<tree::RowidRange> ranges;
   LiveRows a(side_a, table), b(side_b, table);

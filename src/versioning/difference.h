@@ -29,7 +29,4 @@ inline std::vector<tree::RowidRange> rows_only_in(const View& a, const View& b, 
   return rows_only_in(Side{a}, Side{b}, table);
 }
 
-// Appends to a list of ascending ranges of which no two touch. REQUIRES: it lies behind them.
-void append_range(std::vector<tree::RowidRange>& ranges, uint64_t first, uint64_t count);
-
 }  // namespace datahike::versioning

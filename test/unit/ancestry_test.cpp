@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "commit_graph.h"
+#include "store/descent.h"
 
 namespace datahike::store::test {
 namespace {
@@ -22,6 +23,41 @@ TEST_P(RandomGraph, AnswersAreThoseOfThePlainestWalk) {
       ASSERT_EQ(ancestry.merge_bases(a, b), graph.merge_bases(a, b))
           << format_uuid(a) << " and " << format_uuid(b);
     }
+}
+
+TEST_P(RandomGraph, ADescentGoesByTheFirstParentThatDescends) {
+  Graph graph(static_cast<uint64_t>(GetParam()));
+  while (graph.commits().size() < 60) graph.grow();
+  for (const Uuid& from : graph.commits())
+    for (const Uuid& to : graph.commits()) {
+      std::vector<Step> steps, expected;
+      const bool descends =
+          visit_descent(graph.env(), from, to, [&](const Step& step) { steps.push_back(step); });
+      ASSERT_EQ(descends, graph.is_ancestor(from, to));
+      for (Uuid at = to; descends && at != from; at = expected.back().parent)
+        for (const Uuid& parent : load_known_commit(graph.env(), at).parents)
+          if (graph.is_ancestor(from, parent)) {
+            expected.push_back({parent, at});
+            break;
+          }
+      ASSERT_EQ(steps, expected) << format_uuid(from) << " to " << format_uuid(to);
+    }
+}
+
+TEST_P(RandomGraph, ADescentFromNowhereIsTheLine) {
+  Graph graph(static_cast<uint64_t>(GetParam()));
+  while (graph.commits().size() < 60) graph.grow();
+  for (const Uuid& to : graph.commits()) {
+    std::vector<Step> steps;
+    ASSERT_TRUE(visit_descent(graph.env(), std::nullopt, to,
+                              [&](const Step& step) { steps.push_back(step); }));
+    Uuid at = to;
+    for (const Step& step : steps) {
+      ASSERT_EQ(step, (Step{first_parent(load_known_commit(graph.env(), at)), at}));
+      at = step.parent;
+    }
+    ASSERT_TRUE(load_known_commit(graph.env(), at).parents.empty());
+  }
 }
 INSTANTIATE_TEST_SUITE_P(Seeds, RandomGraph, testing::Range(0, 12));
 

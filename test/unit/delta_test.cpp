@@ -211,5 +211,33 @@ TEST(Delta, CountsAMoveToAnotherPartitionAsADelete) {
   EXPECT_EQ(count_changes(table).updated, 0u);
 }
 
+TEST(Delta, WhatATransactionMadeAndTookIsNotWhatItMadeAndRemovedAgain) {
+  std::mt19937_64 random(7);
+  for (int round = 0; round < 500; ++round) {
+    TableDelta table;
+    std::vector<uint64_t> made, taken;
+    for (uint64_t rowid = 100; rowid < 140; ++rowid) {
+      const bool added = random() % 3 != 0, removed = random() % 4 == 0;
+      // Ranges may touch.
+      if (added && (table.added.empty() || random() % 5 == 0 ||
+                    table.added.back().first + table.added.back().count != rowid))
+        table.added.push_back({rowid, 1});
+      else if (added)
+        ++table.added.back().count;
+      if (removed) table.removed.push_back({rowid, 0});
+      if (added && !removed) made.push_back(rowid);
+      if (removed && !added) taken.push_back(rowid);
+    }
+    const auto rows_of = [](const std::vector<tree::RowidRange>& ranges) {
+      std::vector<uint64_t> rows;
+      for (const tree::RowidRange& range : ranges)
+        for (uint64_t i = 0; i < range.count; ++i) rows.push_back(range.first + i);
+      return rows;
+    };
+    ASSERT_EQ(rows_of(rows_made(table)), made);
+    ASSERT_EQ(rows_of(rows_taken(table)), taken);
+  }
+}
+
 }  // namespace
 }  // namespace datahike::store
