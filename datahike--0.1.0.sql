@@ -345,6 +345,30 @@ CREATE FUNCTION datahike.diff(tbl anyelement, "from" text, "to" text DEFAULT NUL
   RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
 COMMENT ON FUNCTION datahike.diff(anyelement, text, text) IS
   'rows inserted, updated and deleted between two revisions of a table; to NULL: the session''s view';
+CREATE FUNCTION datahike.commit_changes(tbl anyelement, parent uuid, commit uuid,
+  OUT op text, OUT old anyelement, OUT new anyelement, OUT changed text[])
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+COMMENT ON FUNCTION datahike.commit_changes(anyelement, uuid, uuid) IS
+  'as diff(), of a commit and one of its parents: costs what the commit has changed';
+CREATE FUNCTION datahike.commit_changes_only(tbl anyelement, parent uuid, commit uuid,
+  OUT op text, OUT old anyelement, OUT new anyelement, OUT changed text[])
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';
+COMMENT ON FUNCTION datahike.commit_changes_only(anyelement, uuid, uuid) IS
+  'as commit_changes(), without the rows of the table''s children';
+
+CREATE FUNCTION datahike.tx_range("from" text, "to" text DEFAULT NULL,
+  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text, OUT message text,
+  OUT relation regclass, OUT op text, OUT old jsonb, OUT new jsonb, OUT changed text[])
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_tx_range';
+COMMENT ON FUNCTION datahike.tx_range(text, text) IS
+  'the row changes of each commit after one revision, up to another (default: the session''s view)';
+CREATE FUNCTION datahike.tx_range(tbl anyelement, "from" text, "to" text DEFAULT NULL,
+  OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text, OUT message text,
+  OUT op text, OUT old anyelement, OUT new anyelement, OUT changed text[])
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_tx_range_of_table';
+COMMENT ON FUNCTION datahike.tx_range(anyelement, text, text) IS
+  'the same of one table, whose rows they are';
+
 CREATE FUNCTION datahike.blame(tbl anyelement, revision text DEFAULT NULL,
   OUT "row" anyelement, OUT commit_id uuid, OUT tx int8, OUT committed_at timestamptz, OUT author text)
   RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';

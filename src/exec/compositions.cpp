@@ -70,9 +70,9 @@ bool key_holds(Relation relation) {
          !has_subclass(RelationGetRelid(relation));
 }
 
-void append_pairing(StringInfo out, Relation relation) {
+void append_pairing(StringInfo out, Relation relation, bool alone) {
   Oid key = RelationGetPrimaryKeyIndex(relation);
-  if (!OidIsValid(key) || !key_holds(relation)) {
+  if (!OidIsValid(key) || !(alone || key_holds(relation))) {
     appendStringInfo(out,
                      "datahike.row_entity(\"%s\".tableoid, \"%s\".ctid) OPERATOR(pg_catalog.=) "
                      "datahike.row_entity(\"%s\".tableoid, \"%s\".ctid)",
@@ -122,9 +122,11 @@ char* versions_query(Relation relation) {
                   origin_column(relation, "row_removal", "committed_at"), table, kRowAlias);
 }
 
-// A whole row of the side that is not there is NULL.
-char* diff_query(Relation relation) {
-  const char* table = quoted_name(relation);
+namespace {
+
+// A whole row of the side that is not there is NULL. `alone`: without the table's children.
+char* difference_query(Relation relation, bool alone) {
+  const char *table = quoted_name(relation), *only = alone ? "ONLY " : "";
   StringInfoData out;
   initStringInfo(&out);
   appendStringInfo(&out,
@@ -134,9 +136,9 @@ char* diff_query(Relation relation) {
                    "CASE WHEN \"%s\".tableoid IS NOT NULL AND \"%s\".tableoid IS NOT NULL THEN ",
                    kOldAlias, kNewAlias, kOldAlias, table, kNewAlias, table, kOldAlias, kNewAlias);
   append_changed(&out, relation);
-  appendStringInfo(&out, " END FROM %s AS \"%s\" FULL JOIN %s AS \"%s\" ON ", table, kNewAlias,
-                   table, kOldAlias);
-  append_pairing(&out, relation);
+  appendStringInfo(&out, " END FROM %s%s AS \"%s\" FULL JOIN %s%s AS \"%s\" ON ", only, table,
+                   kNewAlias, only, table, kOldAlias);
+  append_pairing(&out, relation, alone);
   appendStringInfo(&out, " WHERE \"%s\".tableoid IS NULL OR \"%s\".tableoid IS NULL OR ", kNewAlias,
                    kOldAlias);
   append_record(&out, relation, kNewAlias);
@@ -144,5 +146,11 @@ char* diff_query(Relation relation) {
   append_record(&out, relation, kOldAlias);
   return out.data;
 }
+
+}  // namespace
+
+char* diff_query(Relation relation) { return difference_query(relation, false); }
+
+char* changes_query(Relation relation) { return difference_query(relation, true); }
 
 }  // namespace datahike::exec

@@ -13,5 +13,6 @@ inline constexpr const char* kOldAlias = "old row";  // diff: live at $1, not at
 char* blame_query(Relation relation);
 char* versions_query(Relation relation);
 char* diff_query(Relation relation);
+char* changes_query(Relation relation);  // as diff, without the table's children
 
 }  // namespace datahike::exec

@@ -1,7 +1,7 @@
-// Replaces calls of at(), blame(), versions() and diff() in FROM clauses by the queries of the
-// table that they stand for, before the planner sees them. So privileges, row security, indexes,
-// partitions, joins and aggregates are PostgreSQL's own. What is not replaced calls the function
-// itself (view_function.cpp), which runs a query that is.
+// Replaces calls of at(), blame(), versions(), diff() and commit_changes() in FROM clauses by the
+// queries of the table that they stand for, before the planner sees them. So privileges, row
+// security, indexes, partitions, joins and aggregates are PostgreSQL's own. What is not replaced
+// calls the function itself (view_function.cpp), which runs a query that is.
 #include "exec/compositions.h"
 #include "exec/view_call.h"
 
@@ -45,7 +45,7 @@ Walker as_walker(bool (*walker)(Node*, Context*)) {
   return reinterpret_cast<Walker>(reinterpret_cast<void*>(walker));
 }
 
-enum class Function { Other, At, Blame, Versions, Diff };
+enum class Function { Other, At, Blame, Versions, Diff, CommitChanges, CommitChangesOnly };
 
 Function function_of(Oid oid) {
   if (oid < FirstNormalObjectId) return Function::Other;
@@ -53,11 +53,16 @@ Function function_of(Oid oid) {
   if (!HeapTupleIsValid(tuple)) return Function::Other;
   auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
   const char* name = NameStr(proc->proname);
-  Function function = std::strcmp(name, "at") == 0         ? Function::At
-                      : std::strcmp(name, "blame") == 0    ? Function::Blame
-                      : std::strcmp(name, "versions") == 0 ? Function::Versions
-                      : std::strcmp(name, "diff") == 0     ? Function::Diff
-                                                           : Function::Other;
+  static constexpr std::pair<const char*, Function> kNames[] = {
+      {"at", Function::At},
+      {"blame", Function::Blame},
+      {"versions", Function::Versions},
+      {"diff", Function::Diff},
+      {"commit_changes", Function::CommitChanges},
+      {"commit_changes_only", Function::CommitChangesOnly}};
+  Function function = Function::Other;
+  for (const auto& [known, meaning] : kNames)
+    if (std::strcmp(name, known) == 0) function = meaning;
   bool ours =
       proc->prolang == ClanguageId && proc->pronamespace == get_namespace_oid("datahike", true);
   ReleaseSysCache(tuple);
@@ -252,9 +257,10 @@ Query* query_of_versions(Relation relation, List* args, ViewCall call) {
   return query;
 }
 
-Query* query_of_diff(Relation relation, List* args, ViewCall call) {
-  Query* query = query_of_text(diff_query(relation), args);
-  call.kind = NamedKind::Difference;
+// `text`: of a query that has the call's second revision new and its first one old.
+Query* query_of_diff(char* text, List* args, ViewCall call, NamedKind kind) {
+  Query* query = query_of_text(text, args);
+  call.kind = kind;
   set_view_call(find_alias(query, kOldAlias), call);
   std::swap(call.first, call.second);
   call.number = next_number();
@@ -274,10 +280,29 @@ void replace_call(Query* query, int index, FuncExpr* call, Function function) {
                      ? static_cast<Node*>(lthird(args))
                      : reinterpret_cast<Node*>(makeNullConst(TEXTOID, -1, DEFAULT_COLLATION_OID));
   ViewCall view{next_number(), call->funcid, relid, NamedKind::Table, first, second};
-  Query* replacement = function == Function::At         ? query_of_at(query, index, relation, view)
-                       : function == Function::Blame    ? query_of_blame(relation, args, view)
-                       : function == Function::Versions ? query_of_versions(relation, args, view)
-                                                        : query_of_diff(relation, args, view);
+  Query* replacement = nullptr;
+  switch (function) {
+    case Function::At:
+      replacement = query_of_at(query, index, relation, view);
+      break;
+    case Function::Blame:
+      replacement = query_of_blame(relation, args, view);
+      break;
+    case Function::Versions:
+      replacement = query_of_versions(relation, args, view);
+      break;
+    case Function::Diff:
+      replacement = query_of_diff(diff_query(relation), args, view, NamedKind::Difference);
+      break;
+    case Function::CommitChanges:
+      replacement = query_of_diff(diff_query(relation), args, view, NamedKind::Step);
+      break;
+    case Function::CommitChangesOnly:
+      replacement = query_of_diff(changes_query(relation), args, view, NamedKind::Step);
+      break;
+    case Function::Other:
+      return;  // is not called
+  }
   setRuleCheckAsUser(reinterpret_cast<Node*>(replacement), entry->checkAsUser);
   entry->rtekind = RTE_SUBQUERY;
   entry->subquery = linitial_node(Query, QueryRewrite(replacement));

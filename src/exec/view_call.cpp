@@ -46,6 +46,8 @@ char* argument_text(Datum value, Oid type) {
     }
     case INT8OID:
       return psprintf(INT64_FORMAT, DatumGetInt64(value));
+    case UUIDOID:
+      return DatumGetCString(DirectFunctionCall1(uuid_out, value));
     default:
       return TextDatumGetCString(value);
   }

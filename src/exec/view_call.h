@@ -1,5 +1,5 @@
-// A call of at(), blame(), versions() or diff() in a FROM clause, from the rewriting of the query
-// to the scans of its plan.
+// A call of at(), blame(), versions(), diff() or commit_changes() in a FROM clause, from the
+// rewriting of the query to the scans of its plan.
 //
 // The planner hook (expand.cpp) puts a subquery over the table in the call's place. The table's
 // range table entries carry along, in `enrname`, what they stand for. Entries of tables do not use

@@ -1,7 +1,7 @@
-// at(), blame(), versions() and diff() where a call could not be replaced by a query of the table
-// (expand.cpp): in a SELECT list, with a revision that comes from another table, WITH ORDINALITY.
-// It runs a query whose call is replaced, so rights and answers are the same; the rows are gathered
-// before the first is returned.
+// at(), blame(), versions(), diff() and commit_changes() where a call could not be replaced by a
+// query of the table (expand.cpp): in a SELECT list, with a revision that comes from another table,
+// WITH ORDINALITY. It runs a query whose call is replaced, so rights and answers are the same; the
+// rows are gathered before the first is returned.
 #include "exec/view_call.h"
 
 #include "pg/bridge.h"

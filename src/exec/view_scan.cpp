@@ -30,6 +30,7 @@ struct Resolved {
   int number;  // of the call
   NamedKind kind;
   std::optional<versioning::SessionView> view;  // nullopt: the session's
+  std::shared_ptr<const void> held;             // what the view needs, where that is its own
 };
 std::unordered_map<EState*, std::deque<Resolved>> statements;
 
@@ -98,7 +99,7 @@ const versioning::SessionView* view_of(CustomScanState* node) {
   return pg::guard([=] {
     auto view = versioning::named_view_of(kind, first, second, snapshot);
     std::deque<Resolved>& resolved = statements[statement];
-    resolved.push_back({number, kind, view});
+    resolved.push_back({number, kind, view, versioning::hold_named_view(kind, view)});
     return view_in(resolved.back());
   });
 }
@@ -174,7 +175,8 @@ void explain_expression(CustomScanState* node, List* ancestors, ExplainState* ou
 
 void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
-  bool difference = kind_of(plan) == NamedKind::Difference;
+  NamedKind kind = kind_of(plan);
+  bool difference = kind == NamedKind::Difference || kind == NamedKind::Step;
   explain_expression(node, ancestors, out, "Revision",
                      static_cast<Node*>(linitial(plan->custom_exprs)));
   explain_expression(node, ancestors, out, difference ? "Without" : "As Of",

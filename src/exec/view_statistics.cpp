@@ -72,7 +72,8 @@ void believe_nothing(Relation relation, RelOptInfo* rel, NamedKind kind) {
       pg::call([=]() -> const am::RelationInfo& { return am::relation_info(relation); });
   if (info.horizon > 0) rel->indexlist = NIL;
   hide_incomplete_indexes(rel, nullptr);
-  if (kind == NamedKind::Difference) believe_size(rel, kRowsOfDifference);
+  if (kind == NamedKind::Difference || kind == NamedKind::Step)
+    believe_size(rel, kRowsOfDifference);
   ListCell* cell;
   foreach (cell, rel->indexlist) static_cast<IndexOptInfo*>(lfirst(cell))->unique = false;
 }

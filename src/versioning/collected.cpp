@@ -77,12 +77,23 @@ void require_history_kept(uint64_t after_tx, uint64_t table) {
   readable.commits.insert({key, table});
 }
 
+// Only a commit that the horizon has passed is worth making a view of.
+void require_step_kept(const ComputedFrom& from, uint64_t table) {
+  const uint64_t tx = from.rows_of.tx;
+  if (is_found_readable(tx, table)) return;
+  store::Environment& env = pg::open_store();
+  env.refresh();  // not before the pin: see pins.h
+  std::optional<store::Horizon> horizon = store::read_horizon(env, table);
+  if (horizon && tx < horizon->mark.last_tx) require_kept(view_of_commit(from.step->of), table);
+}
+
 }  // namespace
 
 void require_kept(const View& view, uint64_t table) {
   if (view.computed_from) {
     const ComputedFrom& from = *view.computed_from;
     if (from.history_of) return require_history_kept(from.after_tx, table);
+    if (from.step) return require_step_kept(from, table);
     // What is not shown need not be readable, nor need rows of the branch itself be asked about.
     if (!from.unfolded_after) require_kept(from.rows_of, table);
     return;

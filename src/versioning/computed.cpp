@@ -15,10 +15,8 @@ struct Source {
   std::vector<std::shared_ptr<Overlay>> overlays;
 };
 
-struct Computed {
-  const ComputedFrom* from;
-  std::shared_ptr<Overlay> overlay;  // owns `from`
-  uint64_t collections;              // pg::collections() when it was made
+struct Computed : Computation {
+  uint64_t collections;  // pg::collections() when it was made
 };
 constexpr size_t kComputedViews = 4;
 std::vector<Computed> computed;  // most recently used first
@@ -121,14 +119,27 @@ void make_history(const ComputedFrom& from, uint64_t id, TableOverlay& table,
   };
 }
 
+// What was live when a table was emptied is told by the trees alone.
+std::vector<tree::RowidRange> step_rows(const StepRows& step, uint64_t id) {
+  const auto table =
+      std::ranges::lower_bound(step.delta->tables, id, {}, &store::TableDelta::table);
+  if (table == step.delta->tables.end() || table->table != id) return {};
+  if (table->cleared)
+    return rows_only_in(view_of_commit(step.of), view_of_commit(step.without), id);
+  return step.added ? store::rows_made(*table) : store::rows_taken(*table);
+}
+
 void make_table(const ComputedFrom& from, uint64_t id, TableOverlay& table, tree::NodeSink& nodes) {
   if (from.history_of) return make_history(from, id, table, nodes);
+  if (from.step) return set_rows(table, nodes, id, from.rows_of, step_rows(*from.step, id));
   set_rows(table, nodes, id, from.rows_of,
            from.unfolded_after ? unfolded_rows(from.rows_of, *from.unfolded_after, id)
                                : rows_only_in(from.rows_of, *from.without, id));
 }
 
-Computed make(const ComputedFrom& from) {
+}  // namespace
+
+Computation compute(const ComputedFrom& from) {
   auto source = std::make_shared<Source>();
   source->from = from;
   source->overlays.push_back(from.rows_of.overlay->shared_from_this());
@@ -140,8 +151,6 @@ Computed make(const ComputedFrom& from) {
   return {&source->from, overlay};
 }
 
-}  // namespace
-
 View computed_view(const ComputedFrom& from) {
   // All of history is read, whoever else reads what of it; and what was found may have been
   // collected since another transaction found it.
@@ -151,8 +160,7 @@ View computed_view(const ComputedFrom& from) {
     return c.collections == collections && same(*c.from, from);
   });
   if (known == computed.end()) {
-    Computed made = make(from);
-    made.collections = collections;
+    Computed made{compute(from), collections};
     if (computed.size() == kComputedViews) {
       retain_overlay(computed.back().overlay);
       computed.pop_back();

@@ -6,6 +6,7 @@
 #include "versioning/decided.h"
 #include "versioning/pin.h"
 #include "versioning/revision.h"
+#include "versioning/step_view.h"
 
 namespace datahike::versioning {
 
@@ -63,6 +64,11 @@ std::optional<SessionView> view_of_table(const char* revision, const char* as_of
   return pinned_as(session, s);
 }
 
+store::Uuid commit_of_id(const char* text) {
+  if (!text) throw pg::SqlError(ERRCODE_NULL_VALUE_NOT_ALLOWED, "a commit must not be null");
+  return *store::parse_uuid(text);
+}
+
 }  // namespace
 
 store::Uuid statement_commit(const char* revision, const SessionView& session, Snapshot s) {
@@ -89,9 +95,20 @@ std::optional<SessionView> named_view_of(NamedKind kind, const char* first, cons
       pinned_to(commit);
       return view_of_difference(commit, without);
     }
+    case NamedKind::Step: {
+      SessionView view = view_of_difference(commit_of_id(first), commit_of_id(second));
+      view.step = true;
+      return view;
+    }
     default:
       return view_of_table(first, second, snapshot);
   }
+}
+
+std::shared_ptr<const void> hold_named_view(NamedKind kind,
+                                            const std::optional<SessionView>& view) {
+  if (kind != NamedKind::Step) return nullptr;
+  return hold_step_view(*store::parse_uuid(view->commit_id), *store::parse_uuid(view->without));
 }
 
 void name_view(const SnapshotData* snapshot, const SessionView* view) { named[snapshot] = view; }

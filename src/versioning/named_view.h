@@ -19,11 +19,15 @@ enum class NamedKind {
   Commit,      // blame(revision): the rows live at the commit that it names
   History,     // versions(revision): every row version of the commit's ancestors
   Difference,  // the rows live at the first revision's commit and not at the second's
+  Step,        // the same of a commit and a parent of it, given by their ids
 };
 // The view that a call means, for a statement with that snapshot. What becomes a commit stays
 // readable until the transaction ends. Errors: 42704, 22P02, 40001.
 std::optional<SessionView> named_view_of(NamedKind kind, const char* first, const char* second,
                                          Snapshot snapshot);
+
+// Part of a view that is not to stay until the statement ends; nullptr: there is none.
+std::shared_ptr<const void> hold_named_view(NamedKind kind, const std::optional<SessionView>& view);
 
 // The commit that a revision names, nullptr: that of the session's view. Asked again for the same
 // snapshot it is the same one, however the branch moves meanwhile.

@@ -10,6 +10,7 @@
 #include "versioning/computed.h"
 #include "versioning/pin.h"
 #include "versioning/sql_values.h"
+#include "versioning/step_view.h"
 
 namespace datahike::versioning {
 
@@ -62,6 +63,10 @@ View unfolded_after(View view, const pg::AsOf& at) {
 }  // namespace
 
 View view_of_two_commits(const SessionView& session) {
+  if (session.step)
+    if (std::optional<View> view = step_view(*store::parse_uuid(session.commit_id),
+                                             *store::parse_uuid(session.without), session.branch))
+      return *view;
   ComputedFrom from;
   from.without = view_of_commit(*store::parse_uuid(session.without));
   from.rows_of = pinned_view(session);

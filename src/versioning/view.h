@@ -34,6 +34,7 @@ struct SessionView {
   char since[pg::kMostAsOf] = "";   // datahike.since
   bool history = false;             // datahike.history
   char without[40] = "";            // a commit id; no setting
+  bool step = false;                // `without` and commit_id are likely parent and child
   // Whether the rows are not just those live in a branch or commit. Such views are not shared with
   // parallel workers.
   bool is_computed() const { return *without || *since || history; }

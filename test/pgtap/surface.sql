@@ -1,5 +1,5 @@
 -- The functions and settings that a user sees exist, with the results that the manual names.
-SELECT plan(39);
+SELECT plan(41);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
@@ -24,6 +24,8 @@ SELECT function_returns('datahike', 'graph', '{integer,text[]}'::name[], 'setof 
 SELECT function_returns('datahike', 'protect_branch', '{text,name[]}'::name[], 'void');
 SELECT function_returns('datahike', 'unprotect_branch', '{text}'::name[], 'void');
 SELECT function_returns('datahike', 'set_branch_owner', '{text,name}'::name[], 'void');
+SELECT function_returns('datahike', 'tx_range', '{text,text}'::name[], 'setof record');
+SELECT function_returns('datahike', 'tx_range', '{anyelement,text,text}'::name[], 'setof record');
 SELECT columns_are('datahike', 'refs', '{name,kind,commit_id,tx,committed_at,author,message,is_current}'::name[]);
 SELECT columns_are('datahike', 'branch_permissions', '{name,owner,protected,mergers}'::name[]);
 SELECT is(
