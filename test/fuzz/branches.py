@@ -1,12 +1,15 @@
 """Branches and old commits beside heap: each branch has a heap database of its own as its twin, copied when the branch is made,
 and each commit that is kept in mind has a copy that nobody changes. What acts on all branches at once, a change of the schema,
-is done to all of them."""
+is done to all of them. Merges: merges.py."""
 import collections
 import dataclasses
+
+import psycopg2
 
 import check
 import ddl
 import dml
+import merges
 import schema
 from machine import Machine, Step
 from model import QUERY
@@ -19,7 +22,9 @@ MOST_BRANCHES, MOST_COMMITS = 4, 4
 @dataclasses.dataclass
 class Action:
     """`kind`: step (on a branch, in session A, or in session R, which goes from branch to branch), ddl, maintain, create (a branch
-    of another or of a kept commit), delete, keep (the commit of a branch), look (at a kept commit)."""
+    of another or of a kept commit), delete, reset (a branch to another or to a kept commit), merge (branch `name` into another),
+    keep (the commit of a branch, with or without a tag), look (at a kept commit: pinned, as of its time, by its tag or id in
+    at()), gc (of what nobody has, or of all that is old)."""
 
     kind: str
     branch: str = ""
@@ -34,6 +39,18 @@ class Action:
         return "-- %s %s %s %s %s" % (self.kind, self.name, self.branch, self.how, self.sql)
 
 
+@dataclasses.dataclass
+class Kept:
+    """A commit, and a copy of what it holds. `branch`: where its time leads to it; "": on none any more."""
+
+    commit: str
+    at: str
+    copy: Side
+    branch: str
+    tag: str = ""
+    may_be_gone: bool = False
+
+
 class Scenario:
     def __init__(self, cluster, files):
         self.cluster, self.files = cluster, files
@@ -41,7 +58,8 @@ class Scenario:
         self.main = cluster.side("datahike")
         self.roamer = Session(self.main)
         self.machines = {}   # branch -> the branch beside its twin
-        self.kept = {}       # name -> (commit id, time, its copy, its branch)
+        self.kept = {}       # name -> Kept
+        self.bases = merges.Bases()
         self.players = {}
         self.outcomes = collections.Counter()
         self.add_branch("db", cluster.side("heap"))
@@ -66,8 +84,8 @@ class Scenario:
             machine.datahike.sessions.pop("R", None)
             machine.datahike.close()
             self.cluster.drop(machine.heap)
-        for _, _, copy, _ in self.kept.values():
-            self.cluster.drop(copy)
+        for kept in self.kept.values():
+            self.cluster.drop(kept.copy)
         self.roamer.close()
         self.cluster.drop(self.main)
 
@@ -108,7 +126,7 @@ class Scenario:
 
     def do_ddl(self, action):
         self.end_transactions(list(self.machines))
-        twins = [m.heap for m in self.machines.values()] + [copy for _, _, copy, _ in self.kept.values()]
+        twins = [m.heap for m in self.machines.values()] + [kept.copy for kept in self.kept.values()]
         errors = []
         for twin in twins:
             outcome = twin.session("D").start("BEGIN")
@@ -123,19 +141,36 @@ class Scenario:
             twin.session("D").start("ROLLBACK" if errors or refused else "COMMIT")
         if not refused and (outcome.state == "done") != (not errors):
             raise Difference("%s\n  datahike: %s\n  heap: %s" % (action.sql, outcome.describe(), errors or "done"))
+        self.bases.forget()
+
+    def twin_of(self, name):
+        """Of a branch, or of a kept commit that is still there: a revision that names it, and a copy of its twin. None: neither."""
+        if name in self.machines:
+            self.end_transactions([name])
+            return name, self.copy(self.machines[name].heap)
+        if name in self.kept and self.is_there(name):
+            kept = self.kept[name]
+            return kept.tag or kept.commit, self.copy(kept.copy)
+        return None
+
+    def is_there(self, name):
+        """gc may have collected a kept commit without a tag; then it is forgotten."""
+        kept = self.kept[name]
+        try:
+            self.main.query("SELECT FROM datahike.log('%s', 1)" % kept.commit)
+            return True
+        except psycopg2.Error as error:
+            if error.pgcode != "72000" or not kept.may_be_gone:
+                raise Difference("kept commit %s: %s" % (kept.commit, error)) from error
+        self.cluster.drop(self.kept.pop(name).copy)
+        return False
 
     def do_create(self, action):
-        source = self.machines.get(action.branch)
-        kept = self.kept.get(action.branch)
-        if action.name in self.machines or not (source or kept):
-            return
-        if source:
-            self.end_transactions([action.branch])
-            revision, twin = action.branch, self.copy(source.heap)
-        else:
-            revision, twin = kept[0], self.copy(kept[2])
-        self.main.query("SELECT datahike.create_branch('%s', '%s')" % (action.name, revision))
-        self.add_branch(action.name, twin)
+        found = None if action.name in self.machines else self.twin_of(action.branch)
+        if found:
+            self.main.query("SELECT datahike.create_branch('%s', '%s')" % (action.name, found[0]))
+            self.add_branch(action.name, found[1])
+            self.bases.note(self, action.name)
 
     def do_delete(self, action):
         if action.branch not in self.machines or action.branch == "db":
@@ -143,10 +178,38 @@ class Scenario:
         self.end_transactions([action.branch])
         self.roamer.run("SET datahike.branch = 'db'")
         machine = self.machines.pop(action.branch)
+        self.players.pop(action.branch, None)
         machine.datahike.sessions.pop("R", None)
         machine.datahike.close()
         self.main.query("SELECT datahike.delete_branch('%s')" % action.branch)
         self.cluster.drop(machine.heap)
+        self.leave_line(action.branch)
+
+    def leave_line(self, branch):
+        for kept in self.kept.values():
+            if kept.branch == branch:
+                kept.branch = ""
+
+    def do_reset(self, action):
+        if action.branch not in self.machines or action.name == action.branch:
+            return
+        self.end_transactions([action.branch])
+        found = self.twin_of(action.name)
+        if not found:
+            return
+        self.main.query("SELECT datahike.force_branch('%s', '%s')" % (action.branch, found[0]))
+        machine = self.machines[action.branch]
+        self.cluster.drop(machine.heap)
+        machine.heap = found[1]
+        self.players.pop(action.branch, None)
+        self.leave_line(action.branch)
+
+    def do_merge(self, action):
+        if action.branch not in self.machines or action.name not in self.machines or action.name == action.branch:
+            return
+        self.end_transactions([action.branch, action.name])
+        merges.merge(self, action.branch, action.name, action.how)
+        self.players.pop(action.branch, None)
 
     def do_keep(self, action):
         machine = self.machines.get(action.branch)
@@ -155,22 +218,36 @@ class Scenario:
         self.end_transactions([action.branch])
         commit = machine.datahike.session("A").run("SELECT datahike.commit_id()")[0][0]
         at = machine.datahike.query("SELECT committed_at FROM datahike.log('%s', 1)" % commit)[0][0]
-        self.kept[action.name] = (commit, at, self.copy(machine.heap), action.branch)
+        tag = "tag-" + action.name if action.how == "tag" else ""
+        if tag:
+            self.main.query("SELECT datahike.tag('%s', '%s')" % (tag, commit))
+        self.kept[action.name] = Kept(commit, at, self.copy(machine.heap), action.branch, tag)
+
+    def do_gc(self, action):
+        old = "now()" if action.how == "old" else "NULL"
+        self.main.query("SELECT datahike.gc(%s, '0')" % old)
+        for kept in self.kept.values():
+            kept.may_be_gone |= not kept.tag
+        self.outcomes["gc"] += 1
 
     def do_look(self, action):
-        if action.name not in self.kept:
+        if action.name not in self.kept or not self.is_there(action.name):
             return
-        commit, at, copy, branch = self.kept[action.name]
-        setting = "-c datahike.commit_id=" + commit
-        if action.how == "as_of" and branch in self.machines:
-            setting = "-c datahike.branch=%s -c datahike.as_of=%s" % (branch, at.replace(" ", "\\ "))
+        kept = self.kept[action.name]
+        if action.how == "at":
+            for table, ours in check.contents_at(self.main, kept.tag or kept.commit, kept.copy).items():
+                check.same_rows(table, ours, check.contents(kept.copy, table))
+            return
+        setting = "-c datahike.commit_id=" + kept.commit
+        if action.how == "as_of" and kept.branch in self.machines:
+            setting = "-c datahike.branch=%s -c datahike.as_of=%s" % (kept.branch, kept.at.replace(" ", "\\ "))
         side = Side(self.cluster, self.main.database, "datahike", setting)
         try:
-            machine = Machine(side, copy, self.files)
+            machine = Machine(side, kept.copy, self.files)
             if action.step:
                 machine.step(action.step)
             else:
-                check.same_contents(side, copy)
+                check.same_contents(side, kept.copy)
         finally:
             side.close()
 
@@ -178,6 +255,7 @@ class Scenario:
         self.end_transactions(list(self.machines))
         for name in list(self.kept):
             self.do_look(Action("look", name=name))
+            self.do_look(Action("look", name=name, how="at"))
         for branch, machine in self.machines.items():
             try:
                 check.same_contents(machine.datahike, machine.heap)
@@ -210,7 +288,7 @@ class Scenario:
         branch = rnd.choice(list(self.machines))
         player = self.player(rnd, branch)
         roll = rnd.random()
-        if roll < 0.05:
+        if roll < 0.06:
             return self.change_branches(rnd, branch)
         if roll < 0.11:
             return self.visit_the_past(rnd, branch, player)
@@ -236,19 +314,27 @@ class Scenario:
         return player.change("A") if roll < 0.75 else player.query("A")
 
     def change_branches(self, rnd, branch):
-        if len(self.machines) < MOST_BRANCHES and rnd.random() < 0.7:
+        roll, others = rnd.random(), [b for b in self.machines if b != branch]
+        if roll < 0.3 and others:
+            return Action("merge", branch, name=rnd.choice(others), how=rnd.choice(["fail", "ours", "theirs", "theirs"]))
+        if roll < 0.4 and others + list(self.kept):
+            return Action("reset", branch, name=rnd.choice(others + list(self.kept)))
+        if roll < 0.5:
+            return Action("gc", how=rnd.choice(["", "old"]))
+        if len(self.machines) < MOST_BRANCHES and roll < 0.85:
             source = rnd.choice(list(self.machines) + list(self.kept))
             return Action("create", source, name="b%d" % rnd.randint(0, 10**6))
         return Action("delete", branch)
 
     def visit_the_past(self, rnd, branch, player):
         if not self.kept or len(self.kept) < MOST_COMMITS and rnd.random() < 0.4:
-            return Action("keep", branch, name="k%d" % len(self.kept))
+            return Action("keep", branch, name="k%d" % rnd.randint(0, 10**6), how=rnd.choice(["", "tag"]))
         name, step = rnd.choice(list(self.kept)), None
-        if rnd.random() < 0.6:
+        how = rnd.choice(["", "as_of", "at"])
+        if how != "at" and rnd.random() < 0.6:
             query, ordered = dml.select(rnd, player.model.tables)
             step = Step("P", query, ordered=ordered)
-        return Action("look", name=name, step=step, how=rnd.choice(["", "as_of"]))
+        return Action("look", name=name, step=step, how=how)
 
     def change_schema(self, rnd, model):
         table = rnd.choice(model.writable())
