@@ -142,6 +142,7 @@ class Environment : public tree::NodeSource {
  private:
   friend class WriteBatch;
   friend bool punch_free_pages(Environment& env, FreePages& progress);
+  friend void clear_unused_bytes(Environment& env);
   struct Impl;
   explicit Environment(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;

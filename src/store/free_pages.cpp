@@ -64,7 +64,7 @@ bool punch_free_pages(Environment& env, FreePages& progress) {
       op = MDB_NEXT;
       ByteReader in(view(value), "free list");
       const auto freed_by = ByteReader(view(key), "free list").fixed<uint64_t>();
-      if (freed_by >= oldest) break;
+      if (freed_by > oldest) break;  // its state is the first that does without them
       more = pages.size() >= kPagesAtOnce;
       if (more) break;
       for (auto left = in.fixed<uint64_t>(); left > 0; --left)

@@ -1,12 +1,14 @@
 #include "store/verify.h"
 
 #include <algorithm>
+#include <ctime>
 #include <map>
 #include <unordered_map>
 #include <vector>
 
 #include "store/digest.h"
 #include "store/maps.h"
+#include "store/redaction.h"
 #include "store/tree_verifier.h"
 #include "store/version.h"
 #include "store/version_tree.h"
@@ -37,6 +39,26 @@ std::string row_name(uint64_t table, uint64_t rowid) {
   return "row " + std::to_string(rowid) + " of table " + std::to_string(table);
 }
 
+std::string format_hash(const tree::Hash& hash) {
+  std::string text;
+  for (const uint8_t byte : hash) {
+    text += "0123456789abcdef"[byte >> 4];
+    text += "0123456789abcdef"[byte & 15];
+  }
+  return text;
+}
+
+// Microseconds since 2000-01-01 00:00 UTC, as ISO 8601 has it.
+std::string format_time(int64_t time) {
+  constexpr int64_t kEpoch = 946684800;
+  const std::time_t seconds = static_cast<std::time_t>(time / 1000000 + kEpoch);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
 class Verifier {
  public:
   Verifier(Environment& env, bool deep, const std::function<void(const Finding&)>& report,
@@ -45,8 +67,10 @@ class Verifier {
 
   void run() {
     env_.forget_verified();
+    read_records();
     check_numbered_commits();
     check_other_commits();
+    report_redactions();
     if (!deep_) return;
     trees_.check_others([&](const std::string& what) { damaged(what); });
     check_segments();
@@ -60,7 +84,46 @@ class Verifier {
   };
   using Problems = std::vector<std::string>;
 
-  void damaged(const std::string& what) { report_({std::nullopt, true, what}); }
+  void damaged(const std::string& what) { report_({std::nullopt, true, false, what}); }
+
+  // Without the records, rows that have been erased are missing.
+  void read_records() {
+    try {
+      redactions_ = read_redactions(env_);
+      if (auto rows = redacted_rows(env_)) gone_ = std::move(*rows);
+      unerased_ = first_unerased(env_).value_or(UINT64_MAX);
+    } catch (const Error& error) {
+      damaged(error.what());
+      redactions_.clear();
+    }
+    digests_.emplace(redactions_);
+  }
+
+  void report_redactions() {
+    for (const Redaction& r : redactions_)
+      report_({std::nullopt, false, true,
+               "redaction " + std::to_string(r.number) + ": " +
+                   std::to_string(count_rowids(r.rows)) + " versions of " +
+                   std::to_string(r.entities) + " rows of table " + r.table_name +
+                   " were erased by " + r.who + " at " + format_time(r.time) + " from " +
+                   std::to_string(r.commits.size()) + " commits; record " + format_hash(r.hash) +
+                   (r.number >= unerased_ ? "; the worker has not taken them out of the store yet"
+                                          : "")});
+  }
+
+  std::string describe_redaction(const Uuid& id) const {
+    const auto* records = digests_->of(id);
+    if (!records) return "";
+    std::string text = "rows that it added have been erased: ";
+    for (const Redaction* record : *records) {
+      uint64_t rows = 0;
+      for (const RedactedCommit& commit : record->commits)
+        if (commit.commit == id) rows += commit.rows;
+      text += (record == records->front() ? "" : ", ") + std::to_string(rows) + " by redaction " +
+              std::to_string(record->number);
+    }
+    return text;
+  }
 
   // Commits in the order of their numbers, so that parents come first.
   void check_numbered_commits() {
@@ -120,7 +183,8 @@ class Verifier {
       detail += (i ? "; " : "") + problems[i];
     if (problems.size() > kMostTold)
       detail += "; and " + std::to_string(problems.size() - kMostTold) + " more";
-    report_({id, !problems.empty(), detail});
+    const std::string redaction = problems.empty() ? describe_redaction(id) : "";
+    report_({id, !problems.empty(), !redaction.empty(), detail + redaction});
   }
 
   void check_parents(const Commit& commit, Problems& problems) {
@@ -159,27 +223,15 @@ class Verifier {
     if (problems.empty()) check_keyframe(commit, problems);
   }
 
-  // The rows it added, against the digest that its hash covers.
+  // The rows it added, against the digest that its hash covers, or that has taken its place.
   void check_rows(const Commit& commit, Problems& problems) {
-    Sha256 sha;
-    Bytes buffer;
-    for (const TableDelta& table : commit.delta.tables)
-      for (const tree::RowidRange& range : table.added)
-        for (uint64_t at = range.first, end = at + range.count; at < end;) {
-          const auto segment = env_.segment(table.table, at);
-          if (!segment) {
-            problems.push_back(row_name(table.table, at) + " is missing");
-            return;
-          }
-          const uint64_t to = std::min(end, segment->last_rowid() + 1);
-          for (; at < to; ++at)
-            segment->canonical_row(static_cast<uint32_t>(at - segment->first_rowid()), buffer);
-          sha.update(buffer);
-          buffer.clear();
-          pause_();
-        }
-    if (sha.finish() != commit.rows_digest)
-      problems.emplace_back("the rows it added are not those it was made with");
+    try {
+      const tree::Hash& expected = digests_->expected(commit.id, commit.rows_digest);
+      if (RemainingRows(env_, pause_).digest(commit.delta, {&gone_}) != expected)
+        problems.emplace_back("the rows it added are not those it was made with");
+    } catch (const CorruptError& error) {
+      problems.emplace_back(error.what());
+    }
   }
 
   // What replaced the rows it removed.
@@ -261,6 +313,9 @@ class Verifier {
         segment.verify();
         if (segment.first_rowid() != first) damaged(name + " belongs to another rowid");
         if (table == last_table && first < last_end) damaged(name + " overlaps the one before it");
+        const std::optional<uint64_t> erased = gone_.at_or_after(first);
+        if (unerased_ == UINT64_MAX && erased && *erased <= segment.last_rowid())
+          damaged(name + " holds row " + std::to_string(*erased) + ", which has been erased");
         last_table = table;
         last_end = segment.last_rowid() + 1;
       } catch (const Error& error) {
@@ -318,6 +373,10 @@ class Verifier {
   const std::function<void(const Finding&)>& report_;
   const std::function<void()>& pause_;
   TreeVerifier trees_;
+  std::vector<Redaction> redactions_;
+  std::optional<RedactedDigests> digests_;
+  tree::RowidSet gone_;
+  uint64_t unerased_ = UINT64_MAX;  // the first record whose rows may still be stored
   std::unordered_map<Uuid, Brief, HashUuid> known_;
 };
 

@@ -5,6 +5,9 @@
 // node's checksum, every reachable one's SHA-256 against its parent's, each keyframe's tree against
 // the one before it and the deltas since, the rows of every commit against its digest, every
 // segment's checksum, lineage against deltas, and the entries of map meta.
+//
+// Commits of which purge() has erased rows are reported as redacted: their rows are compared with
+// the digest that the redaction records have, and the records with the digests of the commits.
 #pragma once
 
 #include <functional>
@@ -19,6 +22,7 @@ namespace datahike::store {
 struct Finding {
   std::optional<Uuid> commit;  // nullopt: damage in what belongs to no single commit
   bool corrupt = false;
+  bool redacted = false;  // rows of it have been erased on purpose; the rest is whole
   std::string detail;
 };
 

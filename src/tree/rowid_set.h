@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 
 #include "tree/live_set.h"
 
@@ -15,6 +16,7 @@ class RowidSet {
   bool empty() const { return containers_.empty(); }
   bool contains(uint64_t rowid) const;
   const Containers& containers() const { return containers_; }
+  std::optional<uint64_t> at_or_after(uint64_t rowid) const;  // the least such member
   // Whether test(rowid) holds for a member from first to last, both included.
   template <class Test>
   bool any_of(uint64_t first, uint64_t last, Test&& test) const;

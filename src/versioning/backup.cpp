@@ -110,7 +110,7 @@ void verify_backup(const char* path, bool deep, ReturnSetInfo* result) {
   report_findings(*env, deep, result);
   for (const store::PublishedRef& ref : store::read_published_refs(*env))
     if (!env->commit(ref.commit))
-      put_finding(result, {std::nullopt, true,
+      put_finding(result, {std::nullopt, true, false,
                            "branch \"" + ref.name + "\" names commit " +
                                store::format_uuid(ref.commit) + ", which is missing"});
 }

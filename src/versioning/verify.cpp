@@ -22,7 +22,7 @@ void put_finding(ReturnSetInfo* result, const store::Finding& finding) {
       std::memcpy(uuid->data, f->commit->data(), UUID_LEN);
       values[0] = UUIDPGetDatum(uuid);
     }
-    values[1] = CStringGetTextDatum(f->corrupt ? "corrupt" : "ok");
+    values[1] = CStringGetTextDatum(f->corrupt ? "corrupt" : f->redacted ? "redacted" : "ok");
     if (!nulls[2]) values[2] = CStringGetTextDatum(f->detail.c_str());
     tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
   });
@@ -68,7 +68,7 @@ void verify_store(bool deep, ReturnSetInfo* result) {
   report_findings(env, deep, result);
   for (const pg::Head& head : heads)
     if (std::string damage = damage_of_head(env, head); !damage.empty())
-      put_finding(result, {std::nullopt, true, damage});
+      put_finding(result, {std::nullopt, true, false, damage});
 }
 
 }  // namespace
