@@ -430,6 +430,11 @@ COMMENT ON FUNCTION datahike.gc(timestamptz, interval, bool) IS
   'collects commits that no branch or tag has, and with a date those older than it, with all that only they held';
 REVOKE EXECUTE ON FUNCTION datahike.gc(timestamptz, interval, bool) FROM PUBLIC;
 
+CREATE FUNCTION datahike.purge(tbl regclass, predicate text, OUT rows int8, OUT versions int8)
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_purge';
+COMMENT ON FUNCTION datahike.purge(regclass, text) IS
+  'erases the row versions that satisfy the predicate from every branch and all of history';
+
 CREATE FUNCTION datahike.compact() RETURNS int8
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_compact';
 COMMENT ON FUNCTION datahike.compact() IS

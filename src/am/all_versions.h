@@ -7,6 +7,7 @@
 #include "pg/log.h"
 #include "pg/store.h"
 #include "versioning/collected.h"
+#include "versioning/redacted.h"
 
 namespace datahike::am {
 
@@ -57,7 +58,8 @@ class AllVersions {
       uint64_t first = segment->first_rowid(), last = std::min(segment->last_rowid(), last_);
       for (uint64_t rowid = std::max(first, from); rowid <= last; ++rowid, ++n) {
         if (in_some_log(rowid)) met_in_store_.insert(rowid);
-        if (versioning::is_dead_for_all(info_.table, rowid)) continue;
+        if (versioning::is_redacted(rowid) || versioning::is_dead_for_all(info_.table, rowid))
+          continue;
         // The visit may run SQL functions, which may renew the map.
         versioning::FoundRow row = row_in_store(*env, rowid);
         store_row(slot, rowid, row.segment, row.row, true);
@@ -77,7 +79,7 @@ class AllVersions {
       if (first > last_ || first + run.rows <= first_) continue;
       uint64_t end = std::min(first + run.rows - 1, last_);
       for (uint64_t rowid = std::max(first, first_); rowid <= end; ++rowid) {
-        if (met_in_store_.count(rowid)) continue;
+        if (met_in_store_.count(rowid) || versioning::is_redacted(rowid)) continue;
         versioning::FoundRow row = versioning::load_row(run, info_.table, rowid);
         store_row(slot, rowid, row.segment, row.row, row.in_store);
         visit(rowid);

@@ -5,6 +5,7 @@
 #include "am/slot.h"
 #include "pg/bridge.h"
 #include "pg/store.h"
+#include "versioning/redacted.h"
 
 namespace datahike::am {
 
@@ -77,6 +78,7 @@ bool RowCursor::has_committed_below(uint64_t rowid) {
 }
 
 bool RowCursor::is_removed(uint64_t rowid) const {
+  if (versioning::is_redacted(rowid)) return true;
   if (!view_.table->removed.empty()) {
     const versioning::RemovedRow* r = versioning::Overlay::find_removed(*view_.table, rowid);
     if (r && r->sequence <= view_.view.limit) return true;

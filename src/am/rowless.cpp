@@ -5,6 +5,7 @@
 #include "pg/catalog.h"
 #include "pg/live_snapshots.h"
 #include "versioning/collected.h"
+#include "versioning/redacted.h"
 
 namespace datahike::am {
 
@@ -95,6 +96,7 @@ void note_source_of_rowids() {
 }
 
 bool is_dead_entry(uint64_t table, uint64_t rowid) {
+  if (versioning::is_redacted(rowid)) return true;
   Oid sequence = pg::call([] { return pg::extension().rowid_block; });
   return rowless.test(group_of(sequence), rowid) || is_superseded_for_good(table, rowid) ||
          versioning::is_dead_for_all(table, rowid);

@@ -8,6 +8,7 @@
 // hand: autovacuum would come back for every batch of updates and find nothing.
 #include "am/callbacks.h"
 #include "am/fetch.h"
+#include "am/purge.h"
 #include "am/rowids.h"
 #include "am/rowless_search.h"
 #include "am/table_size.h"
@@ -17,6 +18,7 @@
 #include "pg/store.h"
 #include "pg/worker.h"
 #include "versioning/collected.h"
+#include "versioning/redacted.h"
 
 extern "C" {
 #include "postmaster/autovacuum.h"
@@ -42,8 +44,8 @@ bool is_reaped(ItemPointer tid, void* state) {
   auto* pass = static_cast<Pass*>(state);
   return pg::guard([=] {
     uint64_t rowid = to_rowid(*tid);
-    bool dead = false;
-    if (pass->collect) {
+    bool dead = versioning::is_redacted(rowid);
+    if (!dead && pass->collect) {
       bool stored = true;
       if (pass->dead) {
         auto verdict = pass->dead->judge(*pass->env, rowid);
@@ -53,7 +55,7 @@ bool is_reaped(ItemPointer tid, void* state) {
         stored = pass->env && pass->env->segment(pass->table, rowid).has_value();
       }
       if (!stored && pass->unknown.size() < kMostUnknown) pass->unknown.insert(rowid);
-    } else {
+    } else if (!dead) {
       dead = pass->unknown.count(rowid) > 0;
     }
     pass->removed += dead;
@@ -153,6 +155,22 @@ void wait_for_horizon() {
 }
 
 }  // namespace
+
+void remove_redacted_entries(Relation relation, const RelationInfo& info) {
+  Pass pass{info.table, nullptr, nullptr, false, {}, 0};
+  Pass* p = &pass;
+  pg::call([=] {
+    Indexes indexes{};
+    indexes.rows = std::max<double>(relation->rd_rel->reltuples, 0);
+    indexes.strategy = GetAccessStrategy(BAS_VACUUM);
+    vac_open_indexes(relation, RowExclusiveLock, &indexes.count, &indexes.relations);
+    indexes.results = static_cast<IndexBulkDeleteResult**>(
+        palloc0(sizeof(IndexBulkDeleteResult*) * (static_cast<size_t>(indexes.count) + 1)));
+    bulk_delete(indexes, p);
+    clean_up(indexes, DEBUG2);
+    vac_close_indexes(indexes.count, indexes.relations, NoLock);
+  });
+}
 
 void relation_vacuum(Relation relation, VacuumParams* params, BufferAccessStrategy strategy) {
   pgstat_progress_start_command(PROGRESS_COMMAND_VACUUM, RelationGetRelid(relation));

@@ -11,6 +11,7 @@
 #include "pg/log.h"
 #include "pg/notify.h"
 #include "pg/prepared_rows.h"
+#include "pg/redaction.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
 #include "pg/store.h"
@@ -30,6 +31,7 @@ namespace {
 WorkerSlot* slot = nullptr;
 Horizons* horizons = nullptr;
 Gc* gc = nullptr;
+Redactor* redactor = nullptr;
 constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
 
 // The batch being written, if one is. No frame owns it: where PostgreSQL ends the process from
@@ -409,6 +411,25 @@ bool gc_step() {
   return false;
 }
 
+bool redaction_step() {
+  if (begin_step())
+    redactor->step(*slot, {begin_batch,
+                           [] {
+                             crash_point("before_redaction_commit");
+                             commit_batch();
+                             crash_point("after_redaction_commit");
+                           },
+                           [] {
+                             crash_point("before_erasure_commit");
+                             commit_batch();
+                             crash_point("after_erasure_commit");
+                           }});
+  else
+    redactor->nothing_there();
+  end_step();
+  return false;
+}
+
 bool purge_step() {
   purge();
   return false;
@@ -417,7 +438,8 @@ bool purge_step() {
 // Waits until someone asks, or until the delay is over after something was committed. False when
 // the worker is to leave.
 bool wait_for_work(bool failed_before) {
-  long delay = failed_before ? 1000 : gc->wanted(*slot) ? 0 : setting_fold_delay;
+  bool more = gc->wanted(*slot) || redactor->wanted(*slot);
+  long delay = failed_before ? 1000 : more ? 0 : setting_fold_delay;
   TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
   for (;;) {
     HOLD_CANCEL_INTERRUPTS();  // no step is being done
@@ -450,6 +472,7 @@ void sleep_when_announced() {
 [[noreturn]] void run() {
   horizons = new Horizons();
   gc = new Gc();
+  redactor = new Redactor();
   TimestampTz purged = GetCurrentTimestamp();  // a server that recovers has other work at first
   bool ok = true;
   uint64_t folds = 0;
@@ -462,6 +485,10 @@ void sleep_when_announced() {
       proc_exit(0);
     }
     if (ok) attempt(horizon_step, 0);
+    if (ok && redactor->wanted(*slot) && !attempt(redaction_step, 0) && !must_leave())
+      redactor->fail(*slot, slot->sqlstate, slot->error);
+    if (redactor->must_forget()) proc_exit(0);
+    if (gc->wanted(*slot)) redactor->try_again();
     if (ok && gc->wanted(*slot) && !attempt(gc_step, 0) && !must_leave())
       gc->fail(*slot, slot->sqlstate, slot->error);
     if (ok && GetCurrentTimestamp() - purged > kPurgeIntervalUs) {
@@ -472,7 +499,8 @@ void sleep_when_announced() {
     folds = slot->folds;
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
-    if (idle && slot->requested <= slot->completed && !gc->wanted(*slot))
+    if (idle && slot->requested <= slot->completed && !gc->wanted(*slot) &&
+        !redactor->wanted(*slot))
       sleep_when_announced();
     else
       slot->sleeping = false;

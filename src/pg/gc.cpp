@@ -8,6 +8,8 @@
 #include "pg/shared.h"
 #include "pg/store.h"
 #include "pg/versions_in_use.h"
+#include "store/redaction.h"
+#include "store/unused_bytes.h"
 #include "store/version.h"
 
 namespace datahike::pg {
@@ -278,8 +280,17 @@ void Gc::collect(Snapshot snapshot, const Batches& batches) {
   if (!more) stage_ = Stage::Mark;
 }
 
-void Gc::compact(WorkerSlot& slot) {
-  if (store::punch_free_pages(open_store_for_writing(), *compacting_)) return;
+// Of what purge() has erased nothing is to stay in the file. Free is what only states before the
+// last two have: so there are two more first, made by a worker that has erased nothing itself.
+void Gc::compact(WorkerSlot& slot, const Batches& batches) {
+  store::Environment& env = open_store_for_writing();
+  const bool has_erased = store::redacted_rows(env).has_value();
+  for (int i = 0; has_erased && compacting_->next == 0 && i < 2; ++i) {
+    batches.begin();
+    batches.commit();
+  }
+  if (store::punch_free_pages(env, *compacting_)) return;
+  if (has_erased) store::clear_unused_bytes(env);
   store::GcResult result;
   result.bytes = compacting_->bytes;
   compacting_.reset();
@@ -287,7 +298,7 @@ void Gc::compact(WorkerSlot& slot) {
 }
 
 void Gc::step(WorkerSlot& slot, Snapshot snapshot, const Batches& batches) {
-  if (compacting_) return compact(slot);
+  if (compacting_) return compact(slot, batches);
   if (!run_ && !begin(slot, snapshot)) return;
   store::Environment& env = open_store_for_writing();
   env.refresh();

@@ -48,7 +48,7 @@ class Gc {
   void collect(Snapshot snapshot, const Batches& batches);
   void answer(WorkerSlot& slot, const store::GcResult& result);
 
-  void compact(WorkerSlot& slot);
+  void compact(WorkerSlot& slot, const Batches& batches);
 
   std::unique_ptr<store::Collector> run_;
   std::optional<store::FreePages> compacting_;

@@ -58,6 +58,18 @@ struct GcMailbox {
   int64_t last_run_at;  // when one ended; 0: none has
 };
 
+// What purge() asks the worker for: see pg/redaction.h.
+struct RedactionMailbox {
+  uint64_t requested;  // the last request; one at a time
+  uint64_t claimed;    // by a worker: from here on it cannot be withdrawn
+  uint64_t written;    // the rows count as erased
+  uint64_t served;     // and are in no segment any more; or the request has failed
+  uint32_t segment;    // a dsm_handle: of the request's bytes
+  uint64_t bytes;
+  int sqlstate;  // 0: done
+  char error[512];
+};
+
 // A database's mailbox to its fold worker.
 struct WorkerSlot {
   Oid database;            // InvalidOid = free slot
@@ -66,16 +78,18 @@ struct WorkerSlot {
   int holds;               // commands on the database that keep the worker out, > 0: leave
   volatile bool sleeping;  // idle: wants to be woken by the next commit
   Latch* latch;
-  uint64_t requested;  // tickets handed out
-  uint64_t completed;  // every ticket <= this has been served
-  uint64_t failed;     // the last ticket that ended in `error`
-  uint64_t folds;      // folds that wrote something, since start
-  uint64_t purges;     // of the log, each counted before it commits
-  bool restored;       // the shared tables hold what was prepared before the server started
-  volatile bool left;  // there are entries that prepared transactions have left in them
-  int sqlstate;        // of the last failure, 0 = none
+  uint64_t requested;   // tickets handed out
+  uint64_t completed;   // every ticket <= this has been served
+  uint64_t failed;      // the last ticket that ended in `error`
+  uint64_t folds;       // folds that wrote something, since start
+  uint64_t purges;      // of the log, each counted before it commits
+  uint64_t redactions;  // since start; each counted once it is durable
+  bool restored;        // the shared tables hold what was prepared before the server started
+  volatile bool left;   // there are entries that prepared transactions have left in them
+  int sqlstate;         // of the last failure, 0 = none
   char error[512];
   GcMailbox gc;
+  RedactionMailbox redaction;
   ConditionVariable done;
 };
 inline constexpr int kWorkerSlots = 64;

@@ -10,9 +10,6 @@ namespace datahike::pg {
 
 namespace {
 
-constexpr long kPollMs = 200;
-constexpr int kStartAttempts = 50;
-
 WorkerSlot* my_slot = nullptr;
 
 // The database's slot, made if there is none; nullptr when all are taken.
@@ -109,18 +106,22 @@ void ask_and_wait(WorkerSlot* slot) {
       attempts = 0;
     } else {
       bool registered = start_if_absent(slot);
-      if (!registered || ++attempts > kStartAttempts) {
+      if (!registered || ++attempts > kWorkerStartAttempts) {
         ConditionVariableCancelSleep();
         no_worker();
       }
     }
     poke(slot);
-    ConditionVariableTimedSleep(&slot->done, kPollMs, PG_WAIT_EXTENSION);
+    ConditionVariableTimedSleep(&slot->done, kWorkerPollMs, PG_WAIT_EXTENSION);
   }
   ConditionVariableCancelSleep();
 }
 
 }  // namespace
+
+bool start_worker(WorkerSlot* slot) { return start_if_absent(slot); }
+void poke_worker(WorkerSlot* slot) { poke(slot); }
+void refuse_without_worker() { no_worker(); }
 
 WorkerSlot* worker_slot() noexcept {
   if (!my_slot) my_slot = find_slot(MyDatabaseId, true);
@@ -145,6 +146,11 @@ uint64_t worker_folds() {
 uint64_t worker_purges() {
   WorkerSlot* slot = worker_slot();
   return slot ? *const_cast<volatile uint64_t*>(&slot->purges) : 0;
+}
+
+uint64_t worker_redactions() {
+  WorkerSlot* slot = worker_slot();
+  return slot ? *const_cast<volatile uint64_t*>(&slot->redactions) : 0;
 }
 
 void request_fold_and_wait() {
@@ -203,12 +209,12 @@ void ask_for_gc(WorkerSlot* slot, const GcRequest* request, GcMailbox* answer) {
     if (answer->served >= ticket) break;
     if (running) {
       attempts = 0;
-    } else if (!start_if_absent(slot) || ++attempts > kStartAttempts) {
+    } else if (!start_if_absent(slot) || ++attempts > kWorkerStartAttempts) {
       ConditionVariableCancelSleep();
       no_worker();
     }
     poke(slot);
-    ConditionVariableTimedSleep(&slot->done, kPollMs, PG_WAIT_EXTENSION);
+    ConditionVariableTimedSleep(&slot->done, kWorkerPollMs, PG_WAIT_EXTENSION);
   }
   ConditionVariableCancelSleep();
   if (answer->sqlstate != 0)
@@ -272,6 +278,7 @@ void forget_worker(Oid database) {
   slot->holds = 0;  // of commands that now find the database gone
   slot->requested = slot->completed = slot->failed = slot->folds = 0;
   slot->gc = GcMailbox{};
+  slot->redaction = RedactionMailbox{};
   slot->restored = slot->left = false;
   slot->sqlstate = 0;
   LWLockRelease(shared->lock);

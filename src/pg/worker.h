@@ -15,6 +15,8 @@ uint64_t worker_folds();
 // Purges of the log: when it moves, log rows of transactions that a cached view has not met yet may
 // be gone. Read it before looking for them; every purge that a snapshot sees has been counted.
 uint64_t worker_purges();
+// Redactions since the server started: when it moves, more rows have been erased.
+uint64_t worker_redactions();
 // Asks for a fold of everything committed before the call and waits for it. Interruptible.
 // Starts another worker where one is terminated meanwhile. Raises the worker's own error where the
 // fold failed.
@@ -37,6 +39,14 @@ int64_t last_gc_at();  // 0: none
 // This database's mailbox; nullptr where too many databases have one.
 struct WorkerSlot;
 WorkerSlot* worker_slot() noexcept;
+
+// For those who wait for it in ways of their own. Starts it unless it runs or is being started;
+// false where that is not possible. Wakes it.
+bool start_worker(WorkerSlot* slot);
+void poke_worker(WorkerSlot* slot);
+[[noreturn]] void refuse_without_worker();
+inline constexpr long kWorkerPollMs = 200;
+inline constexpr int kWorkerStartAttempts = 50;
 
 struct WorkerStatus {
   int pid;

@@ -3,6 +3,7 @@
 #include "pg/bridge.h"
 #include "pg/pins.h"
 #include "pg/store.h"
+#include "versioning/redacted.h"
 #include "versioning/row_origin.h"
 
 namespace datahike::versioning {
@@ -96,7 +97,7 @@ std::vector<tree::RowidRange> history_rows(const ComputedFrom& from, uint64_t ta
         decided = origin ? origin->range_of(table, rowid) : tree::RowidRange{rowid, 1};
         decided_xid = xid;
       }
-      if (counts) append_range(ranges, rowid, 1);
+      if (counts && !is_redacted(rowid)) append_range(ranges, rowid, 1);
     }
     at = segment->last_rowid() + 1;
     pg::call([] { CHECK_FOR_INTERRUPTS(); });

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "pg/bridge.h"
+#include "versioning/redacted.h"
 
 namespace datahike::versioning {
 
@@ -50,6 +51,7 @@ class LiveRows {
     if (has_committed()) {
       add_runs(high, c);
       remove(removed_, high, c);
+      leave_out_redacted(high, c);
     }
     if (!own_) return c;
     for (const tree::RowidRange& range : own_->added) add(high, range.first, range.count, c);

@@ -1,5 +1,7 @@
 #include "versioning/overlay.h"
 
+#include "versioning/redacted.h"
+
 namespace datahike::versioning {
 
 void Overlay::apply(uint64_t xid, int32_t branch, const store::Delta& delta, uint32_t part,
@@ -108,6 +110,7 @@ const RemovedRow* Overlay::find_removed(const TableOverlay& table, uint64_t rowi
 }
 
 bool Overlay::is_live(TableOverlay& table, uint64_t rowid, uint32_t limit) {
+  if (is_redacted(rowid)) return false;
   if (table.contains) return table.contains(rowid);
   if (limit > 0) {
     if (!table.removed.empty()) {

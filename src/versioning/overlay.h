@@ -117,7 +117,8 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   TableOverlay& table(uint64_t id);
   // Whether the row is live after the first `limit` deltas.
   bool is_live(TableOverlay& table, uint64_t rowid, uint32_t limit);
-  // Whether it is live in the tree and the tree's rows still count; ignores removals in deltas.
+  // Whether it is live in the tree and the tree's rows still count; ignores removals in deltas, and
+  // what has been erased.
   const tree::Container* container(TableOverlay& table, uint64_t high);
   // Sequence of the last TRUNCATE among the first `limit` deltas, 0 if none.
   static uint32_t last_clear(const TableOverlay& table, uint32_t limit);

@@ -1,4 +1,5 @@
 #include "versioning/pin.h"
+#include "versioning/redacted.h"
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -128,6 +129,7 @@ store::Commit pin_named_commit(const store::Uuid& id) {
 }
 
 View view_of_commit(const store::Uuid& commit) {
+  refresh_redacted_rows();
   for (size_t i = 0; i < pinned_overlays.size(); ++i) {
     if (pinned_overlays[i].commit != commit) continue;
     std::rotate(pinned_overlays.begin(), pinned_overlays.begin() + static_cast<ptrdiff_t>(i),

@@ -3,6 +3,7 @@
 #include "pg/bridge.h"
 #include "pg/pins.h"
 #include "pg/store.h"
+#include "versioning/redacted.h"
 #include "versioning/sql_values.h"
 
 namespace datahike::versioning {
@@ -39,7 +40,7 @@ namespace {
 
 const store::Origin* added_by(store::RowOrigins& origins, uint64_t table, uint64_t rowid) {
   std::optional<store::SegmentReader> segment = pg::open_store().segment(table, rowid);
-  if (!segment) return nullptr;
+  if (!segment || is_redacted(rowid)) return nullptr;
   uint64_t xid = segment->xid(static_cast<uint32_t>(rowid - segment->first_rowid()));
   return origins.added(table, rowid, xid);
 }

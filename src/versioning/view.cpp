@@ -15,6 +15,7 @@
 #include "versioning/named_view.h"
 #include "versioning/own_resets.h"
 #include "versioning/pin.h"
+#include "versioning/redacted.h"
 
 namespace datahike::versioning {
 
@@ -253,6 +254,7 @@ bool wants_rebase(const CachedView& view) {
 }
 
 CachedView& cached_view(int32_t branch, Snapshot s) {
+  refresh_redacted_rows();
   keep_cache_or_forget_it();
   for (size_t i = 0; i < cache.size(); ++i)
     if (cache[i]->is_of(branch, s) && cache[i]->key.matches(s)) return use(i);
@@ -423,6 +425,7 @@ FoundRow load_row(const AddedRun& run, uint64_t table_id, uint64_t rowid) {
 
 std::optional<FoundRow> find_row(const View& view, TableOverlay& table, uint64_t table_id,
                                  uint64_t rowid) {
+  if (is_redacted(rowid)) return std::nullopt;
   auto run = Overlay::find_added(table, rowid);
   if (run != table.added.end() && run->second.transaction)
     return load_row(run->second, table_id, rowid);
