@@ -63,6 +63,17 @@ void look(WorkerSlot* slot, uint64_t ticket, Progress* out) {
 
 enum class Outcome { Written, Failed, Withdrawn };
 
+// After an error of another kind. Then too the locks hold until nobody will write any more.
+void leave(WorkerSlot* slot, uint64_t ticket) {
+  constexpr long kPauseUs = 10'000;
+  Progress progress;
+  do {
+    if (withdraw(slot, ticket)) return;
+    pg_usleep(kPauseUs);
+    look(slot, ticket, &progress);
+  } while (!progress.written && !progress.served);
+}
+
 // REQUIRES: interrupts are held.
 Outcome wait_until_written(WorkerSlot* slot, uint64_t ticket, Progress* progress) {
   int attempts = 0;
@@ -153,6 +164,7 @@ uint64_t request_redactions(const std::vector<store::Redaction>& redactions) {
   try {
     outcome = call([=] { return wait_until_written(slot, ticket, p); });
   } catch (...) {
+    leave(slot, ticket);
     if (InterruptHoldoffCount > 0) RESUME_INTERRUPTS();  // an error has let go of them
     throw;
   }
@@ -177,6 +189,16 @@ void wait_until_erased(uint64_t ticket) {
   call([=] { sleep_until_erased(slot, ticket); });
 }
 
+namespace {
+
+void count(WorkerSlot& slot) {
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  ++slot.redactions;
+  LWLockRelease(shared->lock);
+}
+
+}  // namespace
+
 bool Redactor::wanted(const WorkerSlot& slot) const {
   const RedactionMailbox& box = slot.redaction;
   return look_ || eraser_ || box.requested > std::max(box.served, box.written);
@@ -195,7 +217,10 @@ void Redactor::step(WorkerSlot& slot, const Batches& batches) {
   store::Environment& env = open_store_for_writing();
   env.refresh();
   if (asked) return write(slot, ticket, batches);
-  if (look_ && !eraser_ && store::first_unerased(env)) eraser_.emplace(env);
+  if (look_ && !eraser_ && store::first_unerased(env)) {
+    count(slot);  // a worker that was stopped may have written it and not come so far
+    eraser_.emplace(env);
+  }
   look_ = false;
   if (eraser_) erase(slot, batches);
 }
@@ -217,8 +242,8 @@ void Redactor::write(WorkerSlot& slot, uint64_t ticket, const Batches& batches) 
     batches.commit();
     env.refresh();
   }
+  count(slot);
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-  ++slot.redactions;
   slot.redaction.written = ticket;
   LWLockRelease(shared->lock);
   ConditionVariableBroadcast(&slot.done);
@@ -241,8 +266,8 @@ void Redactor::fail(WorkerSlot& slot, int sqlstate, const char* message) {
   eraser_.reset();
   look_ = false;
   failed_ = true;
+  count(slot);  // what failed last may yet be durable
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-  ++slot.redactions;  // what failed last may yet be durable
   RedactionMailbox& box = slot.redaction;
   box.sqlstate = sqlstate;
   strlcpy(box.error, message, sizeof box.error);

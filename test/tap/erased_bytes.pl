@@ -11,7 +11,7 @@ use Time::HiRes qw(sleep);
 
 plan skip_all => 'heap has no history' if $Cluster::am eq 'heap';
 my %points = (before_redaction_commit => 0, after_redaction_commit => 1, before_erasure_commit => 1, after_erasure_commit => 1);
-plan tests => 18 + 8 * keys %points;
+plan tests => 21 + 8 * keys %points;
 
 my $c = Cluster->new('restart_after_crash = on', 'datahike.fold_delay = 5ms', 'autovacuum = off', 'wal_level = replica');
 srand 20261128;
@@ -71,6 +71,10 @@ $c->sql("SELECT datahike.gc(NULL, '0')");
 like($c->sql('SELECT datahike.compact()'), qr/^\d+$/, 'compact() after it');
 is(join(' ', map { unpack 'H*', $_ } in_store(@values)), '', 'no byte of the store has them');
 is($c->sql("SELECT count(*) FROM datahike.verify(true) WHERE status NOT IN ('ok', 'redacted')"), '0', 'it verifies');
+my $backup = "$c->{dir}/data/backup_of_t";
+like($c->sql("SELECT datahike.backup('$backup')"), qr/^\d+$/, 'a backup');
+is(join(' ', map { unpack 'H*', $_ } file_has("$backup/data.mdb", @values)), '', 'has none of them either');
+is($c->sql("SELECT count(*) FILTER (WHERE status = 'redacted') > 3, count(*) FILTER (WHERE status = 'corrupt') FROM datahike.verify_backup('$backup', true)"), 't|0', 'and says the same');
 # Buffers that are used again bring nothing back.
 $c->sql("INSERT INTO t SELECT g, 'later' || g, g, gen_random_uuid(), 'small', 'common' FROM generate_series(25000 + $_ * 100, 25000 + $_ * 100 + 50) g; SELECT datahike.commit_id()") for 1 .. 10;
 is(scalar(in_store(@values)), 0, 'nor do later commits bring them back');
