@@ -74,40 +74,57 @@ class Reflog {
     store::Uuid at = branch_head(branch);
     Snapshot snapshot = pg::call([] { return pg::latest_snapshot(); });
     std::vector<pg::RefMove> moves = pg::read_ref_moves(branch, snapshot);
+    std::optional<uint64_t> tx;  // of `at`, where a move says it
     for (auto move = moves.rbegin(); move != moves.rend() && left_ > 0; ++move) {
-      put_commits(at, *move);
+      put_commits(at, tx, *move);
       put(move->time, move->to_tx, move->from, move->to,
           move->message.empty() ? move->operation : move->operation + ": " + move->message,
           move->author);
       at = move->from ? *move->from : move->to;
+      tx = move->from ? move->from_tx : move->to_tx;
     }
   }
 
  private:
-  // What was committed since `move`, up to `last`.
-  void put_commits(const store::Uuid& last, const pg::RefMove& move) {
+  // What was committed since `move`, up to `last`. Of a collected commit there is what its
+  // tombstone says; the line goes on at the nearest commit before it that was kept.
+  void put_commits(const store::Uuid& last, std::optional<uint64_t> last_tx,
+                   const pg::RefMove& move) {
     store::Environment& env = store_for_reading();
     for (store::Uuid at = last; at != move.to && left_ > 0;) {
-      std::optional<store::Commit> commit = store::load_commit(env, at);
-      if (!commit || commit->parents.empty()) return;  // collected
+      std::optional<store::Commit> commit = store::find_commit(env, at);
+      if (!commit) {
+        std::optional<store::Tombstone> left = env.tombstone(at);
+        if (left) last_tx = left->tx;
+        if (last_tx && *last_tx <= move.to_tx) return;  // the line has passed what `move` set
+        put(left ? std::optional(left->time) : std::nullopt, last_tx, std::nullopt, at, "commit",
+            "");
+        if (!left || left->ancestors.empty()) return;
+        at = left->ancestors.front();
+        last_tx.reset();
+        continue;
+      }
+      if (commit->tx <= move.to_tx || commit->parents.empty()) return;
       const store::Uuid& parent = commit->parents.front();
       put(commit->time, commit->tx, parent, at, commit->parents.size() > 1 ? "merge" : "commit",
           commit->author);
       at = parent;
+      last_tx.reset();
     }
   }
 
-  void put(int64_t time, uint64_t tx, const std::optional<store::Uuid>& from, const store::Uuid& to,
+  void put(std::optional<int64_t> time, std::optional<uint64_t> tx,
+           const std::optional<store::Uuid>& from, const store::Uuid& to,
            const std::string& operation, const std::string& author) {
     if (left_ <= 0) return;
     --left_;
-    Datum values[6] = {TimestampTzGetDatum(time),
-                       Int64GetDatum(static_cast<int64_t>(tx)),
+    Datum values[6] = {TimestampTzGetDatum(time.value_or(0)),
+                       Int64GetDatum(static_cast<int64_t>(tx.value_or(0))),
                        from ? pg::call([&] { return uuid_datum(*from); }) : Datum{0},
                        pg::call([&] { return uuid_datum(to); }),
                        text_datum(operation),
                        author.empty() ? Datum{0} : text_datum(author)};
-    bool nulls[6] = {false, false, !from, false, false, author.empty()};
+    bool nulls[6] = {!time, !tx, !from, false, false, author.empty()};
     put_row(result_, values, nulls);
   }
 
