@@ -10,6 +10,7 @@
 #include "versioning/pin.h"
 #include "versioning/reset.h"
 #include "versioning/revision.h"
+#include "versioning/sql_values.h"
 
 extern "C" {
 #include "catalog/pg_proc.h"
@@ -124,8 +125,7 @@ enum class Relationship { UpToDate, Behind, Diverged };
 Relationship relate(int32_t branch, const store::Uuid& theirs, MergeBase* base) {
   std::vector<store::Uuid> heads = am::merge_parents(branch), common;
   heads.push_back(head_of_session(branch));
-  store::Environment& env = pg::open_store();
-  env.refresh();  // the head may be newer than what this session has read
+  store::Environment& env = store_for_reading();  // the head may be newer than what it has read
   store::Ancestry ancestry(env);
   for (const store::Uuid& head : heads) {
     if (ancestry.is_ancestor(theirs, head)) return Relationship::UpToDate;
@@ -196,7 +196,7 @@ Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
   MergeRequest* r = &request;
   pg::guard([=] {
     store::Uuid commit = resolve_source(revision);
-    store::Commit record = store::load_known_commit(pg::open_store(), commit);
+    store::Commit record = store::load_known_commit(store_for_reading(), commit);
     if (record.parents.empty())
       throw pg::SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                          "the first commit of all has nothing to pick or revert");
