@@ -13,6 +13,7 @@ class RowidMarks {
  public:
   explicit RowidMarks(size_t most_blocks) : most_blocks_(most_blocks) {}
 
+  bool empty() const { return blocks_.empty(); }
   // `group`: rowids of different groups are told apart.
   bool test(int32_t group, uint64_t rowid) {
     Block* block = find(key_of(group, rowid));

@@ -62,6 +62,7 @@ bool no_snapshot_within(CommandId after, CommandId last) {
 }
 
 bool is_superseded_for_good(uint64_t table, uint64_t rowid) {
+  if (!has_pending_of(table)) return false;
   TablePending* own = find_pending(versioning::session_view().branch, table);
   if (!own || !own->superseded_own) return false;
   auto removal = own->removed.find(rowid);
@@ -97,9 +98,11 @@ void note_source_of_rowids() {
 
 bool is_dead_entry(uint64_t table, uint64_t rowid) {
   if (versioning::is_redacted(rowid)) return true;
-  Oid sequence = pg::call([] { return pg::extension().rowid_block; });
-  return rowless.test(group_of(sequence), rowid) || is_superseded_for_good(table, rowid) ||
-         versioning::is_dead_for_all(table, rowid);
+  if (!rowless.empty()) {
+    Oid sequence = pg::call([] { return pg::extension().rowid_block; });
+    if (rowless.test(group_of(sequence), rowid)) return true;
+  }
+  return is_superseded_for_good(table, rowid) || versioning::is_dead_for_all(table, rowid);
 }
 
 // What is not remembered for want of memory is found by VACUUM.
