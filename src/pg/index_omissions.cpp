@@ -49,7 +49,8 @@ void set_omissions(Oid index, const bytea* rows) {
   }
   table_close(relation, RowExclusiveLock);
   if (!changes) return;
-  CacheInvalidateRelcacheByRelid(index);
+  bool is_there = SearchSysCacheExists1(RELOID, ObjectIdGetDatum(index));
+  if (is_there) CacheInvalidateRelcacheByRelid(index);
   CommandCounterIncrement();
 }
 

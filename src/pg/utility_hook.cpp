@@ -204,6 +204,17 @@ bool ends_prepared(Node* statement) {
   return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
 }
 
+// DROP INDEX CONCURRENTLY wants no xid before it has done its waiting, so what the index lacks is
+// forgotten when it is gone.
+Oid dropped_concurrently = InvalidOid;
+
+void forget_omissions_of_dropped() {
+  Oid index = dropped_concurrently;
+  dropped_concurrently = InvalidOid;
+  if (!OidIsValid(index) || SearchSysCacheExists1(RELOID, ObjectIdGetDatum(index))) return;
+  if (extension_installed()) set_omissions(index, nullptr);
+}
+
 void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUtilityContext context,
              ParamListInfo params, QueryEnvironment* environment, DestReceiver* destination,
              QueryCompletion* completion) {
@@ -218,6 +229,8 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   Oid database = name ? get_database_oid(name, true) : InvalidOid;
   bool dropping = OidIsValid(database) && IsA(statement, DropdbStmt);
   bool ending = ends_prepared(statement);
+  bool drops = IsA(statement, DropStmt);
+  if (drops) dropped_concurrently = InvalidOid;
   if (OidIsValid(database) && is_permitted(statement, database)) {
     if (IsA(statement, CreatedbStmt)) set_template(database, name);
     run_without_worker(c, database);
@@ -226,6 +239,7 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   } else {
     run(c);
   }
+  if (drops) forget_omissions_of_dropped();
   if (dropping) {
     CommandCounterIncrement();
     // Another one, if they were renamed meanwhile.
@@ -253,7 +267,12 @@ void on_access(ObjectAccessType access, Oid class_id, Oid object, int sub, void*
     return;  // the extension itself goes
   char kind = get_rel_relkind(object);
   if (kind == RELKIND_RELATION || kind == RELKIND_MATVIEW) forget_table_id(object);
-  if (kind == RELKIND_INDEX) set_omissions(object, nullptr);
+  if (kind != RELKIND_INDEX) return;
+  auto* drop = static_cast<ObjectAccessDrop*>(arg);
+  if (drop && (drop->dropflags & PERFORM_DELETION_CONCURRENTLY))
+    dropped_concurrently = object;
+  else
+    set_omissions(object, nullptr);
 }
 
 }  // namespace
