@@ -138,12 +138,13 @@ class Redacting : public testing::Test {
   // The rows that are in segments, by their texts.
   void expect_remaining() {
     std::set<std::string> stored, expected;
+    column::Scratch scratch;
     for (uint64_t at = 0;;) {
       const auto segment = store_.env().segment_at_or_after(kTable, at);
       if (!segment) break;
       segment->verify();
       for (uint32_t i = 0; i < segment->rows(); ++i)
-        stored.insert(std::string(as_string_view(segment->bytes(segment->find(2), i))));
+        stored.insert(std::string(as_string_view(segment->bytes(segment->find(2), i, scratch))));
       at = segment->last_rowid() + 1;
     }
     for (const auto& [rowid, row] : rows_)
