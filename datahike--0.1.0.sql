@@ -274,32 +274,52 @@ CREATE FUNCTION datahike.merge_parent(source text) RETURNS void
 COMMENT ON FUNCTION datahike.merge_parent(text) IS
   'makes this transaction''s commit a merge: the source becomes a further parent';
 
+CREATE TYPE datahike.resolver;
+CREATE FUNCTION datahike.resolver_in(cstring) RETURNS datahike.resolver
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_resolver_in';
+CREATE FUNCTION datahike.resolver_out(datahike.resolver) RETURNS cstring
+  LANGUAGE internal STABLE STRICT AS 'regprocedureout';
+CREATE FUNCTION datahike.resolver_recv(internal) RETURNS datahike.resolver
+  LANGUAGE internal IMMUTABLE STRICT AS 'regprocedurerecv';
+CREATE FUNCTION datahike.resolver_send(datahike.resolver) RETURNS bytea
+  LANGUAGE internal IMMUTABLE STRICT AS 'regproceduresend';
+CREATE TYPE datahike.resolver (INPUT = datahike.resolver_in, OUTPUT = datahike.resolver_out,
+  RECEIVE = datahike.resolver_recv, SEND = datahike.resolver_send, LIKE = regprocedure);
+COMMENT ON TYPE datahike.resolver IS
+  'a function that resolves conflicts, by its name, or as a regprocedure';
+CREATE CAST (regprocedure AS datahike.resolver) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (regproc AS datahike.resolver) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (datahike.resolver AS regprocedure) WITHOUT FUNCTION AS ASSIGNMENT;
+CREATE CAST (text AS datahike.resolver) WITH INOUT AS IMPLICIT;
+
 CREATE FUNCTION datahike.merge(source text, strategy text DEFAULT 'fail',
-  resolver regprocedure DEFAULT NULL, message text DEFAULT NULL,
+  resolver datahike.resolver DEFAULT NULL, message text DEFAULT NULL,
   OUT status text, OUT inserted int8, OUT updated int8, OUT deleted int8, OUT conflicts int8)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_merge';
-COMMENT ON FUNCTION datahike.merge(text, text, regprocedure, text) IS
+COMMENT ON FUNCTION datahike.merge(text, text, datahike.resolver, text) IS
   'merges a revision into the session''s branch, cell by cell';
 
-CREATE FUNCTION datahike.conflicts(source text, OUT relation regclass, OUT key jsonb,
+CREATE FUNCTION datahike.conflicts(source text, strategy text DEFAULT 'fail',
+  resolver datahike.resolver DEFAULT NULL, operation text DEFAULT 'merge',
+  OUT relation regclass, OUT key jsonb,
   OUT "column" text, OUT kind text, OUT base jsonb, OUT ours jsonb, OUT theirs jsonb,
   OUT constraint_name text)
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_conflicts';
-COMMENT ON FUNCTION datahike.conflicts(text) IS
-  'what merging a revision into the session''s branch would stumble over';
+COMMENT ON FUNCTION datahike.conflicts(text, text, datahike.resolver, text) IS
+  'what merge(), or the operation that is named, would stumble over on the session''s branch';
 
 CREATE FUNCTION datahike.cherry_pick(revision text, strategy text DEFAULT 'fail',
-  resolver regprocedure DEFAULT NULL, message text DEFAULT NULL,
+  resolver datahike.resolver DEFAULT NULL, message text DEFAULT NULL,
   OUT status text, OUT inserted int8, OUT updated int8, OUT deleted int8, OUT conflicts int8)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_cherry_pick';
-COMMENT ON FUNCTION datahike.cherry_pick(text, text, regprocedure, text) IS
+COMMENT ON FUNCTION datahike.cherry_pick(text, text, datahike.resolver, text) IS
   'makes the change of one commit on the session''s branch';
 
 CREATE FUNCTION datahike.revert(revision text, strategy text DEFAULT 'fail',
-  resolver regprocedure DEFAULT NULL, message text DEFAULT NULL,
+  resolver datahike.resolver DEFAULT NULL, message text DEFAULT NULL,
   OUT status text, OUT inserted int8, OUT updated int8, OUT deleted int8, OUT conflicts int8)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_revert';
-COMMENT ON FUNCTION datahike.revert(text, text, regprocedure, text) IS
+COMMENT ON FUNCTION datahike.revert(text, text, datahike.resolver, text) IS
   'takes the change of one commit back on the session''s branch';
 
 CREATE FUNCTION datahike.graph(VARIADIC revisions text[] DEFAULT '{}') RETURNS SETOF text

@@ -149,9 +149,8 @@ bool attempt(Merge* merge) {
   if (fixed)
     foreach (cell, merge->tables)
       refuse_rows_brought_meanwhile(static_cast<TableMerge*>(lfirst(cell)));
-  bool hopeless = merge->result.unresolved > 0 && !merge->request->dry_run;
-  bool done =
-      merge->request->fast_forward ? describe_fast_forward(merge) : hopeless || apply_merge(merge);
+  // Also where conflicts are left: what it would violate is counted with them.
+  bool done = merge->request->fast_forward ? describe_fast_forward(merge) : apply_merge(merge);
   // A violation may be that of a row that somebody has just committed, and that is to be merged.
   // On a branch that never stands still it is reported all the same.
   if (done && merge->violations > 0 && !fixed && merge->attempts < kAttemptsForViolations)

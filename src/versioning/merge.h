@@ -160,15 +160,10 @@ void note_violation(TableMerge* table, const MergeChange* change, const ErrorDat
 Datum key_jsonb(TableMerge* table, const MergeRow* row);
 Datum row_jsonb(TableMerge* table, const MergeRow* row);  // 0: no row
 Datum cell_jsonb(TableMerge* table, const MergeRow* row, int column);
-// What the resolver makes of a conflict; `column` < 0: of the whole row. False: NULL.
-bool ask_resolver(TableMerge* table, const MergeChange& rows, int column, Datum* answer);
-// Sets the columns that a jsonb object names.
-void set_from_jsonb(TableMerge* table, Datum object, Datum* values, bool* nulls);
-struct ResolvedCell {
-  int column;
-  Datum value;  // jsonb
-};
-void set_answers(TableMerge* table, List* answers, MergeChange* change);  // of ResolvedCell*
+// What the resolver makes of a conflict, into the columns that its answer names: the one that is
+// asked about; `column` < 0: those of a row. False: NULL.
+bool ask_resolver(TableMerge* table, const MergeChange& rows, int column, Datum* values,
+                  bool* nulls);
 bool is_violation(const ErrorData* error);  // of a constraint, as conflicts name them
 
 }  // namespace datahike::versioning

@@ -134,7 +134,22 @@ void note_violation(TableMerge* t, const MergeChange* change, const ErrorData* e
   list_conflict(t, c);
 }
 
-bool ask_resolver(TableMerge* t, const MergeChange& rows, int column, Datum* answer) {
+namespace {
+
+// What a resolver was asked, for errors that it or its answer raises.
+struct Question {
+  const char *relation, *key, *column;
+};
+
+void say_question(void* argument) {
+  auto* q = static_cast<Question*>(argument);
+  if (q->column)
+    errcontext("resolving column \"%s\" of row %s of table %s", q->column, q->key, q->relation);
+  else
+    errcontext("resolving row %s of table %s", q->key, q->relation);
+}
+
+bool call_resolver(TableMerge* t, const MergeChange& rows, int column, Datum key, Datum* answer) {
   FmgrInfo* resolver = &t->merge->resolver;
   LOCAL_FCINFO(call, 6);
   InitFunctionCallInfoData(*call, resolver, 6, InvalidOid, nullptr, nullptr);
@@ -151,7 +166,7 @@ bool ask_resolver(TableMerge* t, const MergeChange& rows, int column, Datum* ans
                    ? DirectFunctionCall1(textin, DirectFunctionCall1(regclassout, relid))
                    : ObjectIdGetDatum(relid);
   set(0, name, false);
-  set(1, key_jsonb(t, rows.ours ? rows.ours : rows.theirs), false);
+  set(1, key, false);
   set(2, cell ? CStringGetTextDatum(column_name(t, column)) : 0, !cell);
   set(3, base, base == 0);
   set(4, ours, !rows.ours);
@@ -163,7 +178,8 @@ bool ask_resolver(TableMerge* t, const MergeChange& rows, int column, Datum* ans
   return !call->isnull;
 }
 
-// As jsonb_populate_record does it, so values go through the types' input functions.
+// Sets the columns that a jsonb object names, as jsonb_populate_record does it, so values go
+// through the types' input functions.
 void set_from_jsonb(TableMerge* t, Datum object, Datum* values, bool* nulls) {
   MemoryContext memory = CurrentMemoryContext;
   Oid types[] = {RelationGetForm(t->relation)->reltype, JSONBOID};
@@ -187,18 +203,31 @@ void set_from_jsonb(TableMerge* t, Datum object, Datum* values, bool* nulls) {
   SPI_finish();
 }
 
-void set_answers(TableMerge* t, List* answers, MergeChange* change) {
-  if (answers == NIL) return;
+Datum one_field(const char* name, Datum value) {
   StringInfoData text;
   initStringInfo(&text);
   appendStringInfoChar(&text, '{');
-  ListCell* cell;
-  foreach (cell, answers) {
-    auto* answer = static_cast<ResolvedCell*>(lfirst(cell));
-    append_field(&text, column_name(t, answer->column), answer->value);
-  }
+  append_field(&text, name, value);
   appendStringInfoChar(&text, '}');
-  set_from_jsonb(t, jsonb_from(text.data), change->values, change->nulls);
+  return jsonb_from(text.data);
+}
+
+}  // namespace
+
+bool ask_resolver(TableMerge* t, const MergeChange& rows, int column, Datum* values, bool* nulls) {
+  Datum key = key_jsonb(t, rows.ours ? rows.ours : rows.theirs);
+  Question question{
+      DatumGetCString(DirectFunctionCall1(regclassout, RelationGetRelid(t->relation))),
+      DatumGetCString(DirectFunctionCall1(jsonb_out, key)),
+      column >= 0 ? column_name(t, column) : nullptr};
+  ErrorContextCallback context{error_context_stack, say_question, &question};
+  error_context_stack = &context;
+  Datum answer;
+  bool answered = call_resolver(t, rows, column, key, &answer);
+  if (answered)
+    set_from_jsonb(t, column >= 0 ? one_field(question.column, answer) : answer, values, nulls);
+  error_context_stack = context.previous;
+  return answered;
 }
 
 }  // namespace datahike::versioning

@@ -6,75 +6,16 @@
 #include "pg/settings.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
-#include "versioning/merge.h"
+#include "versioning/merge_request.h"
 #include "versioning/pin.h"
 #include "versioning/reset.h"
 #include "versioning/revision.h"
 #include "versioning/sql_values.h"
 
-extern "C" {
-#include "catalog/pg_proc.h"
-#include "utils/regproc.h"
-}
-
 using namespace datahike;
 using namespace datahike::versioning;
 
 namespace {
-
-MergeStrategy parse_strategy(const char* name) {
-  static constexpr struct {
-    const char* name;
-    MergeStrategy strategy;
-  } known[] = {{"fail", MergeStrategy::Fail},
-               {"ours", MergeStrategy::Ours},
-               {"theirs", MergeStrategy::Theirs},
-               {"union", MergeStrategy::Union}};
-  for (const auto& k : known)
-    if (std::strcmp(name, k.name) == 0) return k.strategy;
-  ereport(ERROR,
-          (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown merge strategy \"%s\"", name),
-           errhint("fail, ours, theirs or union; or name a resolver function.")));
-  pg_unreachable();
-}
-
-// f(relation, key jsonb, column text, base jsonb, ours jsonb, theirs jsonb) returns jsonb
-void set_resolver(MergeRequest* request, Oid function) {
-  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-  if (!HeapTupleIsValid(tuple))
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("there is no such resolver")));
-  auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
-  const Oid* types = proc->proargtypes.values;
-  bool fits = proc->pronargs == 6 && (types[0] == TEXTOID || types[0] == REGCLASSOID) &&
-              types[1] == JSONBOID && types[2] == TEXTOID && types[3] == JSONBOID &&
-              types[4] == JSONBOID && types[5] == JSONBOID && proc->prorettype == JSONBOID &&
-              !proc->proretset && proc->prokind == PROKIND_FUNCTION;
-  if (!fits)
-    ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_FUNCTION),
-             errmsg("function %s cannot resolve conflicts", format_procedure(function)),
-             errhint("A resolver is f(relation text or regclass, key jsonb, column text, base "
-                     "jsonb, ours jsonb, theirs jsonb) returns jsonb.")));
-  request->resolver_takes_text = types[0] == TEXTOID;
-  ReleaseSysCache(tuple);
-  if (pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK)
-    aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
-  request->strategy = MergeStrategy::Resolver;
-  request->resolver = function;
-}
-
-// Arguments 1.. of merge(), cherry_pick() and revert(): strategy, resolver, message.
-MergeRequest request_from(FunctionCallInfo fcinfo) {
-  MergeRequest request{};
-  request.strategy =
-      PG_ARGISNULL(1) ? MergeStrategy::Fail : parse_strategy(text_to_cstring(PG_GETARG_TEXT_PP(1)));
-  if (PG_ARGISNULL(2)) return request;
-  if (request.strategy != MergeStrategy::Fail)
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("a resolver takes the place of a strategy: name one of the two")));
-  set_resolver(&request, PG_GETARG_OID(2));
-  return request;
-}
 
 // What the session writes; the branch is locked against other merges.
 int32_t begin_merge(const char* what) {
@@ -187,13 +128,8 @@ char* message_argument(FunctionCallInfo fcinfo) {
   return PG_ARGISNULL(3) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(3));
 }
 
-// A commit's change, or its opposite.
-Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
-  char* revision = revision_argument(fcinfo);
-  PreventCommandIfReadOnly(what);
-  MergeRequest request = request_from(fcinfo);
-  int32_t branch = begin_merge(what);
-  MergeRequest* r = &request;
+// A commit's change, or its opposite, as a merge.
+void set_pick(MergeRequest* request, const char* revision, bool backwards) {
   pg::guard([=] {
     store::Uuid commit = resolve_source(revision);
     store::Commit record = store::load_known_commit(store_for_reading(), commit);
@@ -201,15 +137,46 @@ Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
       throw pg::SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                          "the first commit of all has nothing to pick or revert");
     const store::Uuid& parent = record.parents.front();
-    r->base = base_of_commit(backwards ? commit : parent);
-    r->theirs = backwards ? parent : commit;
+    request->base = base_of_commit(backwards ? commit : parent);
+    request->theirs = backwards ? parent : commit;
   });
+}
+
+Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
+  char* revision = revision_argument(fcinfo);
+  PreventCommandIfReadOnly(what);
+  MergeRequest request = merge_request(fcinfo);
+  int32_t branch = begin_merge(what);
+  set_pick(&request, revision, backwards);
   MergeResult result = run_merge(request, branch);
   bool conflicts = result.unresolved > 0;
   bool nothing = result.inserted + result.updated + result.deleted == 0;
   if (!conflicts && !nothing)
     set_message(message_argument(fcinfo), backwards ? "Revert" : "Cherry-pick", revision);
   return result_row(fcinfo, conflicts ? "conflicts" : nothing ? "up to date" : "merged", result);
+}
+
+// What the source is to be merged from. False: there is nothing to merge.
+bool set_merge(MergeRequest* request, const char* source, int32_t branch) {
+  return pg::guard([=] {
+    request->theirs = resolve_source(source);
+    return relate(branch, request->theirs, &request->base) != Relationship::UpToDate;
+  });
+}
+
+// What conflicts() is asked about: another name is refused.
+bool set_operation(MergeRequest* request, const char* operation, const char* source,
+                   int32_t branch) {
+  bool backwards = std::strcmp(operation, "revert") == 0;
+  if (backwards || std::strcmp(operation, "cherry_pick") == 0) {
+    set_pick(request, source, backwards);
+    return true;
+  }
+  if (std::strcmp(operation, "merge") == 0) return set_merge(request, source, branch);
+  ereport(ERROR,
+          (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unknown operation \"%s\"", operation),
+           errhint("merge, cherry_pick or revert.")));
+  pg_unreachable();
 }
 
 Datum jsonb_or_null(Datum value, bool* isnull) {
@@ -248,7 +215,7 @@ PGDLLEXPORT Datum datahike_revert(PG_FUNCTION_ARGS);
 Datum datahike_merge(PG_FUNCTION_ARGS) {
   char* source = revision_argument(fcinfo);
   PreventCommandIfReadOnly("merge()");
-  MergeRequest request = request_from(fcinfo);
+  MergeRequest request = merge_request(fcinfo);
   int32_t branch = begin_merge("merge");
   MergeRequest* r = &request;
   Relationship relationship = pg::guard([=] {
@@ -272,17 +239,13 @@ Datum datahike_merge(PG_FUNCTION_ARGS) {
 
 Datum datahike_conflicts(PG_FUNCTION_ARGS) {
   char* source = revision_argument(fcinfo);
+  char* operation = required_text(fcinfo, 3, "the operation");
   PreventCommandIfReadOnly("conflicts()");
   InitMaterializedSRF(fcinfo, 0);
-  MergeRequest request{};
+  MergeRequest request = merge_request(fcinfo);
   request.dry_run = true;
   int32_t branch = begin_merge("look for conflicts");
-  MergeRequest* r = &request;
-  Relationship relationship = pg::guard([=] {
-    r->theirs = resolve_source(source);
-    return relate(branch, r->theirs, &r->base);
-  });
-  if (relationship == Relationship::UpToDate) return 0;
+  if (!set_operation(&request, operation, source, branch)) return 0;
   MergeResult result = run_merge(request, branch);
   auto* out = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   ListCell* cell;

@@ -43,19 +43,19 @@ MergeChange* insert_theirs(TableMerge* t, MergeChange change) {
 
 // The resolver says what the row is to be; NULL: it is to be deleted.
 MergeChange* ask_for_row(TableMerge* t, MergeChange change) {
-  Datum answer;
-  if (!ask_resolver(t, change, -1, &answer)) return change.ours ? add_change(t, change) : nullptr;
   const MergeRow* start = change.ours ? change.ours : change.theirs;
-  copy_row(t, &change, start);
+  MergeChange asked = change;
+  copy_row(t, &asked, start);
   for (int i = 0; i < t->desc->natts; ++i) {
-    change.values[i] = 0;
-    change.nulls[i] = true;
+    asked.values[i] = 0;
+    asked.nulls[i] = true;
   }
-  set_from_jsonb(t, answer, change.values, change.nulls);
-  change.entity = start->entity;
-  MergeRow result{0, 0, change.values, change.nulls, nullptr};
+  if (!ask_resolver(t, change, -1, asked.values, asked.nulls))
+    return change.ours ? add_change(t, change) : nullptr;
+  asked.entity = start->entity;
+  MergeRow result{0, 0, asked.values, asked.nulls, nullptr};
   if (change.ours && same_row(t, change.ours, &result)) return nullptr;
-  return add_change(t, change);
+  return add_change(t, asked);
 }
 
 // One side has deleted the row and the other has changed it.
@@ -74,9 +74,8 @@ MergeChange* resolve_row(TableMerge* t, const MergeChange& change) {
   }
 }
 
-// Both sides have the cell, each with a value of its own. Sets the merged one; what the resolver
-// says goes to `answers`.
-void resolve_cell(TableMerge* t, MergeChange* change, int i, List** answers) {
+// Both sides have the cell, each with a value of its own. Sets the merged one.
+void resolve_cell(TableMerge* t, MergeChange* change, int i) {
   note_conflict(t, *change, i, change->base ? "cell" : "insert/insert");
   MergeStrategy strategy = t->merge->request->strategy;
   bool theirs = strategy == MergeStrategy::Theirs ||
@@ -86,18 +85,13 @@ void resolve_cell(TableMerge* t, MergeChange* change, int i, List** answers) {
     change->nulls[i] = change->theirs->nulls[i];
   }
   if (strategy != MergeStrategy::Resolver) return;
-  Datum answer;
   change->nulls[i] = true;
-  if (!ask_resolver(t, *change, i, &answer)) return;
-  auto* resolved = static_cast<ResolvedCell*>(palloc(sizeof(ResolvedCell)));
-  *resolved = {i, answer};
-  *answers = lappend(*answers, resolved);
+  ask_resolver(t, *change, i, change->values, change->nulls);
 }
 
 MergeChange* merge_cells(TableMerge* t, MergeChange change) {
   const MergeRow *base = change.base, *ours = change.ours, *theirs = change.theirs;
   copy_row(t, &change, ours);
-  List* answers = NIL;
   for (int i = 0; i < t->desc->natts; ++i) {
     if (!t->compared[i] || same_cell(t, i, ours, theirs)) continue;
     if (base && same_cell(t, i, base, theirs)) continue;
@@ -106,9 +100,8 @@ MergeChange* merge_cells(TableMerge* t, MergeChange change) {
       change.nulls[i] = theirs->nulls[i];
       continue;
     }
-    resolve_cell(t, &change, i, &answers);
+    resolve_cell(t, &change, i);
   }
-  set_answers(t, answers, &change);
   MergeRow result{0, 0, change.values, change.nulls, nullptr};
   if (same_row(t, ours, &result)) return nullptr;
   change.entity = ours->entity;
