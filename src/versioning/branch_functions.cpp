@@ -101,10 +101,20 @@ pg::BranchRow look_again(const char* name, const pg::BranchRow& before, const ch
   return row;
 }
 
+// The fold worker has a branch's lock too, for as long as it folds. Plain PostgreSQL code.
+bool lock_after_the_worker(int32_t branch) {
+  constexpr int kTries = 50;
+  for (int i = 0; i < kTries; ++i) {
+    if (pg::try_lock_branch_exclusively(branch)) return true;
+    CHECK_FOR_INTERRUPTS();
+    pg_usleep(20'000);
+  }
+  return false;
+}
+
 // For a change that nobody may be writing beside.
 void lock_unused(const char* name, int32_t branch) {
-  if (am::has_pending_on(branch) ||
-      !pg::call([=] { return pg::try_lock_branch_exclusively(branch); }))
+  if (am::has_pending_on(branch) || !pg::call([=] { return lock_after_the_worker(branch); }))
     throw pg::SqlError(ERRCODE_OBJECT_IN_USE,
                        std::string("branch \"") + name + "\" is being written",
                        "Try again when its writers have ended.");
