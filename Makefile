@@ -4,7 +4,7 @@ EXTENSION = datahike
 DATA = datahike--0.1.0.sql
 
 SOURCES = $(wildcard src/column/*.cpp src/tree/*.cpp src/store/*.cpp \
-                     src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp src/exec/*.cpp)
+                     src/vector/*.cpp src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp src/exec/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 
 REGRESS = $(basename $(notdir $(wildcard sql/*.sql)))
@@ -18,11 +18,15 @@ PG_CXXFLAGS = -std=gnu++20 -O2 -fvisibility=hidden -Wall -Wextra -Werror -Wno-re
               -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 # PostgreSQL 15 leaves PGDLLEXPORT empty here.
 PG_CPPFLAGS = -I$(CURDIR)/src -D'PGDLLEXPORT=__attribute__((visibility("default")))'
-SHLIB_LINK = -llmdb -lcrypto -lstdc++
+SHLIB_LINK = -llmdb -lcrypto -lhwy -ltbb -lstdc++
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
+
+# Loops for the compiler's vectoriser; no fused multiply-add, whose results differ.
+src/column/kernels.o: CXXFLAGS += -O3 -ffp-contract=off
+src/vector/%.o: CXXFLAGS += -O3
 
 # Header dependencies: PGXS only has them with --enable-depend.
 %.o: %.cpp

@@ -104,6 +104,25 @@ TableView view_of_scan(TableScanDesc scan, const RelationInfo& info) {
   return latest_table_view(info, versioning::session_view().branch);
 }
 
+TableView begin_batch_scan(TableScanDesc scan, const RelationInfo& info) {
+  TableView view = view_of_scan(scan, info);
+  serializable_scan(scan->rs_rd, view, scan->rs_snapshot);
+  return view;
+}
+
+void count_batch_rows(TableScanDesc scan, uint64_t rows) {
+  Relation relation = scan->rs_rd;
+  if (!pgstat_should_count_relation(relation)) return;
+  uint64_t blocks = (rows + kRowsPerBlock - 1) / kRowsPerBlock;
+  relation->pgstat_info->t_counts.t_tuples_returned += static_cast<PgStat_Counter>(rows);
+  relation->pgstat_info->t_counts.t_blocks_fetched += static_cast<PgStat_Counter>(blocks);
+  relation->pgstat_info->t_counts.t_blocks_hit += static_cast<PgStat_Counter>(blocks);
+}
+
+void attach_to_scan(TableScanDesc scan, std::shared_ptr<void> object) {
+  as_scan(scan)->state->attached = std::move(object);
+}
+
 TableScanDesc scan_begin(Relation relation, Snapshot snapshot, int nkeys, ScanKeyData*,
                          ParallelTableScanDesc parallel, uint32 flags) {
   if (nkeys > 0) not_supported("scans with scan keys", "Use a query with a WHERE clause.");

@@ -16,6 +16,7 @@ struct ScanState {
   uint32_t rows_left_of_block = 0;  // for the counters of blocks
   BlockNumber next_block = 0;       // TABLESAMPLE BERNOULLI takes every block
   Oid rewrite = InvalidOid;         // the transient relation that ALTER TABLE fills from the scan
+  std::shared_ptr<void> attached;   // what whoever scans by columns has made of it
   ScanState();
   ~ScanState();
 };
@@ -29,5 +30,12 @@ inline Scan* as_scan(TableScanDesc scan) { return reinterpret_cast<Scan*>(scan);
 // The scan's view: of its snapshot, or the newest the statement can see where it has none
 // (ANALYZE).
 TableView view_of_scan(TableScanDesc scan, const RelationInfo& info);
+
+// A scan by columns (batch_cursor.h) begins: its view, once predicate locks are taken.
+TableView begin_batch_scan(TableScanDesc scan, const RelationInfo& info);
+// It has read that many rows.
+void count_batch_rows(TableScanDesc scan, uint64_t rows);
+// Lives as long as the scan, and goes with it after an error.
+void attach_to_scan(TableScanDesc scan, std::shared_ptr<void> object);
 
 }  // namespace datahike::am

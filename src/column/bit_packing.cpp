@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "column/kernels.h"
+
 namespace datahike::column {
 
 uint64_t unpack_near_end(ByteView packed, uint64_t bit, unsigned width) {
@@ -17,12 +19,12 @@ uint64_t unpack_near_end(ByteView packed, uint64_t bit, unsigned width) {
 void unpack_run(ByteView packed, uint64_t first, unsigned width, uint64_t base,
                 std::span<uint64_t> out) {
   constexpr unsigned kWidestInOneLoad = 57;  // 64 bits, less a shift of up to 7
-  const uint64_t mask = low_bits(width);
-  uint64_t bit = first * width;
   size_t i = 0;
-  if (width <= kWidestInOneLoad) {
-    for (; i < out.size() && bit / 8 + 8 <= packed.size(); ++i, bit += width)
-      out[i] = base + (load64(packed.data() + bit / 8) >> bit % 8 & mask);
+  if (width <= kWidestInOneLoad && packed.size() >= 8) {
+    // Values that begin in the last bytes cannot be loaded at once.
+    const uint64_t loadable = width == 0 ? first + out.size() : (packed.size() - 7) * 8 / width;
+    if (loadable > first) i = std::min<uint64_t>(out.size(), loadable - first);
+    kernels().unpack(packed.data(), first, width, base, i, out.data());
   }
   for (; i < out.size(); ++i) out[i] = base + unpack(packed, first + i, width);
 }

@@ -63,8 +63,13 @@ void read_words(const Encoded& column, uint32_t, std::span<uint64_t> out) {
 
 ByteView read_bytes(const Encoded& column, uint32_t, Scratch&) { return column.body; }
 
+uint32_t code_count(const Encoded&) { return 1; }
+
+void read_codes(const Encoded&, uint32_t, std::span<uint32_t> out) { std::ranges::fill(out, 0); }
+
 }  // namespace
 
-constinit const Encoding kConstant = {analyse, encode, read_word, read_words, read_bytes};
+constinit const Encoding kConstant = {analyse,    encode,     read_word,  read_words,
+                                      read_bytes, code_count, read_codes, read_bytes};
 
 }  // namespace datahike::column

@@ -175,6 +175,11 @@ unsigned decimal_scale(const Encoded& column) {
   return column.body[0];
 }
 
-constinit const Encoding kDecimal = {analyse, encode, read_word, read_words, read_bytes, kDepth};
+constinit const Encoding kDecimal = {.analyse = analyse,
+                                     .encode = encode,
+                                     .word = read_word,
+                                     .words = read_words,
+                                     .bytes = read_bytes,
+                                     .depth = kDepth};
 
 }  // namespace datahike::column

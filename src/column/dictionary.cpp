@@ -3,6 +3,7 @@
 //   dictionary := count:u32 packed(rows, bit_width(count - 1)) byte_list(count)
 //
 // Codes are given in the order in which the strings first appear. A NULL row has code 0.
+#include <algorithm>
 #include <bit>
 
 // The declaration of XXH3 with its body: hashing a short string costs less than a call.
@@ -118,21 +119,57 @@ void encode(const Values& values, const ZoneMap&, const Plan& plan, Bytes& out) 
   for (uint32_t row : plan.distinct) writer.raw(values.bytes(row));
 }
 
-ByteView read_bytes(const Encoded& column, uint32_t row, Scratch&) {
-  if (column.body.size() < kHeadBytes) throw CorruptError("column: truncated dictionary");
+struct Parts {
   uint32_t count;
-  std::memcpy(&count, column.body.data(), sizeof count);
-  if (count == 0) throw CorruptError("column: empty dictionary");
-  const ByteView codes = column.body.subspan(kHeadBytes);
-  const unsigned width = code_width(count);
-  const uint64_t codes_bytes = packed_bytes(column.rows, width);
-  if (codes_bytes > codes.size()) throw CorruptError("column: truncated dictionary codes");
-  const uint64_t code = unpack(codes, row, width);
-  return read_byte_list(codes.subspan(codes_bytes), count, code);
+  unsigned width;
+  ByteView codes;  // packed, and what comes after them
+  ByteView strings;
+};
+
+Parts parts_of(const Encoded& column) {
+  if (column.body.size() < kHeadBytes) throw CorruptError("column: truncated dictionary");
+  Parts parts;
+  std::memcpy(&parts.count, column.body.data(), sizeof parts.count);
+  if (parts.count == 0) throw CorruptError("column: empty dictionary");
+  parts.codes = column.body.subspan(kHeadBytes);
+  parts.width = code_width(parts.count);
+  const uint64_t bytes = packed_bytes(column.rows, parts.width);
+  if (bytes > parts.codes.size()) throw CorruptError("column: truncated dictionary codes");
+  parts.strings = parts.codes.subspan(bytes);
+  return parts;
+}
+
+ByteView read_bytes(const Encoded& column, uint32_t row, Scratch&) {
+  const Parts parts = parts_of(column);
+  return read_byte_list(parts.strings, parts.count, unpack(parts.codes, row, parts.width));
+}
+
+uint32_t code_count(const Encoded& column) { return parts_of(column).count; }
+
+void read_codes(const Encoded& column, uint32_t first, std::span<uint32_t> out) {
+  const Parts parts = parts_of(column);
+  constexpr size_t kPart = 256;
+  uint64_t codes[kPart];
+  uint32_t largest = 0;
+  for (size_t done = 0; done < out.size(); done += kPart) {
+    const size_t n = std::min(kPart, out.size() - done);
+    unpack_run(parts.codes, first + done, parts.width, 0, {codes, n});
+    for (size_t i = 0; i < n; ++i) {
+      out[done + i] = static_cast<uint32_t>(codes[i]);
+      largest = std::max(largest, out[done + i]);
+    }
+  }
+  if (largest >= parts.count) throw CorruptError("column: code outside its dictionary");
+}
+
+ByteView read_coded(const Encoded& column, uint32_t code) {
+  const Parts parts = parts_of(column);
+  return read_byte_list(parts.strings, parts.count, code);
 }
 
 }  // namespace
 
-constinit const Encoding kDictionary = {analyse, encode, no_word, no_words, read_bytes};
+constinit const Encoding kDictionary = {analyse,    encode,     no_word,    no_words,
+                                        read_bytes, code_count, read_codes, read_coded};
 
 }  // namespace datahike::column

@@ -58,6 +58,12 @@ struct Encoding {
   void (*words)(const Encoded& column, uint32_t first, std::span<uint64_t> out);
   // A byte string lies in the body or, where it had to be put together, in `scratch`.
   ByteView (*bytes)(const Encoded& column, uint32_t row, Scratch& scratch);
+  // Byte strings by codes, where that is how they are kept; else nullptr, all three. How many codes
+  // there are (at least 1), those of the rows first, first + 1, ..., and what a code stands for.
+  // Different codes may stand for the same string.
+  uint32_t (*code_count)(const Encoded& column) = nullptr;
+  void (*codes)(const Encoded& column, uint32_t first, std::span<uint32_t> out) = nullptr;
+  ByteView (*coded)(const Encoded& column, uint32_t code) = nullptr;
   // How many encodings can lie within this one, at most. Within are only those of a lower depth, so
   // damaged bytes cannot nest without end.
   uint8_t depth = 0;

@@ -103,6 +103,11 @@ void read_words(const Encoded& column, uint32_t first, std::span<uint64_t> out) 
 
 }  // namespace
 
-constinit const Encoding kRunLength = {analyse, encode, read_word, read_words, no_bytes, kDepth};
+constinit const Encoding kRunLength = {.analyse = analyse,
+                                       .encode = encode,
+                                       .word = read_word,
+                                       .words = read_words,
+                                       .bytes = no_bytes,
+                                       .depth = kDepth};
 
 }  // namespace datahike::column

@@ -47,5 +47,6 @@ void require_datahike(Oid relid);
 void install_expansion();        // expand.cpp
 void install_view_paths();       // view_scan.cpp
 void install_view_statistics();  // view_statistics.cpp
+void install_aggregate_paths();  // aggregate_path.cpp
 
 }  // namespace datahike::exec

@@ -26,6 +26,7 @@ void _PG_init(void) {
   datahike::exec::install_expansion();
   datahike::exec::install_view_paths();
   datahike::exec::install_view_statistics();
+  datahike::exec::install_aggregate_paths();
   install_planner_hook();
   install_utility_hook();
   install_transaction_callbacks();

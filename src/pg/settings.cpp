@@ -7,6 +7,7 @@
 #include "pg/keep_history.h"
 #include "pg/notify.h"
 #include "pg/store.h"
+#include "pg/vector_settings.h"
 #include "store/version.h"
 
 extern "C" {
@@ -209,6 +210,7 @@ void define_settings() {
   define_keep_history();
   define_notify();
   define_gc();
+  define_vector_settings();
   MarkGUCPrefixReserved("datahike");
 }
 

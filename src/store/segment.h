@@ -69,6 +69,14 @@ class SegmentReader {
   // magnitude unless the segment is damaged, and decimal_zone() the statistics of these.
   std::optional<unsigned> decimal_digits(int column) const;
   ZoneMap decimal_zone(int column) const;
+  uint32_t nulls(int column) const;
+  // One bit for each of the rows first, first + 1, ..., lowest first, set for NULL; what is behind
+  // the last row is not set. REQUIRES: first is a multiple of 8.
+  void null_bits(int column, uint32_t first, std::span<uint64_t> out) const;
+  // Byte strings by codes (column/encoding.h). How many codes the column has; 0: it has none.
+  uint32_t code_count(int column) const;
+  void codes(int column, uint32_t first, std::span<uint32_t> out) const;
+  ByteView coded(int column, uint32_t code) const;
   ByteView raw() const { return data_; }
 
   // The canonical form of a row, the same whatever segment and encoding holds it; what commit

@@ -5,6 +5,7 @@
 #include <limits>
 #include <string>
 
+#include "column/bit_packing.h"
 #include "column/decimal.h"
 #include "store/segment.h"
 #include "store/segment_format.h"
@@ -174,6 +175,41 @@ uint32_t SegmentReader::nulls(const Entry& e) const {
   if (e.flags & kAllNull) return rows_;
   if (!(e.flags & kHasNulls)) return 0;
   return load<uint32_t>(e.end - null_bitmap_bytes(rows_) - kNullCountBytes);
+}
+
+uint32_t SegmentReader::nulls(int column) const { return nulls(entry(column)); }
+
+void SegmentReader::null_bits(int column, uint32_t first, std::span<uint64_t> out) const {
+  assert(first % 8 == 0);
+  const Entry e = entry(column);
+  std::ranges::fill(out, 0);
+  const size_t rows = std::min<size_t>(out.size() * 64, rows_ - first);
+  if (e.flags & kAllNull) {
+    for (size_t i = 0; i < rows; i += 64)
+      out[i / 64] =
+          rows - i < 64 ? column::low_bits(static_cast<unsigned>(rows - i)) : ~uint64_t{0};
+  } else if (e.flags & kHasNulls) {
+    const uint8_t* bitmap = e.end - null_bitmap_bytes(rows_);
+    std::memcpy(out.data(), bitmap + first / 8, (rows + 7) / 8);
+    if (rows % 64) out[rows / 64] &= column::low_bits(rows % 64);
+  }
+}
+
+uint32_t SegmentReader::code_count(int column) const {
+  const Entry e = entry(column);
+  const auto count = kEncodings[e.encoding]->code_count;
+  return count && !is_word(e.kind) ? count(e.values) : 0;
+}
+
+void SegmentReader::codes(int column, uint32_t first, std::span<uint32_t> out) const {
+  assert(first + out.size() <= rows_);
+  const Entry e = entry(column);
+  kEncodings[e.encoding]->codes(e.values, first, out);
+}
+
+ByteView SegmentReader::coded(int column, uint32_t code) const {
+  const Entry e = entry(column);
+  return kEncodings[e.encoding]->coded(e.values, code);
 }
 
 ZoneMap SegmentReader::zone(int column) const {

@@ -5,6 +5,7 @@ SET parallel_setup_cost = 0;
 SET parallel_tuple_cost = 0;
 SET min_parallel_table_scan_size = 0;
 SET min_parallel_index_scan_size = 0;
+SET datahike.vectorized = off;  -- its plans have no workers
 
 -- What a statement's plan did: the nodes that say so, and whether workers were launched.
 CREATE FUNCTION did(statement text) RETURNS text LANGUAGE plpgsql AS $$

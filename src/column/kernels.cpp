@@ -1,0 +1,265 @@
+// The kernels of one instruction set after another: this file includes itself for each
+// (hwy/foreach_target.h). The loops that Highway's operations do not spell out are left to the
+// compiler's vectoriser, which targets the same instruction set.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "column/kernels.cpp"
+#include <hwy/foreach_target.h>
+// foreach_target.h comes first, or there is one target only.
+#include <hwy/highway.h>
+
+#include "column/bit_packing.h"
+#include "column/kernels.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace datahike::column {
+namespace HWY_NAMESPACE {
+namespace {
+
+namespace hn = hwy::HWY_NAMESPACE;
+
+// Applies `test` to the values of each word of the mask. Lanes behind the last value are read from
+// the vector's slack; the mask has no bits for them.
+template <class D, class T, class Test>
+HWY_INLINE void test_each(D d, const T* v, size_t n, uint64_t* mask, Test test) {
+  const size_t lanes = hn::Lanes(d);
+  for (size_t begin = 0; begin < n; begin += 64) {
+    uint64_t& word = mask[begin / 64];
+    if (word == 0) continue;
+    const size_t end = HWY_MIN(size_t{64}, n - begin);
+    uint64_t passed = 0;
+    for (size_t i = 0; i < end; i += lanes) {
+      uint8_t bits[8] = {};
+      hn::StoreMaskBits(d, test(hn::Load(d, v + begin + i)), bits);
+      passed |= uint64_t{bits[0]} << i;
+    }
+    word &= passed;
+  }
+}
+
+// At most 8 lanes: what bits[0] of a mask holds.
+using Ints = hn::CappedTag<int64_t, 8>;
+using Floats = hn::CappedTag<double, 8>;
+
+void test_range(const int64_t* v, size_t n, int64_t low, int64_t high, uint64_t* mask) {
+  const Ints d;
+  const auto lo = hn::Set(d, low), hi = hn::Set(d, high);
+  // Not (v < low or v > high).
+  if (low == INT64_MIN)
+    return test_each(d, v, n, mask, [&](auto x) { return hn::Not(hn::Gt(x, hi)); });
+  if (high == INT64_MAX)
+    return test_each(d, v, n, mask, [&](auto x) { return hn::Not(hn::Lt(x, lo)); });
+  if (low == high) return test_each(d, v, n, mask, [&](auto x) { return hn::Eq(x, lo); });
+  test_each(d, v, n, mask, [&](auto x) { return hn::Not(hn::Or(hn::Lt(x, lo), hn::Gt(x, hi))); });
+}
+
+void test_not_equal(const int64_t* v, size_t n, int64_t value, uint64_t* mask) {
+  const Ints d;
+  const auto other = hn::Set(d, value);
+  test_each(d, v, n, mask, [&](auto x) { return hn::Ne(x, other); });
+}
+
+// A comparison with NaN is false: a lower bound is tested by its negation, which NaN passes.
+void test_float_range(const double* v, size_t n, const FloatRange& r, uint64_t* mask) {
+  const Floats d;
+  const auto lo = hn::Set(d, r.low), hi = hn::Set(d, r.high);
+  if (r.has_low) {
+    if (r.low_open)
+      test_each(d, v, n, mask, [&](auto x) { return hn::Not(hn::Le(x, lo)); });
+    else
+      test_each(d, v, n, mask, [&](auto x) { return hn::Not(hn::Lt(x, lo)); });
+  }
+  if (r.has_high) {
+    if (r.high_open)
+      test_each(d, v, n, mask, [&](auto x) { return hn::Lt(x, hi); });
+    else
+      test_each(d, v, n, mask, [&](auto x) { return hn::Le(x, hi); });
+  }
+}
+
+void test_float_not_equal(const double* v, size_t n, double value, uint64_t* mask) {
+  const Floats d;
+  const auto other = hn::Set(d, value);
+  test_each(d, v, n, mask, [&](auto x) { return hn::Not(hn::Eq(x, other)); });
+}
+
+void unpack(const uint8_t* packed, uint64_t first, unsigned width, uint64_t base, size_t n,
+            uint64_t* HWY_RESTRICT out) {
+  const uint64_t mask = low_bits(width);
+  uint64_t bit = first * width;
+  for (size_t i = 0; i < n; ++i, bit += width)
+    out[i] = base + (load64(packed + bit / 8) >> bit % 8 & mask);
+}
+
+void gather(const uint64_t* v, const uint16_t* rows, size_t n, uint64_t* HWY_RESTRICT out) {
+  for (size_t i = 0; i < n; ++i) out[i] = v[rows[i]];
+}
+
+template <unsigned Bytes>
+HWY_INLINE bool all_fit(const int64_t* v, size_t n) {
+  constexpr int64_t kBias = int64_t{1} << (8 * Bytes - 1);
+  uint64_t outside = 0;
+  for (size_t i = 0; i < n; ++i)
+    outside |= (static_cast<uint64_t>(v[i]) + kBias) & ~low_bits(8 * Bytes);
+  return outside == 0;
+}
+
+bool fits(const int64_t* v, size_t n, unsigned bytes) {
+  return bytes == 2 ? all_fit<2>(v, n) : all_fit<4>(v, n);
+}
+
+bool add(const int64_t* a, const int64_t* b, size_t n, unsigned bytes, int64_t* HWY_RESTRICT out) {
+  int64_t overflow = 0;
+  for (size_t i = 0; i < n; ++i) {
+    out[i] = static_cast<int64_t>(static_cast<uint64_t>(a[i]) + static_cast<uint64_t>(b[i]));
+    overflow |= (a[i] ^ out[i]) & (b[i] ^ out[i]);
+  }
+  return bytes == 8 ? overflow >= 0 : fits(out, n, bytes);
+}
+
+bool subtract(const int64_t* a, const int64_t* b, size_t n, unsigned bytes,
+              int64_t* HWY_RESTRICT out) {
+  int64_t overflow = 0;
+  for (size_t i = 0; i < n; ++i) {
+    out[i] = static_cast<int64_t>(static_cast<uint64_t>(a[i]) - static_cast<uint64_t>(b[i]));
+    overflow |= (a[i] ^ b[i]) & (a[i] ^ out[i]);
+  }
+  return bytes == 8 ? overflow >= 0 : fits(out, n, bytes);
+}
+
+bool multiply(const int64_t* a, const int64_t* b, size_t n, unsigned bytes,
+              int64_t* HWY_RESTRICT out) {
+  bool overflow = false;
+  for (size_t i = 0; i < n; ++i) overflow |= __builtin_mul_overflow(a[i], b[i], &out[i]);
+  return !overflow && (bytes == 8 || fits(out, n, bytes));
+}
+
+// Whether none of the values is infinite or NaN, and with Zeros none is 0: by the bits of the
+// exponent.
+template <bool Zeros>
+HWY_INLINE bool all_plain(const double* v, size_t n) {
+  const Floats d;
+  const size_t lanes = hn::Lanes(d);
+  const auto inf = hn::Set(d, __builtin_inf());
+  const auto zero = hn::Zero(d);
+  auto good = hn::Eq(zero, zero);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
+    const auto x = hn::Abs(hn::Load(d, v + i));
+    good = hn::And(good, hn::Lt(x, inf));
+    if (Zeros) good = hn::And(good, hn::Gt(x, zero));
+  }
+  bool rest = true;
+  for (; i < n; ++i) rest &= __builtin_fabs(v[i]) < __builtin_inf() && (!Zeros || v[i] != 0);
+  return rest && hn::AllTrue(d, good);
+}
+
+bool add_float(const double* a, const double* b, size_t n, double* HWY_RESTRICT out) {
+  for (size_t i = 0; i < n; ++i) out[i] = a[i] + b[i];
+  return all_plain<false>(out, n);
+}
+
+bool subtract_float(const double* a, const double* b, size_t n, double* HWY_RESTRICT out) {
+  for (size_t i = 0; i < n; ++i) out[i] = a[i] - b[i];
+  return all_plain<false>(out, n);
+}
+
+bool multiply_float(const double* a, const double* b, size_t n, double* HWY_RESTRICT out) {
+  for (size_t i = 0; i < n; ++i) out[i] = a[i] * b[i];
+  return all_plain<true>(out, n);
+}
+
+void to_float(const int64_t* v, size_t n, double* HWY_RESTRICT out) {
+  for (size_t i = 0; i < n; ++i) out[i] = static_cast<double>(v[i]);
+}
+
+int64_t sum(const int64_t* v, size_t n) {
+  uint64_t total = 0;
+  for (size_t i = 0; i < n; ++i) total += static_cast<uint64_t>(v[i]);
+  return static_cast<int64_t>(total);
+}
+
+int64_t min(const int64_t* v, size_t n, int64_t start) {
+  for (size_t i = 0; i < n; ++i) start = v[i] < start ? v[i] : start;
+  return start;
+}
+
+int64_t max(const int64_t* v, size_t n, int64_t start) {
+  for (size_t i = 0; i < n; ++i) start = v[i] > start ? v[i] : start;
+  return start;
+}
+
+}  // namespace
+
+// Not inlined elsewhere: called once for each target.
+const Kernels* table() {
+  static constexpr Kernels kTable = {test_range,
+                                     test_not_equal,
+                                     test_float_range,
+                                     test_float_not_equal,
+                                     unpack,
+                                     gather,
+                                     add,
+                                     subtract,
+                                     multiply,
+                                     add_float,
+                                     subtract_float,
+                                     multiply_float,
+                                     to_float,
+                                     sum,
+                                     min,
+                                     max};
+  return &kTable;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace datahike::column
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <bit>
+
+namespace datahike::column {
+
+HWY_EXPORT(table);
+
+const Kernels& kernels() {
+  static const Kernels& chosen = *HWY_DYNAMIC_DISPATCH(table)();
+  return chosen;
+}
+
+namespace {
+
+std::vector<const Kernels*> all_targets() {
+  std::vector<const Kernels*> all;
+  for (uint32_t left = static_cast<uint32_t>(hwy::SupportedTargets() & HWY_TARGETS); left;
+       left &= left - 1) {
+    hwy::SetSupportedTargetsForTest(left & -left);
+    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    all.push_back(HWY_DYNAMIC_DISPATCH(table)());
+  }
+  hwy::SetSupportedTargetsForTest(0);
+  hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+  return all;
+}
+
+const std::vector<const Kernels*>& targets() {
+  static const std::vector<const Kernels*> all = all_targets();
+  return all;
+}
+
+}  // namespace
+
+size_t kernel_targets() { return targets().size(); }
+const Kernels& kernels_of_target(size_t target) { return *targets()[target]; }
+
+size_t select_rows(const uint64_t* mask, size_t words, uint16_t* rows) {
+  uint16_t* out = rows;
+  for (size_t w = 0; w < words; ++w) {
+    for (uint64_t word = mask[w]; word; word &= word - 1)
+      *out++ = static_cast<uint16_t>(w * 64 + static_cast<unsigned>(std::countr_zero(word)));
+  }
+  return static_cast<size_t>(out - rows);
+}
+
+}  // namespace datahike::column
+#endif

@@ -1,0 +1,114 @@
+// Aggregates' results, as PostgreSQL's final functions make them.
+#include <cmath>
+
+#include "exec/aggregate.h"
+
+extern "C" {
+#include "utils/float.h"
+#include "utils/numeric.h"
+}
+
+namespace datahike::exec {
+
+namespace {
+
+using vector::Aggregation;
+
+Datum numeric_of(__int128 value) {
+  if (value >= INT64_MIN && value <= INT64_MAX)
+    return NumericGetDatum(int64_to_numeric(static_cast<int64>(value)));
+  char text[48];
+  char* p = text + sizeof text;
+  *--p = 0;
+  bool negative = value < 0;
+  auto left =
+      negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
+  for (; left; left /= 10) *--p = static_cast<char>('0' + static_cast<int>(left % 10));
+  if (negative) *--p = '-';
+  return DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
+                             Int32GetDatum(-1));
+}
+
+Datum word_as(int64_t word, Oid type) {
+  switch (type) {
+    case BOOLOID:
+      return BoolGetDatum(word != 0);
+    case INT2OID:
+      return Int16GetDatum(static_cast<int16>(word));
+    case INT4OID:
+    case DATEOID:
+      return Int32GetDatum(static_cast<int32>(word));
+    default:
+      return Int64GetDatum(word);
+  }
+}
+
+// float8_var_pop and its like: of N, Sx, Sxx.
+Datum deviation(const double* m, Output::Form form, bool* isnull) {
+  bool sample = form == Output::VarianceSample || form == Output::DeviationSample;
+  double n = m[0];
+  *isnull = sample ? n <= 1.0 : n == 0.0;
+  if (*isnull) return 0;
+  double variance = m[2] / (sample ? n - 1.0 : n);
+  bool root = form == Output::DeviationPop || form == Output::DeviationSample;
+  return Float8GetDatum(root ? std::sqrt(variance) : variance);
+}
+
+Datum correlation(const double* m, bool* isnull) {
+  *isnull = m[0] < 1.0 || m[2] == 0 || m[4] == 0;
+  return *isnull ? 0 : Float8GetDatum(m[5] / std::sqrt(m[2] * m[4]));
+}
+
+Datum average(const vector::State& sum, uint32_t group, int64_t count) {
+  if (const double* m = sum.moments(group)) return Float8GetDatum(m[1] / m[0]);
+  // float8_accum begins with 0, which makes 0 of a sum of -0.
+  return Float8GetDatum((0.0 + sum.real(group)) / static_cast<double>(count));
+}
+
+}  // namespace
+
+Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t group, Oid type,
+                       bool* isnull) {
+  *isnull = false;
+  int64_t count = 0;
+  if (output.rows >= 0) count = groups.state(output.rows).integer(group);
+  if (output.nulls >= 0) count -= groups.state(output.nulls).integer(group);
+  if (output.form == Output::Count) return Int64GetDatum(count);
+  const vector::State& sum = groups.state(output.sum);
+  switch (output.form) {
+    case Output::Distinct:
+      return Int64GetDatum(sum.integer(group));
+    case Output::VariancePop:
+    case Output::VarianceSample:
+    case Output::DeviationPop:
+    case Output::DeviationSample:
+      return deviation(sum.moments(group), output.form, isnull);
+    case Output::Correlation:
+      return correlation(sum.moments(group), isnull);
+    default:
+      break;
+  }
+  *isnull = count == 0;
+  if (*isnull) return 0;
+  switch (output.form) {
+    case Output::SumInteger:
+      return Int64GetDatum(sum.integer(group));
+    case Output::SumNumeric:
+      return numeric_of(sum.wide(group));
+    case Output::AverageNumeric:
+      return DirectFunctionCall2(numeric_div, numeric_of(sum.wide(group)),
+                                 NumericGetDatum(int64_to_numeric(count)));
+    case Output::Real:
+      return Float8GetDatum(sum.real(group));
+    case Output::Single:
+      return Float4GetDatum(static_cast<float4>(sum.real(group)));
+    case Output::AverageReal:
+      return average(sum, group, count);
+    case Output::Word:
+      return word_as(sum.integer(group), type);
+    default:
+      elog(ERROR, "unknown form of an aggregate: %d", output.form);
+  }
+}
+
+}  // namespace datahike::exec

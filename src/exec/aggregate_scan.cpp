@@ -1,0 +1,322 @@
+// Running "Datahike Aggregate".
+#include <thread>
+
+#include "am/batch_cursor.h"
+#include "am/scan.h"
+#include "exec/aggregate.h"
+#include "pg/bridge.h"
+#include "pg/vector_settings.h"
+#include "vector/parallel.h"
+
+extern "C" {
+#include "access/parallel.h"
+#include "commands/explain.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/ruleutils.h"
+}
+
+namespace datahike::exec {
+
+namespace {
+
+// What a run leaves behind: kept by the scan's state, which goes with the scan or after an error.
+struct Run {
+  Compiler compiler;
+  std::unique_ptr<vector::Aggregation> groups;
+  Run(Relation relation, Index table) : compiler(relation, table) {}
+};
+
+// Nothing in it has a destructor: it is PostgreSQL's memory.
+struct AggregateScan {
+  CustomScanState state;
+  Relation relation;
+  TableScanDesc scan;      // nullptr: not begun
+  TupleTableSlot* row;     // of the table, for rows that are converted one by one
+  List* parameters;        // ExprStates
+  MemoryContext context;   // of the run
+  const Run* run;          // nullptr: not run yet
+  uint32_t next;           // group to return
+  vector::Counters total;  // of all runs, for EXPLAIN
+};
+AggregateScan* as_aggregate(CustomScanState* state) {
+  return reinterpret_cast<AggregateScan*>(state);
+}
+
+AggregatePlan plan_of(CustomScanState* node) {
+  return unpack(castNode(CustomScan, node->ss.ps.plan)->custom_private);
+}
+
+void begin(CustomScanState* node, EState* estate, int flags) {
+  AggregateScan* scan = as_aggregate(node);
+  // What it returns are no rows of the table: WHERE CURRENT OF must not find one here.
+  scan->relation = std::exchange(node->ss.ss_currentRelation, nullptr);
+  auto* plan = castNode(CustomScan, node->ss.ps.plan);
+  scan->parameters = ExecInitExprList(plan->custom_exprs, &node->ss.ps);
+  if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
+  scan->row = table_slot_create(scan->relation, &estate->es_tupleTable);
+  scan->context =
+      AllocSetContextCreate(estate->es_query_cxt, "datahike aggregate", ALLOCSET_DEFAULT_SIZES);
+}
+
+// Constants with the values that the parameters have now.
+List* parameter_values(CustomScanState* node) {
+  List* values = NIL;
+  ListCell *cell, *state;
+  forboth(cell, castNode(CustomScan, node->ss.ps.plan)->custom_exprs, state,
+          as_aggregate(node)->parameters) {
+    auto* expression = static_cast<Node*>(lfirst(cell));
+    Oid type = exprType(expression);
+    bool isnull;
+    Datum value = ExecEvalExprSwitchContext(static_cast<ExprState*>(lfirst(state)),
+                                            node->ss.ps.ps_ExprContext, &isnull);
+    int16 length;
+    bool by_value;
+    get_typlenbyval(type, &length, &by_value);
+    if (!isnull) value = datumCopy(value, by_value, length);
+    values = lappend(values, makeConst(type, exprTypmod(expression), exprCollation(expression),
+                                       length, isnull ? 0 : value, isnull, by_value));
+  }
+  return values;
+}
+
+void set_missing_values(vector::Program& program, const std::vector<int>& attributes,
+                        Relation relation, const am::RelationInfo& info) {
+  for (size_t i = 0; i < attributes.size(); ++i) {
+    am::MissingValue missing = am::missing_value(relation, info, attributes[i]);
+    vector::Column& column = program.columns[i];
+    if (missing.null || missing.converts) continue;
+    column.missing_null = false;
+    if (column::is_word(column.kind)) {
+      column.missing_word = column::normalised(column.kind, missing.value);
+    } else if (column.kind == column::Kind::Bytes) {
+      auto* text = reinterpret_cast<const uint8_t*>(DatumGetPointer(missing.value));
+      auto* bytes = reinterpret_cast<const uint8_t*>(VARDATA_ANY(text));
+      column.missing_text.assign(bytes, bytes + VARSIZE_ANY_EXHDR(text));
+    }
+  }
+}
+
+void aggregate(Run& run, AggregateScan* scan, const vector::Execution& execution) {
+  const am::RelationInfo& info = am::relation_info(scan->relation);
+  set_missing_values(run.compiler.program, run.compiler.attributes, scan->relation, info);
+  std::vector<int> attributes = run.compiler.attributes;
+  std::sort(attributes.begin(), attributes.end());
+  am::TableView view = am::begin_batch_scan(scan->scan, info);
+  am::BatchCursor cursor(view, scan->relation, info, attributes, scan->row);
+  run.groups = std::make_unique<vector::Aggregation>(run.compiler.program);
+  const auto poll = [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); };
+  for (;;) {
+    std::vector<vector::Piece> pieces = cursor.next();
+    if (pieces.empty()) return;
+    vector::aggregate(run.compiler.program, *run.groups, pieces, execution, poll);
+  }
+}
+
+unsigned threads() {
+  unsigned all = std::max(1u, std::thread::hardware_concurrency());
+  unsigned wanted = pg::setting_threads == 0 ? all : static_cast<unsigned>(pg::setting_threads);
+  // Workers of a parallel query have the other processors already.
+  return IsParallelWorker() ? 1 : std::min(wanted, all);
+}
+
+// What one way of computing cannot tell is computed anew in another.
+void aggregate_somehow(Run& run, AggregateScan* scan) {
+  vector::Execution execution{threads(), false};
+  for (;;) try {
+      return aggregate(run, scan, execution);
+    } catch (const vector::Unbounded&) {
+      for (vector::Accumulator& a : run.compiler.program.accumulators)
+        if (a.sum == vector::Sum::Bounded) a.sum = vector::Sum::Moments;
+    } catch (const vector::InRowOrder&) {
+      execution.in_row_order = true;
+    }
+}
+
+[[noreturn]] void raise_value_error(vector::ValueError::Kind kind) {
+  using vector::ValueError;
+  switch (kind) {
+    case ValueError::SmallintRange:
+      throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "smallint out of range");
+    case ValueError::IntegerRange:
+      throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range");
+    case ValueError::BigintRange:
+      throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range");
+    case ValueError::FloatOverflow:
+      throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
+    case ValueError::FloatUnderflow:
+      throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow");
+    case ValueError::DivisionByZero:
+      break;
+  }
+  throw pg::SqlError(ERRCODE_DIVISION_BY_ZERO, "division by zero");
+}
+
+void run_aggregate(AggregateScan* scan, const AggregatePlan& bound) {
+  auto run = std::make_shared<Run>(scan->relation, bound.table);
+  if (!compile(run->compiler, bound))
+    throw pg::SqlError(ERRCODE_INTERNAL_ERROR,
+                       "the plan of an aggregate does not compile any more");
+  try {
+    aggregate_somehow(*run, scan);
+  } catch (const vector::ValueError& e) {
+    raise_value_error(e.kind);
+  }
+  const vector::Counters& c = run->groups->counters();
+  scan->total.segments += c.segments;
+  scan->total.pruned += c.pruned;
+  scan->total.rows += c.rows;
+  scan->total.passed += c.passed;
+  am::count_batch_rows(scan->scan, c.rows);
+  scan->run = run.get();
+  am::attach_to_scan(scan->scan, std::move(run));
+}
+
+void run(CustomScanState* node) {
+  AggregateScan* scan = as_aggregate(node);
+  MemoryContext old = MemoryContextSwitchTo(scan->context);
+  List* values = parameter_values(node);
+  AggregatePlan bound = plan_of(node);
+  if (values) {
+    List* expressions = expressions_of(bound);
+    set_expressions(bound, reinterpret_cast<List*>(
+                               bind_parameters(reinterpret_cast<Node*>(expressions), values)));
+  }
+  MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
+  scan->scan = table_beginscan(scan->relation, node->ss.ps.state->es_snapshot, 0, nullptr);
+  MemoryContextSwitchTo(scan->context);
+  pg::guard([&bound, scan] { run_aggregate(scan, bound); });
+  MemoryContextSwitchTo(old);
+  scan->next = 0;
+}
+
+Datum key_value(const Run& run, uint32_t group, int key, Oid type) {
+  const vector::Aggregation& groups = *run.groups;
+  if (run.compiler.program.keys[key].text < 0) {
+    uint64_t word = groups.key_word(group, static_cast<unsigned>(key));
+    if (type != FLOAT4OID) return static_cast<Datum>(word);
+    return Float4GetDatum(static_cast<float4>(DatumGetFloat8(static_cast<Datum>(word))));
+  }
+  ByteView text = groups.key_text(group, static_cast<unsigned>(key));
+  return PointerGetDatum(cstring_to_text_with_len(reinterpret_cast<const char*>(text.data()),
+                                                  static_cast<int>(text.size())));
+}
+
+void fill(const AggregateScan* scan, TupleTableSlot* slot, uint32_t group) {
+  const Run& run = *scan->run;
+  int keys = static_cast<int>(run.compiler.program.keys.size());
+  TupleDesc desc = slot->tts_tupleDescriptor;
+  for (int i = 0; i < desc->natts; ++i) {
+    Oid type = TupleDescAttr(desc, i)->atttypid;
+    if (i < keys) {
+      slot->tts_isnull[i] = run.groups->key_is_null(group, static_cast<unsigned>(i));
+      slot->tts_values[i] = slot->tts_isnull[i] ? 0 : key_value(run, group, i, type);
+    } else {
+      slot->tts_values[i] = aggregate_result(*run.groups, run.compiler.outputs[i - keys], group,
+                                             type, &slot->tts_isnull[i]);
+    }
+  }
+}
+
+TupleTableSlot* next(CustomScanState* node) {
+  AggregateScan* scan = as_aggregate(node);
+  if (!scan->run) run(node);
+  ExprContext* context = node->ss.ps.ps_ExprContext;
+  TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
+  while (scan->next < scan->run->groups->groups()) {
+    CHECK_FOR_INTERRUPTS();
+    ResetExprContext(context);
+    ExecClearTuple(slot);
+    MemoryContext old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
+    fill(scan, slot, scan->next++);
+    MemoryContextSwitchTo(old);
+    ExecStoreVirtualTuple(slot);
+    context->ecxt_scantuple = slot;
+    if (!ExecQual(node->ss.ps.qual, context)) {
+      InstrCountFiltered1(node, 1);
+      continue;
+    }
+    return node->ss.ps.ps_ProjInfo ? ExecProject(node->ss.ps.ps_ProjInfo) : slot;
+  }
+  return ExecClearTuple(node->ss.ps.ps_ProjInfo ? node->ss.ps.ps_ResultTupleSlot : slot);
+}
+
+void forget_run(AggregateScan* scan) {
+  scan->run = nullptr;
+  if (scan->scan) table_endscan(std::exchange(scan->scan, nullptr));
+  if (scan->context) MemoryContextReset(scan->context);
+}
+
+void end(CustomScanState* node) { forget_run(as_aggregate(node)); }
+
+void rescan(CustomScanState* node) {
+  AggregateScan* scan = as_aggregate(node);
+  // The same parameters and the same snapshot give the same groups.
+  if (scan->run && !node->ss.ps.chgParam) {
+    scan->next = 0;
+    return;
+  }
+  forget_run(scan);
+}
+
+void explain_list(CustomScanState* node, List* ancestors, ExplainState* out, const char* label,
+                  List* expressions, bool conjunction) {
+  if (expressions == NIL) return;
+  auto* copy = static_cast<List*>(copyObjectImpl(expressions));
+  auto* plan = castNode(CustomScan, node->ss.ps.plan);
+  ChangeVarNodes(reinterpret_cast<Node*>(copy), static_cast<int>(plan_of(node).table),
+                 static_cast<int>(plan->scan.scanrelid), 0);
+  List* context = set_deparse_context_plan(out->deparse_cxt, node->ss.ps.plan, ancestors);
+  bool prefix = list_length(out->rtable) > 1 || out->verbose;
+  if (conjunction) {
+    auto* all = reinterpret_cast<Node*>(make_ands_explicit(copy));
+    ExplainPropertyText(label, deparse_expression(all, context, prefix, false), out);
+    return;
+  }
+  List* texts = NIL;
+  ListCell* cell;
+  foreach (cell, copy)
+    texts =
+        lappend(texts, deparse_expression(static_cast<Node*>(lfirst(cell)), context, prefix, true));
+  ExplainPropertyList(label, texts, out);
+}
+
+void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
+  AggregatePlan plan = plan_of(node);
+  explain_list(node, ancestors, out, "Group Key", plan.keys, false);
+  explain_list(node, ancestors, out, "Scan Filter", plan.filters, true);
+  if (!out->analyze) return;
+  const vector::Counters& c = as_aggregate(node)->total;
+  ExplainPropertyInteger("Segments", nullptr, static_cast<int64>(c.segments), out);
+  if (plan.filters == NIL) return;
+  ExplainPropertyInteger("Segments Pruned", nullptr, static_cast<int64>(c.pruned), out);
+  ExplainPropertyInteger("Rows Filtered", nullptr, static_cast<int64>(c.rows - c.passed), out);
+}
+
+const CustomExecMethods exec_methods = {"Datahike Aggregate",
+                                        begin,
+                                        next,
+                                        end,
+                                        rescan,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        explain};
+
+}  // namespace
+
+Node* create_aggregate_state(CustomScan*) {
+  auto* scan = static_cast<AggregateScan*>(palloc0(sizeof(AggregateScan)));
+  NodeSetTag(scan, T_CustomScanState);
+  scan->state.methods = &exec_methods;
+  return reinterpret_cast<Node*>(scan);
+}
+
+const CustomScanMethods aggregate_scan_methods = {"Datahike Aggregate", create_aggregate_state};
+
+}  // namespace datahike::exec

@@ -1,0 +1,89 @@
+// From PostgreSQL's expressions to programs of the vector engine (vector/program.h), as far as that
+// gives exactly what PostgreSQL's executor would; what does not compile stays PostgreSQL's.
+//
+// Functions return -1, or false, for what does not compile. They see constants in place of
+// parameters: bind_parameters() puts the values in, or any value while it is only asked whether a
+// query compiles.
+#pragma once
+
+#include "am/relation.h"
+#include "pg/pg.h"
+#include "vector/program.h"
+
+extern "C" {
+#include "nodes/pathnodes.h"
+#include "nodes/primnodes.h"
+}
+
+namespace datahike::exec {
+
+// What an aggregate's result is made of: accumulators by number, -1 = none.
+struct Output {
+  enum Form : uint8_t {
+    Count,       // rows, less nulls
+    SumInteger,  // sum as int8
+    SumNumeric,
+    AverageNumeric,
+    Real,  // sum, or an extreme, as float8
+    Single,
+    AverageReal,  // sum / count, or of moments
+    Word,         // an extreme of an integer type
+    VariancePop,
+    VarianceSample,
+    DeviationPop,
+    DeviationSample,
+    Correlation,
+    Distinct,
+  };
+  Form form = Count;
+  int rows = -1, nulls = -1, sum = -1;
+};
+
+class Compiler {
+ public:
+  // Of the relation's columns, which the expressions have as Vars of `table`.
+  Compiler(Relation relation, Index table);
+  bool filter(Node* clause);
+  bool key(Node* expression);
+  bool aggregate(Aggref* aggregate);
+
+  vector::Program program;
+  std::vector<Output> outputs;  // of the aggregates
+  std::vector<int> attributes;  // of the program's columns, by index into the description
+
+ private:
+  using Expression = vector::Expression;
+  int add(const Expression& expression);
+  int expression(Node* node);
+  int constant(Const* value);
+  int call(Oid function, List* arguments);
+  int column(Node* node);  // of a Var, of any type that can be read
+  int text_column(Node* node, bool equality);
+  int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);
+  bool count(Aggref* aggregate, Output& output);
+  void count_values(int argument, Output& output);
+  bool compare(OpExpr* clause);
+  bool compare_text(OpExpr* clause);
+  bool like(OpExpr* clause);
+  bool one_of(ScalarArrayOpExpr* clause);
+  bool null_test(NullTest* test);
+  bool range(int expression, int strategy, Const* value);
+
+  Relation relation_;
+  Index table_;
+};
+
+// The btree strategy of a comparison operator of integers, floats or dates of one type, or among
+// the integer types; kNotEqual for <>, 0 for any other operator.
+inline constexpr int kNotEqual = 100;
+int comparison_strategy(Oid op);
+
+// The `location` of a constant that stands for a value not known yet.
+inline constexpr int kPlaceholder = -77;
+
+// The parameters in the expressions, in the order in which bind_parameters() meets them.
+List* parameters_of(Node* expressions);
+// A copy with constants in place of the parameters: of `values` (Const nodes), or with NIL any.
+Node* bind_parameters(Node* expressions, List* values);
+
+}  // namespace datahike::exec

@@ -1,0 +1,220 @@
+// Aggregates: what is accumulated, and what their results are made of.
+#include "exec/compile.h"
+#include "pg/bridge.h"
+
+extern "C" {
+#include "catalog/pg_aggregate.h"
+#include "nodes/nodeFuncs.h"
+}
+
+namespace datahike::exec {
+
+using vector::Op;
+using vector::Sum;
+using vector::Type;
+
+int Compiler::accumulator(Sum sum, int argument, int second, int text) {
+  vector::Accumulator a{sum, argument, second, text};
+  auto& all = program.accumulators;
+  for (size_t i = 0; i < all.size(); ++i)
+    if (all[i] == a) return static_cast<int>(i);
+  all.push_back(a);
+  return static_cast<int>(all.size() - 1);
+}
+
+void Compiler::count_values(int argument, Output& output) {
+  output.rows = accumulator(Sum::Rows);
+  output.nulls = accumulator(Sum::Nulls, argument);
+}
+
+// count(x), of any type.
+bool Compiler::count(Aggref* aggregate, Output& output) {
+  auto* argument = static_cast<TargetEntry*>(linitial(aggregate->args))->expr;
+  int value = expression(reinterpret_cast<Node*>(argument));
+  if (aggregate->aggdistinct != NIL) {
+    int text = value < 0 ? text_column(reinterpret_cast<Node*>(argument), true) : -1;
+    if (value < 0 && text < 0) return false;
+    bool real = value >= 0 && program.expressions[value].type == Type::Float;
+    output.form = Output::Distinct;
+    output.sum = accumulator(Sum::Distinct, value, real, text);
+    return true;
+  }
+  if (value < 0) {
+    vector::Expression e;
+    e.op = Op::Presence;
+    e.argument = column(reinterpret_cast<Node*>(argument));
+    if (e.argument < 0) return false;
+    value = add(e);
+  }
+  count_values(value, output);
+  return true;
+}
+
+namespace {
+
+struct Simple {
+  Output::Form form;
+  Sum sum;
+};
+
+// Aggregates of one number.
+bool describe_aggregate(Oid function, Simple* out) {
+  switch (function) {
+    case F_SUM_INT2:
+    case F_SUM_INT4:
+      return *out = {Output::SumInteger, Sum::Int64}, true;
+    case F_SUM_INT8:
+      return *out = {Output::SumNumeric, Sum::Int128}, true;
+    case F_AVG_INT2:
+    case F_AVG_INT4:
+      return *out = {Output::AverageNumeric, Sum::Int64}, true;
+    case F_AVG_INT8:
+      return *out = {Output::AverageNumeric, Sum::Int128}, true;
+    case F_SUM_FLOAT8:
+      return *out = {Output::Real, Sum::Float}, true;
+    case F_SUM_FLOAT4:
+      return *out = {Output::Single, Sum::Float32}, true;
+    case F_AVG_FLOAT8:
+    case F_AVG_FLOAT4:
+      return *out = {Output::AverageReal, Sum::Bounded}, true;
+    case F_MIN_INT2:
+    case F_MIN_INT4:
+    case F_MIN_INT8:
+    case F_MIN_DATE:
+    case F_MIN_TIMESTAMP:
+    case F_MIN_TIMESTAMPTZ:
+      return *out = {Output::Word, Sum::Min}, true;
+    case F_MAX_INT2:
+    case F_MAX_INT4:
+    case F_MAX_INT8:
+    case F_MAX_DATE:
+    case F_MAX_TIMESTAMP:
+    case F_MAX_TIMESTAMPTZ:
+      return *out = {Output::Word, Sum::Max}, true;
+    case F_MIN_FLOAT8:
+      return *out = {Output::Real, Sum::MinFloat}, true;
+    case F_MAX_FLOAT8:
+      return *out = {Output::Real, Sum::MaxFloat}, true;
+    case F_MIN_FLOAT4:
+      return *out = {Output::Single, Sum::MinFloat}, true;
+    case F_MAX_FLOAT4:
+      return *out = {Output::Single, Sum::MaxFloat}, true;
+    case F_VAR_POP_FLOAT8:
+    case F_VAR_POP_FLOAT4:
+      return *out = {Output::VariancePop, Sum::Moments}, true;
+    case F_VAR_SAMP_FLOAT8:
+    case F_VAR_SAMP_FLOAT4:
+    case F_VARIANCE_FLOAT8:
+    case F_VARIANCE_FLOAT4:
+      return *out = {Output::VarianceSample, Sum::Moments}, true;
+    case F_STDDEV_POP_FLOAT8:
+    case F_STDDEV_POP_FLOAT4:
+      return *out = {Output::DeviationPop, Sum::Moments}, true;
+    case F_STDDEV_SAMP_FLOAT8:
+    case F_STDDEV_SAMP_FLOAT4:
+    case F_STDDEV_FLOAT8:
+    case F_STDDEV_FLOAT4:
+      return *out = {Output::DeviationSample, Sum::Moments}, true;
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+bool Compiler::aggregate(Aggref* a) {
+  if (a->aggkind != AGGKIND_NORMAL || a->aggsplit != AGGSPLIT_SIMPLE || a->agglevelsup != 0 ||
+      a->aggfilter || a->aggvariadic)
+    return false;
+  bool counts = a->aggfnoid == F_COUNT_ANY;
+  if (a->aggorder != NIL) return false;
+  if (a->aggdistinct != NIL && !counts) return false;
+  Output output;
+  if (a->aggfnoid == F_COUNT_) {
+    output.rows = accumulator(Sum::Rows);
+    outputs.push_back(output);
+    return true;
+  }
+  if (counts) {
+    if (!count(a, output)) return false;
+    outputs.push_back(output);
+    return true;
+  }
+  if (a->args == NIL) return false;
+  auto* first = reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(a->args))->expr);
+  if (a->aggfnoid == F_CORR) {
+    auto* other = reinterpret_cast<Node*>(static_cast<TargetEntry*>(lsecond(a->args))->expr);
+    int y = expression(first), x = expression(other);
+    if (y < 0 || x < 0) return false;
+    output.form = Output::Correlation;
+    output.sum = accumulator(Sum::CoMoments, y, x);
+    outputs.push_back(output);
+    return true;
+  }
+  Simple known;
+  if (!describe_aggregate(a->aggfnoid, &known)) return false;
+  int value = expression(first);
+  if (value < 0) return false;
+  output.form = known.form;
+  output.sum = accumulator(known.sum, value);
+  count_values(value, output);
+  outputs.push_back(output);
+  return true;
+}
+
+namespace {
+
+bool collect_parameters(Node* node, void* context) {
+  if (!node) return false;
+  if (IsA(node, Param)) {
+    List** found = static_cast<List**>(context);
+    *found = lappend(*found, node);
+    return false;
+  }
+  // PostgreSQL 15 declares walkers without parameters.
+  return expression_tree_walker(
+      node, reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(collect_parameters)), context);
+}
+
+struct Binding {
+  List* values;
+  int next;
+};
+
+Node* bind(Node* node, void* context) {
+  if (!node) return nullptr;
+  if (IsA(node, Param)) {
+    auto* binding = static_cast<Binding*>(context);
+    if (binding->values)
+      return static_cast<Node*>(copyObjectImpl(list_nth(binding->values, binding->next++)));
+    auto* param = reinterpret_cast<Param*>(node);
+    int16 length;
+    bool by_value;
+    get_typlenbyval(param->paramtype, &length, &by_value);
+    Datum value = 0;
+    if (!by_value)
+      value = length > 0 ? PointerGetDatum(palloc0(static_cast<Size>(length)))
+                         : PointerGetDatum(cstring_to_text(""));
+    Const* any = makeConst(param->paramtype, param->paramtypmod, param->paramcollid, length, value,
+                           false, by_value);
+    any->location = kPlaceholder;
+    return reinterpret_cast<Node*>(any);
+  }
+  return expression_tree_mutator(node, reinterpret_cast<Node* (*)()>(reinterpret_cast<void*>(bind)),
+                                 context);
+}
+
+}  // namespace
+
+List* parameters_of(Node* expressions) {
+  List* found = NIL;
+  collect_parameters(expressions, &found);
+  return found;
+}
+
+Node* bind_parameters(Node* expressions, List* values) {
+  Binding binding{values, 0};
+  return bind(expressions, &binding);
+}
+
+}  // namespace datahike::exec

@@ -1,0 +1,33 @@
+#include "pg/vector_settings.h"
+
+#include "pg/pg.h"
+
+extern "C" {
+#include "utils/plancache.h"
+}
+
+namespace datahike::pg {
+
+bool setting_vectorized = true;
+int setting_threads = 0;
+
+namespace {
+
+void change_vectorized(bool value, void*) {
+  if (value != setting_vectorized) ResetPlanCache();
+}
+
+}  // namespace
+
+void define_vector_settings() {
+  DefineCustomBoolVariable(
+      "datahike.vectorized", "Aggregates of datahike tables are computed column by column.",
+      "Off: PostgreSQL's executor computes them row by row.", &setting_vectorized, true,
+      PGC_USERSET, 0, nullptr, change_vectorized, nullptr);
+  DefineCustomIntVariable("datahike.threads",
+                          "Threads that a query's aggregates are computed with.",
+                          "0: as many as there are processors. Results do not depend on it.",
+                          &setting_threads, 0, 0, 1024, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+}
+
+}  // namespace datahike::pg

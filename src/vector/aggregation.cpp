@@ -1,0 +1,141 @@
+#include "vector/aggregation.h"
+
+#include <algorithm>
+
+namespace datahike::vector {
+
+namespace {
+
+std::vector<bool> float_keys(const Program& program) {
+  std::vector<bool> floats;
+  for (const Key& key : program.keys)
+    floats.push_back(key.text < 0 && program.expressions[key.expression].type == Type::Float);
+  return floats;
+}
+
+}  // namespace
+
+Aggregation::Aggregation(const Program& program)
+    : program_(program),
+      evaluator_(program),
+      groups_(float_keys(program)),
+      texts_(program.keys.size()),
+      text_keys_(program.keys.size()),
+      done_(program.accumulators.size()) {
+  for (const Accumulator& a : program.accumulators) states_.push_back(make_state(a));
+  if (program.keys.empty()) resize(1);
+}
+
+Aggregation::~Aggregation() = default;
+
+// Without a zone map: what turns up first.
+void Aggregation::expect(std::span<const Piece> pieces) {
+  std::vector<KeyRange> ranges(program_.keys.size());
+  for (size_t k = 0; k < program_.keys.size(); ++k) {
+    const Key& key = program_.keys[k];
+    if (key.text >= 0 || program_.expressions[key.expression].op != Op::Column) continue;
+    const int16_t number = program_.columns[program_.expressions[key.expression].argument].number;
+    for (const Piece& piece : pieces) {
+      const int at = piece.segment.find(number);
+      if (at < 0) continue;
+      const column::ZoneMap zone = piece.segment.zone(at);
+      if (!zone.ordered) continue;
+      ranges[k].low = std::min(ranges[k].low, zone.min);
+      ranges[k].high = std::max(ranges[k].high, zone.max);
+    }
+  }
+  groups_.expect(ranges);
+}
+
+void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
+  ++counters_.segments;
+  if (!evaluator_.begin(piece)) {
+    ++counters_.pruned;
+    counters_.rows += piece.live_rows;
+    return;
+  }
+  counters_.rows += piece.live_rows;
+  const uint64_t answered = add_from_zones();
+  if (answered == states_.size() && program_.keys.empty()) {
+    counters_.passed += piece.live_rows;
+    return;
+  }
+  poll();
+  for (uint32_t base = 0; base < piece.segment.rows(); base += kChunkRows) {
+    if (evaluator_.chunk(base) > 0) add_chunk();
+    if (base % (16 * kChunkRows) == 0) poll();
+  }
+}
+
+// How many states need no chunk of the piece.
+uint64_t Aggregation::add_from_zones() {
+  const bool can = program_.keys.empty() && evaluator_.piece().whole() && evaluator_.all_pass();
+  uint64_t answered = 0;
+  for (size_t i = 0; i < states_.size(); ++i) {
+    done_[i] = can && states_[i]->add_zone(evaluator_);
+    answered += done_[i] != 0;
+  }
+  return answered;
+}
+
+void Aggregation::resize(uint32_t groups) {
+  for (const auto& state : states_) state->resize(groups);
+  sized_ = groups;
+}
+
+void Aggregation::add_chunk() {
+  counters_.passed += evaluator_.selected();
+  alignas(64) uint32_t groups[kChunkRows];
+  if (!program_.keys.empty()) {
+    const Vector* keys[Groups::kMostKeys];
+    for (size_t k = 0; k < program_.keys.size(); ++k) {
+      const Key& key = program_.keys[k];
+      if (key.text < 0) {
+        keys[k] = &evaluator_.value(key.expression);
+      } else {
+        evaluator_.text_numbers(key.text, texts_[k], text_keys_[k]);
+        keys[k] = &text_keys_[k];
+      }
+    }
+    groups_.assign(std::span(keys, program_.keys.size()), evaluator_.selected(), groups);
+    // Ahead of need, so that a chunk with one new group does not move all states.
+    if (groups_.size() > sized_) resize(std::max<uint32_t>(groups_.size(), sized_ + sized_ / 2));
+  }
+  for (size_t i = 0; i < states_.size(); ++i)
+    if (!done_[i]) states_[i]->add(evaluator_, program_.keys.empty() ? nullptr : groups);
+}
+
+void Aggregation::merge(Aggregation& later) {
+  std::vector<uint32_t> to(later.groups());
+  const unsigned keys = static_cast<unsigned>(program_.keys.size());
+  if (keys > 0) {
+    std::vector<std::vector<uint32_t>> numbers(keys);  // of texts, as they are here
+    for (unsigned k = 0; k < keys; ++k)
+      for (uint32_t n = 0; program_.keys[k].text >= 0 && n < later.texts_[k].size(); ++n)
+        numbers[k].push_back(texts_[k].number(later.texts_[k].text(n)));
+    for (uint32_t g = 0; g < to.size(); ++g) {
+      uint64_t words[Groups::kMostKeys];
+      for (unsigned k = 0; k < keys; ++k) {
+        words[k] = later.groups_.word(g, k);
+        if (program_.keys[k].text >= 0 && !later.groups_.is_null(g, k))
+          words[k] = numbers[k][words[k]];
+      }
+      to[g] = groups_.locate(words, later.groups_.nulls(g));
+    }
+    if (groups_.size() > sized_) resize(groups_.size());
+  }
+  for (size_t i = 0; i < states_.size(); ++i) states_[i]->merge(*later.states_[i], to);
+  counters_.segments += later.counters_.segments;
+  counters_.pruned += later.counters_.pruned;
+  counters_.rows += later.counters_.rows;
+  counters_.passed += later.counters_.passed;
+}
+
+size_t Aggregation::bytes() const {
+  size_t total = groups_.bytes();
+  for (const TextNumbers& t : texts_) total += t.bytes();
+  for (const auto& state : states_) total += state->bytes();
+  return total;
+}
+
+}  // namespace datahike::vector

@@ -1,0 +1,115 @@
+#include "vector/distinct.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+namespace datahike::vector {
+
+namespace {
+
+// A set of pairs of group and value, open addressing.
+class Pairs {
+ public:
+  Pairs() { clear(1024); }
+  bool insert(uint32_t group, uint64_t word) {
+    size_t slot = hash(group, word) & mask_;
+    for (; slots_[slot].used; slot = (slot + 1) & mask_)
+      if (slots_[slot].word == word && slots_[slot].group == group) return false;
+    slots_[slot] = {word, group, 1};
+    if (++count_ * 2 > slots_.size()) grow();
+    return true;
+  }
+  void prefetch(uint32_t group, uint64_t word) const {
+    __builtin_prefetch(&slots_[hash(group, word) & mask_]);
+  }
+  size_t bytes() const { return slots_.capacity() * sizeof(Slot); }
+  template <class Visit>
+  void each(Visit visit) const {
+    for (const Slot& s : slots_)
+      if (s.used) visit(s.group, s.word);
+  }
+
+ private:
+  struct Slot {
+    uint64_t word;
+    uint32_t group;
+    uint32_t used;
+  };
+  static size_t hash(uint32_t group, uint64_t word) {
+    uint64_t x = (word ^ (uint64_t{group} << 32 | group) * 0xff51afd7ed558ccd) * 0x9e3779b97f4a7c15;
+    x ^= x >> 32;
+    x *= 0xd6e8feb86659fd93;
+    return x ^ x >> 32;
+  }
+  void clear(size_t slots) {
+    slots_.assign(slots, {});
+    mask_ = slots - 1;
+  }
+  void grow() {
+    std::vector<Slot> old = std::move(slots_);
+    clear(old.size() * 2);
+    for (const Slot& s : old) {
+      if (!s.used) continue;
+      size_t slot = hash(s.group, s.word) & mask_;
+      while (slots_[slot].used) slot = (slot + 1) & mask_;
+      slots_[slot] = s;
+    }
+  }
+  std::vector<Slot> slots_;
+  size_t mask_ = 0, count_ = 0;
+};
+
+class Distinct final : public State {
+ public:
+  explicit Distinct(const Accumulator& a)
+      : a_(a), text_(a.text >= 0 ? std::make_unique<Vector>() : nullptr) {}
+  void resize(uint32_t groups) override { counts_.resize(groups); }
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    if (a_.text >= 0) rows.text_numbers(a_.text, numbers_, *text_);
+    const Vector& v = a_.text >= 0 ? *text_ : rows.value(a_.argument);
+    const unsigned n = rows.selected();
+    constexpr unsigned kAhead = 16;  // what is looked up that much later is fetched now
+    for (unsigned i = 0; i < n + kAhead; ++i) {
+      if (i < n) pairs_.prefetch(groups ? groups[i] : 0, v.words[i]);
+      if (i < kAhead) continue;
+      const unsigned row = i - kAhead;
+      if (v.any_null && v.null[row]) continue;
+      const uint32_t group = groups ? groups[row] : 0;
+      const uint64_t word = a_.second ? normalised(v.words[row]) : v.words[row];
+      counts_[group] += pairs_.insert(group, word);
+    }
+  }
+  void merge(State& other, std::span<const uint32_t> to) override {
+    auto& later = static_cast<Distinct&>(other);
+    later.pairs_.each([&](uint32_t group, uint64_t word) {
+      if (a_.text >= 0) word = numbers_.number(later.numbers_.text(static_cast<uint32_t>(word)));
+      counts_[to[group]] += pairs_.insert(to[group], word);
+    });
+  }
+  int64_t integer(uint32_t group) const override { return counts_[group]; }
+  size_t bytes() const override {
+    return pairs_.bytes() + counts_.capacity() * 8 + numbers_.bytes();
+  }
+
+ private:
+  // -0 equals 0, and all NaNs equal each other.
+  static uint64_t normalised(uint64_t word) {
+    const double v = std::bit_cast<double>(word);
+    if (v == 0) return 0;
+    return std::isnan(v) ? std::bit_cast<uint64_t>(std::numeric_limits<double>::quiet_NaN()) : word;
+  }
+  Accumulator a_;
+  std::vector<int64_t> counts_;
+  Pairs pairs_;
+  TextNumbers numbers_;
+  std::unique_ptr<Vector> text_;
+};
+
+}  // namespace
+
+std::unique_ptr<State> make_distinct(const Accumulator& accumulator) {
+  return std::make_unique<Distinct>(accumulator);
+}
+
+}  // namespace datahike::vector

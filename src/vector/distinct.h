@@ -1,0 +1,10 @@
+// count(DISTINCT x): how many different values each group has.
+#pragma once
+
+#include "vector/states.h"
+
+namespace datahike::vector {
+
+std::unique_ptr<State> make_distinct(const Accumulator& accumulator);
+
+}  // namespace datahike::vector

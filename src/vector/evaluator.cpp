@@ -1,0 +1,419 @@
+#include "vector/evaluator.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "column/bit_packing.h"
+#include "column/kernels.h"
+
+namespace datahike::vector {
+
+using column::FloatRange;
+using column::kernels;
+using column::low_bits;
+
+// A column of the piece at hand and, once it was asked for, its values in all rows of the chunk.
+struct Evaluator::Read {
+  int at = -1;  // in the segment; -1: written before the column was added
+  bool nullable = false;
+  uint32_t decoded_base = ~0u, nulls_base = ~0u;
+  std::unique_ptr<Vector> values;
+  uint64_t nulls[kMaskWords];  // if nullable
+};
+
+namespace {
+
+FloatRange float_range(const Filter& f) {
+  return {f.has_low,
+          f.has_high,
+          f.low_open,
+          f.high_open,
+          std::bit_cast<double>(f.low),
+          std::bit_cast<double>(f.high)};
+}
+
+int64_t low_of(const Filter& f) { return f.has_low ? static_cast<int64_t>(f.low) : INT64_MIN; }
+int64_t high_of(const Filter& f) { return f.has_high ? static_cast<int64_t>(f.high) : INT64_MAX; }
+
+bool is_text_test(Test test) { return test >= Test::TextIn && test <= Test::NotLike; }
+
+}  // namespace
+
+Evaluator::Evaluator(const Program& program)
+    : program_(program),
+      filter_done_(program.filters.size()),
+      reads_(program.columns.size()),
+      results_(program.expressions.size()),
+      result_epoch_(program.expressions.size()),
+      text_tests_(program.filters.size()) {}
+
+Evaluator::~Evaluator() = default;
+
+bool Evaluator::begin(const Piece& piece) {
+  piece_ = &piece;
+  ++pieces_;
+  ++epoch_;
+  for (size_t i = 0; i < reads_.size(); ++i) {
+    Read& read = reads_[i];
+    read.at = piece.segment.find(program_.columns[i].number);
+    read.nullable =
+        read.at >= 0 ? piece.segment.nulls(read.at) > 0 : program_.columns[i].missing_null;
+    read.decoded_base = read.nulls_base = ~0u;
+  }
+  all_pass_ = true;
+  for (size_t i = 0; i < program_.filters.size(); ++i) {
+    bool all = false;
+    if (!test_zone(program_.filters[i], all)) return false;
+    filter_done_[i] = all;
+    all_pass_ &= all;
+  }
+  return true;
+}
+
+bool Evaluator::is_column(int expression) const {
+  return program_.expressions[expression].op == Op::Column;
+}
+
+std::optional<column::ZoneMap> Evaluator::zone_of(int expression) const {
+  const Expression& e = program_.expressions[expression];
+  if (e.op != Op::Column && e.op != Op::Presence) return std::nullopt;
+  const Read& read = reads_[e.argument];
+  if (read.at < 0) return std::nullopt;
+  return piece_->segment.zone(read.at);
+}
+
+// False if no row passes; `all` if every row does.
+bool Evaluator::test_zone(const Filter& f, bool& all) const {
+  if (f.test == Test::Never) return false;
+  if (f.test == Test::IsNull || f.test == Test::IsNotNull) {
+    if (f.column < 0) return true;
+    const Read& read = reads_[f.column];
+    const uint32_t rows = piece_->segment.rows();
+    const uint32_t nulls =
+        read.at < 0 ? (read.nullable ? rows : 0) : piece_->segment.nulls(read.at);
+    const uint32_t passing = f.test == Test::IsNull ? nulls : rows - nulls;
+    all = passing == rows;
+    return passing > 0;
+  }
+  if (f.test != Test::Range || !is_column(f.expression)) return true;
+  const Expression& e = program_.expressions[f.expression];
+  if (reads_[e.argument].at < 0) return true;
+  const column::ZoneMap zone = piece_->segment.zone(reads_[e.argument].at);
+  if (zone.nulls == piece_->segment.rows()) return false;
+  if (!zone.ordered) return true;
+  if (e.type == Type::Int) {
+    all = zone.nulls == 0 && zone.min >= low_of(f) && zone.max <= high_of(f);
+    return zone.max >= low_of(f) && zone.min <= high_of(f);
+  }
+  const FloatRange r = float_range(f);
+  const double min = std::bit_cast<double>(zone.min), max = std::bit_cast<double>(zone.max);
+  const auto above = [&](double v) { return !r.has_low || (r.low_open ? v > r.low : v >= r.low); };
+  const auto below = [&](double v) {
+    return !r.has_high || (r.high_open ? v < r.high : v <= r.high);
+  };
+  all = zone.nulls == 0 && above(min) && below(max);
+  return above(max) && below(min);
+}
+
+unsigned Evaluator::chunk(uint32_t base) {
+  base_ = base;
+  ++epoch_;
+  has_selection_ = false;
+  rows_ = std::min<uint32_t>(kChunkRows, piece_->segment.rows() - base);
+  const size_t words = (rows_ + 63) / 64;
+  if (piece_->live.empty()) {
+    std::fill_n(mask_, words, ~uint64_t{0});
+    if (rows_ % 64) mask_[words - 1] = low_bits(rows_ % 64);
+  } else {
+    std::copy_n(piece_->live.data() + base / 64, words, mask_);
+  }
+  std::fill(mask_ + words, std::end(mask_), 0);
+  for (size_t i = 0; i < program_.filters.size(); ++i) {
+    if (filter_done_[i]) continue;
+    apply(program_.filters[i], static_cast<int>(i));
+    if (std::all_of(mask_, mask_ + words, [](uint64_t w) { return w == 0; })) return selected_ = 0;
+  }
+  make_selection();
+  return selected_;
+}
+
+void Evaluator::make_selection() {
+  if (has_selection_) return;
+  selected_ = 0;
+  for (uint64_t word : mask_) selected_ += static_cast<unsigned>(std::popcount(word));
+  if (selected_ < rows_) column::select_rows(mask_, kMaskWords, chosen_);
+  has_selection_ = true;
+}
+
+void Evaluator::apply(const Filter& f, int number) {
+  if (is_text_test(f.test)) return apply_text(f, number);
+  if (f.column >= 0) {  // IsNull, IsNotNull
+    Read& read = reads_[f.column];
+    if (read.nullable) read_nulls(read);
+    for (unsigned w = 0; w < kMaskWords; ++w) {
+      const uint64_t null = read.nullable ? read.nulls[w] : 0;
+      mask_[w] &= f.test == Test::IsNull ? null : ~null;
+    }
+    has_selection_ = false;
+    return;
+  }
+  if (is_column(f.expression))
+    apply_to_column(f, program_.expressions[f.expression].argument);
+  else
+    apply_to_expression(f);
+}
+
+namespace {
+
+// Clears the bits of those of n values that fail.
+void test_values(const Filter& f, Type type, const Vector& v, unsigned n, uint64_t* mask) {
+  const column::Kernels& k = kernels();
+  switch (f.test) {
+    case Test::Range:
+      if (type == Type::Int)
+        k.test_range(v.ints(), n, low_of(f), high_of(f), mask);
+      else
+        k.test_float_range(v.floats(), n, float_range(f), mask);
+      return;
+    case Test::NotEqual:
+      if (type == Type::Int)
+        k.test_not_equal(v.ints(), n, static_cast<int64_t>(f.low), mask);
+      else
+        k.test_float_not_equal(v.floats(), n, std::bit_cast<double>(f.low), mask);
+      return;
+    default: {  // OneOf
+      for (unsigned i = 0; i < n; ++i) {
+        bool found;
+        if (type == Type::Int) {
+          found = std::binary_search(f.words.begin(), f.words.end(), v.words[i],
+                                     [](uint64_t a, uint64_t b) {
+                                       return static_cast<int64_t>(a) < static_cast<int64_t>(b);
+                                     });
+        } else {
+          const double x = v.floats()[i];
+          found = std::any_of(f.words.begin(), f.words.end(), [&](uint64_t w) {
+            const double y = std::bit_cast<double>(w);
+            return x == y || (std::isnan(x) && std::isnan(y));
+          });
+        }
+        if (!found) mask[i / 64] &= ~(uint64_t{1} << i % 64);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+void Evaluator::apply_to_column(const Filter& f, int column) {
+  Read& read = reads_[column];
+  test_values(f, program_.columns[column].type, raw(column), rows_, mask_);
+  if (read.nullable) {
+    read_nulls(read);
+    for (unsigned w = 0; w < kMaskWords; ++w) mask_[w] &= ~read.nulls[w];
+  }
+  has_selection_ = false;
+}
+
+void Evaluator::apply_to_expression(const Filter& f) {
+  make_selection();
+  if (selected_ == 0) return;
+  const Vector& v = value(f.expression);
+  uint64_t passed[kMaskWords];
+  std::fill(std::begin(passed), std::end(passed), ~uint64_t{0});
+  test_values(f, program_.expressions[f.expression].type, v, selected_, passed);
+  if (v.any_null) {
+    for (unsigned i = 0; i < selected_; ++i)
+      if (v.null[i]) passed[i / 64] &= ~(uint64_t{1} << i % 64);
+  }
+  restrict_selection(passed);
+}
+
+// Of the selected rows only those whose bit is set are left.
+void Evaluator::restrict_selection(const uint64_t* passed) {
+  const bool all = selected_ == rows_;
+  for (unsigned i = 0; i < selected_; ++i) {
+    if (passed[i / 64] >> i % 64 & 1) continue;
+    const unsigned row = all ? i : chosen_[i];
+    mask_[row / 64] &= ~(uint64_t{1} << row % 64);
+  }
+  has_selection_ = false;
+  ++epoch_;  // what was computed is of other rows
+}
+
+void Evaluator::apply_text(const Filter& f, int number) {
+  make_selection();
+  if (selected_ == 0) return;
+  const Read& read = reads_[f.column];
+  const store::SegmentReader& segment = piece_->segment;
+  TextTest& test = text_tests_[number];
+  const uint32_t codes = read.at < 0 ? 0 : segment.code_count(read.at);
+  uint32_t code[kChunkRows];
+  if (codes > 0) {
+    if (test.codes_of != pieces_) {
+      test.of_code.assign(codes, -1);
+      test.codes_of = pieces_;
+    }
+    segment.codes(read.at, base_, std::span(code, rows_));
+  }
+  const bool all = selected_ == rows_;
+  if (read.nullable) read_nulls(reads_[f.column]);
+  column::Scratch scratch;
+  uint64_t passed[kMaskWords] = {};
+  for (unsigned i = 0; i < selected_; ++i) {
+    const unsigned row = all ? i : chosen_[i];
+    if (read.nullable && read.nulls[row / 64] >> row % 64 & 1) continue;
+    bool pass;
+    if (codes > 0) {
+      int8_t& known = test.of_code[code[row]];
+      if (known < 0) known = passes(f, segment.coded(read.at, code[row]));
+      pass = known;
+    } else {
+      pass = passes(f, read.at < 0 ? ByteView(program_.columns[f.column].missing_text)
+                                   : segment.bytes(read.at, base_ + row, scratch));
+    }
+    passed[i / 64] |= uint64_t{pass} << i % 64;
+  }
+  restrict_selection(passed);
+}
+
+// The column's values in all rows of the chunk.
+const Vector& Evaluator::raw(int column) {
+  Read& read = reads_[column];
+  if (!read.values) read.values = std::make_unique<Vector>();
+  Vector& v = *read.values;
+  if (read.decoded_base == base_) return v;
+  const Column& c = program_.columns[column];
+  if (read.at < 0)
+    std::fill_n(v.words, rows_, c.missing_word);
+  else
+    piece_->segment.bits(read.at, base_, std::span(v.words, rows_));
+  if (c.kind == Kind::Float32) {
+    for (unsigned i = 0; i < rows_; ++i)
+      v.floats()[i] = std::bit_cast<float>(static_cast<uint32_t>(v.words[i]));
+  }
+  read.decoded_base = base_;
+  return v;
+}
+
+void Evaluator::read_nulls(Read& read) {
+  if (read.nulls_base == base_) return;
+  if (read.at < 0)
+    std::fill(std::begin(read.nulls), std::end(read.nulls), ~uint64_t{0});
+  else
+    piece_->segment.null_bits(read.at, base_, read.nulls);
+  read.nulls_base = base_;
+}
+
+Vector& Evaluator::result_of(int expression) {
+  std::unique_ptr<Vector>& result = results_[expression];
+  if (!result) result = std::make_unique<Vector>();
+  return *result;
+}
+
+const Vector& Evaluator::value(int expression) {
+  make_selection();
+  Vector& out = result_of(expression);
+  const Expression& e = program_.expressions[expression];
+  if (result_epoch_[expression] == epoch_)
+    return e.op == Op::Column && selected_ == rows_ ? *reads_[e.argument].values : out;
+  result_epoch_[expression] = epoch_;
+  switch (e.op) {
+    case Op::Column: {
+      raw(e.argument);
+      Vector& all = *reads_[e.argument].values;
+      compact(e.argument, selected_ == rows_ ? all : out);
+      return selected_ == rows_ ? all : out;
+    }
+    case Op::Constant:
+      out.any_null = e.null;
+      if (e.null) std::fill_n(out.null, selected_, 1);
+      std::fill_n(out.words, selected_, e.value);
+      return out;
+    case Op::Length:
+      compute_length(e, out);
+      return out;
+    case Op::Presence:
+      compact_nulls(e.argument, out);
+      return out;
+    default:
+      compute(expression, out);
+      return out;
+  }
+}
+
+// The selected rows' values, behind each other; into the column's own vector if all are selected.
+void Evaluator::compact(int column, Vector& out) {
+  Read& read = reads_[column];
+  const bool all = selected_ == rows_;
+  if (!all) kernels().gather(read.values->words, chosen_, selected_, out.words);
+  compact_nulls(column, out);
+}
+
+void Evaluator::compact_nulls(int column, Vector& out) {
+  Read& read = reads_[column];
+  const bool all = selected_ == rows_;
+  out.any_null = false;
+  if (!read.nullable) return;
+  read_nulls(read);
+  uint8_t any = 0;
+  for (unsigned i = 0; i < selected_; ++i) {
+    const unsigned row = all ? i : chosen_[i];
+    any |= out.null[i] = read.nulls[row / 64] >> row % 64 & 1;
+  }
+  out.any_null = any;
+}
+
+void Evaluator::compute_length(const Expression& e, Vector& out) {
+  Read& read = reads_[e.argument];
+  const bool all = selected_ == rows_;
+  compact_nulls(e.argument, out);
+  column::Scratch scratch;
+  for (unsigned i = 0; i < selected_; ++i) {
+    if (out.any_null && out.null[i]) continue;
+    const unsigned row = all ? i : chosen_[i];
+    const ByteView text = read.at < 0 ? ByteView(program_.columns[e.argument].missing_text)
+                                      : piece_->segment.bytes(read.at, base_ + row, scratch);
+    out.words[i] = character_count(text, e.value != 0);
+  }
+}
+
+void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
+  make_selection();
+  Read& read = reads_[column];
+  const store::SegmentReader& segment = piece_->segment;
+  const bool all = selected_ == rows_;
+  const uint32_t codes = read.at < 0 ? 0 : segment.code_count(read.at);
+  uint32_t code[kChunkRows];
+  if (codes > 0) {
+    if (numbers.codes_of != pieces_) {
+      numbers.of_code.assign(codes, TextNumbers::kUnknown);
+      numbers.codes_of = pieces_;
+    }
+    segment.codes(read.at, base_, std::span(code, rows_));
+  }
+  out.any_null = false;
+  if (read.nullable) read_nulls(read);
+  column::Scratch scratch;
+  for (unsigned i = 0; i < selected_; ++i) {
+    const unsigned row = all ? i : chosen_[i];
+    if (read.nullable) {
+      out.null[i] = read.nulls[row / 64] >> row % 64 & 1;
+      out.words[i] = 0;
+      out.any_null |= out.null[i];
+      if (out.null[i]) continue;
+    }
+    if (codes > 0) {
+      uint32_t& known = numbers.of_code[code[row]];
+      if (known == TextNumbers::kUnknown) known = numbers.number(segment.coded(read.at, code[row]));
+      out.words[i] = known;
+    } else if (read.at < 0) {
+      out.words[i] = numbers.number(program_.columns[column].missing_text);
+    } else {
+      out.words[i] = numbers.number(segment.bytes(read.at, base_ + row, scratch));
+    }
+  }
+}
+
+}  // namespace datahike::vector

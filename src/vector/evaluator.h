@@ -1,0 +1,90 @@
+// Reads a piece in chunks of up to kChunkRows rows: which of them pass the filters, and the values
+// of expressions for those. One for each thread.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "vector/piece.h"
+#include "vector/program.h"
+#include "vector/text.h"
+
+namespace datahike::vector {
+
+// Values of the selected rows of a chunk, one behind the other. What NULLs hold means nothing.
+struct Vector {
+  alignas(64) uint64_t words[kChunkRows];
+  alignas(64) uint8_t null[kChunkRows];  // 0 or 1; meaningless unless any_null
+  bool any_null = false;
+  const int64_t* ints() const { return reinterpret_cast<const int64_t*>(words); }
+  const double* floats() const { return reinterpret_cast<const double*>(words); }
+  int64_t* ints() { return reinterpret_cast<int64_t*>(words); }
+  double* floats() { return reinterpret_cast<double*>(words); }
+};
+
+struct Counters {
+  uint64_t segments = 0, pruned = 0, rows = 0, passed = 0;
+};
+
+class Evaluator {
+ public:
+  explicit Evaluator(const Program& program);
+  ~Evaluator();
+
+  // Takes up a piece, which must outlive its reading. False: zone maps say that no row passes.
+  bool begin(const Piece& piece);
+  // To the chunk of rows from `base` on, a multiple of kChunkRows; returns how many rows pass.
+  // Throws ValueError.
+  unsigned chunk(uint32_t base);
+  unsigned selected() const { return selected_; }
+  // Of the selected rows. Throws ValueError.
+  const Vector& value(int expression);
+  // Numbers of the strings of a text column, the same for equal ones.
+  void text_numbers(int column, TextNumbers& numbers, Vector& out);
+  // Whether every row of the piece passes, and the segment's column behind an expression, with what
+  // its zone map says: what zone maps answer needs no chunks.
+  bool all_pass() const { return all_pass_; }
+  const Piece& piece() const { return *piece_; }
+  std::optional<column::ZoneMap> zone_of(int expression) const;
+  bool is_column(int expression) const;
+
+ private:
+  struct Read;  // a column of the piece at hand
+  bool test_zone(const Filter& filter, bool& all) const;
+  const Vector& raw(int column);
+  void read_nulls(Read& read);
+  void apply(const Filter& filter, int number);
+  void apply_to_column(const Filter& filter, int column);
+  void apply_to_expression(const Filter& filter);
+  void apply_text(const Filter& filter, int number);
+  void make_selection();
+  void restrict_selection(const uint64_t* passed);
+  Vector& result_of(int expression);
+  void compact(int column, Vector& out);
+  void compact_nulls(int column, Vector& out);
+  void compute(int expression, Vector& out);
+  void compute_int(const Expression& e, const Vector& left, const Vector& right, Vector& out);
+  void compute_float(const Expression& e, const Vector& left, const Vector& right, Vector& out);
+  void compute_length(const Expression& e, Vector& out);
+
+  const Program& program_;
+  const Piece* piece_ = nullptr;
+  uint64_t pieces_ = 0;  // taken up so far
+  bool all_pass_ = false;
+  uint32_t base_ = 0;
+  unsigned rows_ = 0;           // of the chunk
+  unsigned selected_ = 0;       // of them
+  bool has_selection_ = false;  // rows_chosen_ is up to date
+  uint64_t epoch_ = 0;          // another one with each chunk, and each selection
+  alignas(64) uint64_t mask_[kMaskWords];
+  uint16_t chosen_[kChunkRows];
+  std::vector<char> filter_done_;  // by the zone maps
+  std::vector<Read> reads_;
+  std::vector<std::unique_ptr<Vector>> results_;
+  std::vector<uint64_t> result_epoch_;
+  std::vector<TextTest> text_tests_;  // of the filters
+};
+
+}  // namespace datahike::vector

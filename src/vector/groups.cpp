@@ -1,0 +1,258 @@
+#include "vector/groups.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
+
+namespace datahike::vector {
+
+namespace {
+
+constexpr size_t kFirstSlots = 4096;
+constexpr uint64_t kMostPlaces = 1 << 20;  // of the array: 4 MB
+
+uint64_t mix(uint64_t x) {
+  x *= 0x9e3779b97f4a7c15;
+  x ^= x >> 32;
+  x *= 0xd6e8feb86659fd93;
+  return x ^ x >> 32;
+}
+
+uint64_t normalised(uint64_t word) {
+  const double v = std::bit_cast<double>(word);
+  if (v == 0) return 0;
+  if (std::isnan(v)) return std::bit_cast<uint64_t>(std::numeric_limits<double>::quiet_NaN());
+  return word;
+}
+
+uint32_t hash_of(const uint64_t* words, unsigned keys, uint32_t nulls) {
+  uint64_t hash = nulls;
+  for (unsigned k = 0; k < keys; ++k) hash = mix(hash ^ words[k]) + k;
+  return static_cast<uint32_t>(hash);
+}
+
+uint64_t width_of(const KeyRange& r) {
+  return static_cast<uint64_t>(r.high) - static_cast<uint64_t>(r.low) + 1;
+}
+
+// Places of an array for keys in these ranges; more than kMostPlaces where it would be too large.
+uint64_t places_of(std::span<const KeyRange> ranges) {
+  uint64_t places = 1;
+  for (const KeyRange& r : ranges) {
+    if (r.low > r.high) continue;
+    const uint64_t width = static_cast<uint64_t>(r.high) - static_cast<uint64_t>(r.low);
+    if (width > kMostPlaces) return kMostPlaces + 1;
+    places *= width + 2;
+    if (places > kMostPlaces) return kMostPlaces + 1;
+  }
+  return places;
+}
+
+}  // namespace
+
+Groups::Groups(std::vector<bool> floats)
+    : keys_(static_cast<unsigned>(floats.size())), floats_(std::move(floats)) {
+  for (bool is_float : floats_) any_float_ |= is_float;
+}
+
+void Groups::expect(std::span<const KeyRange> ranges) {
+  if (count_ == 0 && !any_float_) make_array({ranges.begin(), ranges.end()});
+}
+
+// False where the array would be too large.
+bool Groups::make_array(std::vector<KeyRange> ranges) {
+  const uint64_t places = places_of(ranges);
+  if (places > kMostPlaces) return false;
+  for (KeyRange& r : ranges)
+    if (r.low > r.high) r = {0, 0};
+  if (places_of(ranges) > kMostPlaces) return false;
+  ranges_ = std::move(ranges);
+  array_.assign(places_of(ranges_), 0);
+  in_array_ = true;
+  for (uint32_t g = 0; g < count_; ++g)
+    array_[place_of(&words_[size_t{g} * keys_], nulls_[g])] = g + 1;
+  return true;
+}
+
+// REQUIRES: the keys are within the ranges.
+uint64_t Groups::place_of(const uint64_t* words, uint32_t nulls) const {
+  uint64_t place = 0;
+  for (unsigned k = 0; k < keys_; ++k) {
+    const uint64_t width = width_of(ranges_[k]);
+    const bool null = nulls >> k & 1;
+    place = place * (width + 1) + (null ? width : words[k] - static_cast<uint64_t>(ranges_[k].low));
+  }
+  return place;
+}
+
+void Groups::assign(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) {
+  if (in_array_)
+    assign_in_array(keys, n, groups);
+  else
+    assign_by_hash(keys, n, groups);
+}
+
+void Groups::take_row(std::span<const Vector* const> keys, unsigned row, uint64_t* words,
+                      uint64_t* shown, uint32_t* nulls) const {
+  *nulls = 0;
+  for (unsigned k = 0; k < keys_; ++k) {
+    const bool null = keys[k]->any_null && keys[k]->null[row];
+    *nulls |= uint32_t{null} << k;
+    words[k] = null ? 0 : keys[k]->words[row];
+    if (!any_float_) continue;
+    shown[k] = words[k];
+    if (floats_[k] && !null) words[k] = normalised(words[k]);
+  }
+}
+
+void Groups::assign_in_array(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) {
+  alignas(64) uint32_t place[kChunkRows];
+  bool outside = false;
+  for (unsigned k = 0; k < keys_; ++k) {
+    const Vector& key = *keys[k];
+    const uint64_t low = static_cast<uint64_t>(ranges_[k].low);
+    const uint64_t width = width_of(ranges_[k]);  // NULL's place
+    const uint32_t stride = static_cast<uint32_t>(width + 1);
+    for (unsigned i = 0; i < n; ++i) {
+      uint64_t distance = key.words[i] - low;
+      if (key.any_null && key.null[i])
+        distance = width;
+      else
+        outside |= distance >= width;
+      place[i] = (k == 0 ? 0 : place[i] * stride) + static_cast<uint32_t>(distance);
+    }
+  }
+  if (outside) {
+    widen(keys, n);
+    return assign(keys, n, groups);
+  }
+  for (unsigned i = 0; i < n; ++i) {
+    uint32_t group = array_[place[i]];
+    if (group == 0) {
+      uint64_t words[kMostKeys];
+      uint32_t nulls;
+      take_row(keys, i, words, nullptr, &nulls);
+      array_[place[i]] = group = add(words, nulls, words) + 1;
+    }
+    groups[i] = group - 1;
+  }
+}
+
+// Makes the array's ranges hold these rows, too, and some more; or changes to the hash table.
+void Groups::widen(std::span<const Vector* const> keys, unsigned n) {
+  std::vector<KeyRange> ranges = ranges_;
+  for (unsigned k = 0; k < keys_; ++k) {
+    KeyRange& r = ranges[k];
+    const KeyRange before = r;
+    for (unsigned i = 0; i < n; ++i) {
+      if (keys[k]->any_null && keys[k]->null[i]) continue;
+      r.low = std::min(r.low, keys[k]->ints()[i]);
+      r.high = std::max(r.high, keys[k]->ints()[i]);
+    }
+    const uint64_t width = width_of(r);
+    if (width > kMostPlaces || (r.low == before.low && r.high == before.high)) continue;
+    if (r.high > before.high && r.high < INT64_MAX - static_cast<int64_t>(width))
+      r.high += static_cast<int64_t>(width);
+  }
+  if (make_array(std::move(ranges))) return;
+  in_array_ = false;
+  array_ = {};
+  make_table(std::bit_ceil(std::max<size_t>(kFirstSlots, size_t{count_} * 4)));
+}
+
+void Groups::make_table(size_t slots) {
+  slots_.assign(slots, {});
+  for (uint32_t group = 0; group < count_; ++group) {
+    const uint32_t hash = hash_of(&words_[size_t{group} * keys_], keys_, nulls_[group]);
+    size_t slot = hash & (slots - 1);
+    while (slots_[slot].group) slot = (slot + 1) & (slots - 1);
+    slots_[slot] = {hash, group + 1};
+  }
+}
+
+void Groups::assign_by_hash(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) {
+  if (slots_.empty()) make_table(kFirstSlots);
+  // All that the rows of a part of the chunk may need is fetched before the first is looked up.
+  constexpr unsigned kPart = 128;
+  uint64_t words[kPart * kMostKeys], shown[kPart * kMostKeys];
+  uint32_t nulls[kPart], hashes[kPart];
+  for (unsigned begin = 0; begin < n; begin += kPart) {
+    const unsigned part = std::min(kPart, n - begin);
+    const size_t mask = slots_.size() - 1;
+    for (unsigned i = 0; i < part; ++i) {
+      take_row(keys, begin + i, words + i * keys_, shown + i * keys_, &nulls[i]);
+      hashes[i] = hash_of(words + i * keys_, keys_, nulls[i]);
+      __builtin_prefetch(&slots_[hashes[i] & mask]);
+    }
+    if (keys_ == 1)
+      probe<1>(words, shown, nulls, hashes, part, groups + begin);
+    else
+      probe<0>(words, shown, nulls, hashes, part, groups + begin);
+  }
+}
+
+// Keys = 0: any number of them.
+template <unsigned Keys>
+void Groups::probe(const uint64_t* words, const uint64_t* shown, const uint32_t* nulls,
+                   const uint32_t* hashes, unsigned n, uint32_t* groups) {
+  const unsigned keys = Keys ? Keys : keys_;
+  for (unsigned i = 0; i < n; ++i) {  // where the keys of the first candidate are
+    const Slot& s = slots_[hashes[i] & (slots_.size() - 1)];
+    if (s.group) __builtin_prefetch(&words_[size_t{s.group - 1} * keys]);
+  }
+  for (unsigned i = 0; i < n; ++i) {
+    const uint64_t* row = words + size_t{i} * keys;
+    size_t slot = hashes[i] & (slots_.size() - 1);
+    uint32_t group = 0;
+    for (; (group = slots_[slot].group) != 0; slot = (slot + 1) & (slots_.size() - 1)) {
+      if (slots_[slot].hash != hashes[i] || nulls_[group - 1] != nulls[i]) continue;
+      if (std::equal(row, row + keys, &words_[size_t{group - 1} * keys])) break;
+    }
+    if (group == 0) {
+      group = add(row, nulls[i], shown + size_t{i} * keys) + 1;
+      slots_[slot] = {hashes[i], group};
+      if (size_t{count_} * 2 > slots_.size()) make_table(slots_.size() * 2);
+    }
+    groups[i] = group - 1;
+  }
+}
+
+uint32_t Groups::locate(const uint64_t* shown, uint32_t nulls) {
+  uint64_t words[kMostKeys];
+  for (unsigned k = 0; k < keys_; ++k)
+    words[k] = floats_[k] && !(nulls >> k & 1) ? normalised(shown[k]) : shown[k];
+  bool inside = in_array_;
+  for (unsigned k = 0; k < keys_ && inside; ++k)
+    inside =
+        nulls >> k & 1 || words[k] - static_cast<uint64_t>(ranges_[k].low) < width_of(ranges_[k]);
+  if (inside) {
+    uint32_t& group = array_[place_of(words, nulls)];
+    if (group == 0) group = add(words, nulls, shown) + 1;
+    return group - 1;
+  }
+  if (in_array_ || slots_.empty()) {
+    in_array_ = false;
+    array_ = {};
+    make_table(std::bit_ceil(std::max<size_t>(kFirstSlots, size_t{count_} * 4)));
+  }
+  const uint32_t hash = hash_of(words, keys_, nulls);
+  uint32_t group;
+  probe<0>(words, shown, &nulls, &hash, 1, &group);
+  return group;
+}
+
+uint32_t Groups::add(const uint64_t* words, uint32_t nulls, const uint64_t* shown) {
+  if (count_ == std::numeric_limits<uint32_t>::max() - 1) throw LimitError("too many groups");
+  words_.insert(words_.end(), words, words + keys_);
+  if (any_float_) shown_.insert(shown_.end(), shown, shown + keys_);
+  nulls_.push_back(nulls);
+  return count_++;
+}
+
+size_t Groups::bytes() const {
+  return (words_.capacity() + shown_.capacity()) * 8 + nulls_.capacity() * 4 +
+         slots_.capacity() * sizeof(Slot) + array_.capacity() * 4;
+}
+
+}  // namespace datahike::vector

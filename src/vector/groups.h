@@ -1,0 +1,73 @@
+// Numbers groups by their keys: from 0, in the order in which they are met.
+//
+// Keys within small ranges are looked up in an array, which is made larger while that pays; all
+// others in a hash table with open addressing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "vector/evaluator.h"
+
+namespace datahike::vector {
+
+// The least and greatest value of a key; none where low > high.
+struct KeyRange {
+  int64_t low = INT64_MAX, high = INT64_MIN;
+};
+
+class Groups {
+ public:
+  // `floats`: which of the keys are doubles: -0 and 0 are one key, and all NaNs.
+  explicit Groups(std::vector<bool> floats);
+  // What values the keys are expected to have; others may come nevertheless.
+  void expect(std::span<const KeyRange> ranges);
+  // The groups of n rows.
+  void assign(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
+  // The group of these keys, NULL where the key's bit of `nulls` is set.
+  uint32_t locate(const uint64_t* words, uint32_t nulls);
+
+  uint32_t size() const { return count_; }
+  uint32_t nulls(uint32_t group) const { return nulls_[group]; }
+  bool is_null(uint32_t group, unsigned key) const { return nulls_[group] >> key & 1; }
+  // As in the first row of the group; 0 where NULL.
+  uint64_t word(uint32_t group, unsigned key) const {
+    return (any_float_ ? shown_ : words_)[size_t{group} * keys_ + key];
+  }
+  size_t bytes() const;
+  static constexpr unsigned kMostKeys = 32;  // bits of the NULL flags
+
+ private:
+  struct Slot {
+    uint32_t hash;
+    uint32_t group;  // its number plus 1; 0: free
+  };
+  void assign_in_array(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
+  void assign_by_hash(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
+  template <unsigned Keys>
+  void probe(const uint64_t* words, const uint64_t* shown, const uint32_t* nulls,
+             const uint32_t* hashes, unsigned n, uint32_t* groups);
+  void take_row(std::span<const Vector* const> keys, unsigned row, uint64_t* words, uint64_t* shown,
+                uint32_t* nulls) const;
+  uint32_t add(const uint64_t* words, uint32_t nulls, const uint64_t* shown);
+  uint64_t place_of(const uint64_t* words, uint32_t nulls) const;
+  bool make_array(std::vector<KeyRange> ranges);
+  void widen(std::span<const Vector* const> keys, unsigned n);
+  void make_table(size_t slots);
+
+  unsigned keys_;
+  std::vector<bool> floats_;
+  bool any_float_ = false;
+  uint32_t count_ = 0;
+  std::vector<uint64_t> words_;  // of each group, by key
+  std::vector<uint64_t> shown_;  // with floats as they were met first
+  std::vector<uint32_t> nulls_;
+  std::vector<Slot> slots_;
+  // In an array: by the keys' distances from `low`, with one more place for NULL. Group plus 1.
+  bool in_array_ = false;
+  std::vector<KeyRange> ranges_;
+  std::vector<uint32_t> array_;
+};
+
+}  // namespace datahike::vector

@@ -1,0 +1,151 @@
+// What a query asks of a table's rows, compiled: which columns, which rows, which groups, and what
+// to accumulate for each group. Plain C++: made from PostgreSQL's expressions in exec/, carried out
+// by Evaluator (evaluator.h) and Aggregation (aggregation.h).
+#pragma once
+
+#include <cstdint>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "column/bytes.h"
+#include "column/kind.h"
+
+namespace datahike::vector {
+
+using column::Kind;
+
+inline constexpr unsigned kChunkRows = 2048;  // evaluated at once
+inline constexpr unsigned kMaskWords = kChunkRows / 64;
+
+// How values are held: integers (and dates, timestamps, booleans) as int64, floats as double.
+// Text has no vectors: it is read through dictionaries (text.h).
+enum class Type : uint8_t { Int, Float, Text };
+
+// A column that the query reads.
+struct Column {
+  int16_t number = 0;  // of the attribute
+  Kind kind = Kind::Int64;
+  uint16_t width = 0;
+  Type type = Type::Int;
+  // Its value in rows that were written before it was added.
+  bool missing_null = true;
+  uint64_t missing_word = 0;
+  Bytes missing_text;
+};
+
+// The type of an integer result, which bounds it: bytes of int2, int4, int8.
+enum class Op : uint8_t {
+  Column,    // argument: index of the column
+  Constant,  // value, null
+  Add,       // left, right; overflow raises
+  Subtract,
+  Multiply,
+  Divide,
+  Modulo,
+  IntToFloat,  // left
+  Length,      // characters of a text column: `argument`, an index of a column
+  Presence,    // only whether a column of any type is NULL: `argument`
+};
+
+// A node of an expression. Operands come before what uses them.
+struct Expression {
+  Op op = Op::Constant;
+  Type type = Type::Int;
+  uint8_t bytes = 8;  // of an integer's SQL type
+  int left = -1, right = -1;
+  int argument = -1;
+  uint64_t value = 0;
+  bool null = false;
+  bool operator==(const Expression&) const = default;
+};
+
+enum class Test : uint8_t {
+  Range,
+  NotEqual,
+  OneOf,
+  IsNull,
+  IsNotNull,
+  TextIn,
+  TextNotIn,
+  Like,
+  NotLike,
+  Never
+};
+
+// A condition on one expression, or on a text column. Rows for which it is NULL do not pass.
+struct Filter {
+  Test test = Test::Range;
+  int expression = -1;  // of type Int or Float
+  int column = -1;      // for tests of text, and IsNull of any column
+  // Range: low <= value <= high. Floats are compared as PostgreSQL does: NaN is equal to itself and
+  // above all others, -0 is equal to 0. Open bounds are for floats.
+  bool has_low = false, has_high = false, low_open = false, high_open = false;
+  uint64_t low = 0, high = 0;       // int64 or double, by the expression's type; NotEqual: low
+  std::vector<uint64_t> words;      // OneOf: ascending as int64, or doubles
+  std::vector<std::string> texts;   // TextIn, TextNotIn
+  std::vector<std::string> pieces;  // Like '%a%b%': what is found one behind the other
+};
+
+// What is kept for each group. `argument` is an expression.
+enum class Sum : uint8_t {
+  Rows,     // all rows of the group
+  Nulls,    // rows whose argument is NULL
+  Int64,    // sum that cannot overflow (of int2 and int4)
+  Int128,   // sum of int8
+  Squares,  // Int128 sum of squares, with the sum itself kept as another
+  Float,    // sum of doubles in row order, from -0
+  Bounded,  // the same of values whose squares cannot overflow; else Unbounded is thrown
+  Float32,  // sum of singles, rounded to single after each row
+  Min,      // of integers
+  Max,
+  MinFloat,  // as float8smaller: of equal ones the last
+  MaxFloat,
+  Moments,    // N, Sx, Sxx by Youngs and Cramer, as float8_accum
+  CoMoments,  // N, Sx, Sxx, Sy, Syy, Sxy, as float8_regr_accum(argument, second)
+  Distinct,   // number of different values that are not NULL
+};
+
+struct Accumulator {
+  Sum sum = Sum::Rows;
+  int argument = -1;  // expression; Distinct of text: -1
+  int second =
+      -1;         // CoMoments: the other argument. Distinct: 1 if the argument is of floats, else 0
+  int text = -1;  // Distinct of text: the column
+  bool operator==(const Accumulator&) const = default;
+};
+
+struct Key {
+  int expression = -1;  // of type Int or Float
+  int text = -1;        // or a text column
+};
+
+struct Program {
+  std::vector<Column> columns;
+  std::vector<Expression> expressions;
+  std::vector<Filter> filters;  // all must hold, tried in this order
+  std::vector<Key> keys;
+  std::vector<Accumulator> accumulators;
+};
+
+// An SQL error of an expression: 22003 or 22012.
+struct ValueError : std::exception {
+  enum Kind {
+    SmallintRange,
+    IntegerRange,
+    BigintRange,
+    FloatOverflow,
+    FloatUnderflow,
+    DivisionByZero
+  } kind;
+  explicit ValueError(Kind k) : kind(k) {}
+  const char* what() const noexcept override { return "value out of range"; }
+};
+
+// Partial results cannot be combined to what rows one after the other give.
+struct InRowOrder {};
+
+// A value met by Sum::Bounded is too large: the program is to be run anew with Moments instead.
+struct Unbounded {};
+
+}  // namespace datahike::vector

@@ -1,0 +1,437 @@
+#include "vector/states.h"
+
+#include <bit>
+#include <cmath>
+#include <limits>
+
+#include "column/kernels.h"
+#include "vector/distinct.h"
+
+namespace datahike::vector {
+
+using column::kernels;
+using column::ZoneMap;
+
+namespace {
+
+constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
+
+// As float8_gt and float8_lt.
+bool greater(double a, double b) { return std::isnan(a) ? !std::isnan(b) : a > b; }
+bool less(double a, double b) { return std::isnan(b) ? !std::isnan(a) : a < b; }
+
+// What overflows when partial results are combined need not do so row by row.
+void check_finite(const double* v, size_t n) {
+  for (size_t i = 0; i < n; ++i)
+    if (!std::isfinite(v[i])) throw InRowOrder();
+}
+
+// One value of type T for each group, Start at first.
+template <class T>
+class Values : public State {
+ public:
+  explicit Values(int argument, T start) : argument_(argument), start_(start) {}
+  void resize(uint32_t groups) override { values_.resize(groups, start_); }
+  size_t bytes() const override { return values_.capacity() * sizeof(T); }
+  void merge(State& later, std::span<const uint32_t> to) override {
+    const std::vector<T>& from = static_cast<Values&>(later).values_;
+    for (size_t g = 0; g < to.size(); ++g) combine(values_[to[g]], from[g]);
+  }
+
+ protected:
+  // Two groups become one; `later` is of the later rows.
+  virtual void combine(T& state, const T& later) {
+    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, __int128>) state += later;
+  }
+  // body(state of the row's group, row number) for the rows that are not NULL.
+  template <class Body>
+  void each(const Vector& v, unsigned n, const uint32_t* groups, Body body) {
+    T* states = values_.data();
+    if (!groups) {
+      T state = states[0];
+      if (v.any_null) {
+        for (unsigned i = 0; i < n; ++i)
+          if (!v.null[i]) body(state, i);
+      } else {
+        for (unsigned i = 0; i < n; ++i) body(state, i);
+      }
+      states[0] = state;
+    } else if (v.any_null) {
+      for (unsigned i = 0; i < n; ++i)
+        if (!v.null[i]) body(states[groups[i]], i);
+    } else {
+      for (unsigned i = 0; i < n; ++i) body(states[groups[i]], i);
+    }
+  }
+
+  int argument_;
+  T start_;
+  std::vector<T> values_;
+};
+
+class Rows final : public Values<int64_t> {
+ public:
+  Rows() : Values(-1, 0) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const unsigned n = rows.selected();
+    if (!groups) {
+      values_[0] += n;
+    } else {
+      for (unsigned i = 0; i < n; ++i) ++values_[groups[i]];
+    }
+  }
+  bool add_zone(const Evaluator& rows) override {
+    values_[0] += rows.piece().segment.rows();
+    return true;
+  }
+  int64_t integer(uint32_t group) const override { return values_[group]; }
+};
+
+class Nulls final : public Values<int64_t> {
+ public:
+  explicit Nulls(int argument) : Values(argument, 0) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    if (!v.any_null) return;
+    for (unsigned i = 0; i < rows.selected(); ++i) values_[groups ? groups[i] : 0] += v.null[i];
+  }
+  bool add_zone(const Evaluator& rows) override {
+    const std::optional<ZoneMap> zone = rows.zone_of(argument_);
+    if (zone) values_[0] += zone->nulls;
+    return zone.has_value();
+  }
+  int64_t integer(uint32_t group) const override { return values_[group]; }
+};
+
+// A piece whose column is NULL throughout adds nothing to any sum.
+bool all_null(const Evaluator& rows, const ZoneMap& zone) {
+  return zone.nulls == rows.piece().segment.rows();
+}
+
+template <class T>
+class IntSum final : public Values<T> {
+ public:
+  explicit IntSum(int argument) : Values<T>(argument, 0) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(this->argument_);
+    const int64_t* values = v.ints();
+    if constexpr (sizeof(T) == 8) {
+      if (!groups && !v.any_null) {
+        this->values_[0] += kernels().sum(values, rows.selected());
+        return;
+      }
+    }
+    this->each(v, rows.selected(), groups, [=](T& sum, unsigned i) { sum += values[i]; });
+  }
+  bool add_zone(const Evaluator& rows) override {
+    const std::optional<ZoneMap> zone = rows.zone_of(this->argument_);
+    if (!zone) return false;
+    if (all_null(rows, *zone)) return true;
+    if (zone->ordered) this->values_[0] += static_cast<T>(zone->sum);
+    return zone->ordered;
+  }
+  int64_t integer(uint32_t group) const override {
+    return static_cast<int64_t>(this->values_[group]);
+  }
+  __int128 wide(uint32_t group) const override { return this->values_[group]; }
+};
+
+class Squares final : public Values<__int128> {
+ public:
+  explicit Squares(int argument) : Values(argument, 0) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const int64_t* values = v.ints();
+    each(v, rows.selected(), groups,
+         [=](__int128& sum, unsigned i) { sum += static_cast<__int128>(values[i]) * values[i]; });
+  }
+  __int128 wide(uint32_t group) const override { return values_[group]; }
+};
+
+class FloatSum final : public Values<double> {
+ public:
+  // -0 plus anything is that: the first value is the sum's beginning.
+  explicit FloatSum(int argument) : Values(argument, -0.0) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const double* values = v.floats();
+    each(v, rows.selected(), groups, [=](double& sum, unsigned i) {
+      const double result = sum + values[i];
+      if (std::isinf(result) && !std::isinf(sum) && !std::isinf(values[i]))
+        throw ValueError(ValueError::FloatOverflow);
+      sum = result;
+    });
+  }
+  double real(uint32_t group) const override { return values_[group]; }
+
+ protected:
+  void combine(double& sum, const double& later) override {
+    sum += later;
+    check_finite(&sum, 1);
+  }
+};
+
+// float8_accum fails when a sum of squares overflows, which up to here none can.
+class BoundedSum final : public Values<double> {
+ public:
+  explicit BoundedSum(int argument) : Values(argument, -0.0) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const double* values = v.floats();
+    bool bounded = true;
+    each(v, rows.selected(), groups, [&, values](double& sum, unsigned i) {
+      bounded &= std::fabs(values[i]) < kBound;
+      sum += values[i];
+    });
+    if (!bounded) throw Unbounded();
+  }
+  double real(uint32_t group) const override { return values_[group]; }
+
+ private:
+  static constexpr double kBound = 1e140;
+};
+
+class Float32Sum final : public Values<float> {
+ public:
+  explicit Float32Sum(int argument) : Values(argument, -0.0f) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const double* values = v.floats();
+    each(v, rows.selected(), groups, [=](float& sum, unsigned i) {
+      const float value = static_cast<float>(values[i]);
+      const float result = sum + value;
+      if (std::isinf(result) && !std::isinf(sum) && !std::isinf(value))
+        throw ValueError(ValueError::FloatOverflow);
+      sum = result;
+    });
+  }
+  double real(uint32_t group) const override { return values_[group]; }
+
+ protected:
+  void combine(float&, const float&) override { throw InRowOrder(); }
+};
+
+template <bool Greatest>
+class IntExtreme final : public Values<int64_t> {
+ public:
+  explicit IntExtreme(int argument) : Values(argument, Greatest ? INT64_MIN : INT64_MAX) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const int64_t* values = v.ints();
+    if (!groups && !v.any_null) {
+      values_[0] = (Greatest ? kernels().max : kernels().min)(values, rows.selected(), values_[0]);
+      return;
+    }
+    each(v, rows.selected(), groups, [=](int64_t& best, unsigned i) {
+      best = Greatest ? std::max(best, values[i]) : std::min(best, values[i]);
+    });
+  }
+  bool add_zone(const Evaluator& rows) override {
+    const std::optional<ZoneMap> zone = rows.zone_of(argument_);
+    if (!zone) return false;
+    if (all_null(rows, *zone)) return true;
+    if (zone->ordered)
+      values_[0] = Greatest ? std::max(values_[0], zone->max) : std::min(values_[0], zone->min);
+    return zone->ordered;
+  }
+  int64_t integer(uint32_t group) const override { return values_[group]; }
+
+ protected:
+  void combine(int64_t& best, const int64_t& later) override {
+    best = Greatest ? std::max(best, later) : std::min(best, later);
+  }
+};
+
+// Of values that are equal the last is kept, as float8larger and float8smaller do: -0 and 0 differ.
+template <bool Greatest>
+class FloatExtreme final : public Values<double> {
+ public:
+  explicit FloatExtreme(int argument)
+      : Values(argument, Greatest ? -std::numeric_limits<double>::infinity() : kNaN) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const double* values = v.floats();
+    each(v, rows.selected(), groups, [=](double& best, unsigned i) { take(best, values[i]); });
+  }
+  double real(uint32_t group) const override { return values_[group]; }
+
+ protected:
+  void combine(double& best, const double& later) override { take(best, later); }
+
+ private:
+  static void take(double& best, double value) {
+    if (!(Greatest ? greater(best, value) : less(best, value))) best = value;
+  }
+};
+
+// N, and for each of the variables its sum and sum of squares.
+struct Moments3 {
+  double v[3] = {};
+};
+
+class Moments final : public Values<Moments3> {
+ public:
+  explicit Moments(int argument) : Values(argument, {}) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const double* values = v.floats();
+    each(v, rows.selected(), groups, [=](Moments3& m, unsigned i) { add_value(m.v, values[i]); });
+  }
+  const double* moments(uint32_t group) const override { return values_[group].v; }
+
+ protected:
+  // float8_combine in PostgreSQL's float.c.
+  void combine(Moments3& state, const Moments3& later) override {
+    double* a = state.v;
+    const double* b = later.v;
+    if (b[0] == 0) return;
+    if (a[0] == 0) {
+      state = later;
+      return;
+    }
+    const double n = a[0] + b[0], distance = a[1] / a[0] - b[1] / b[0];
+    a[2] = a[2] + b[2] + a[0] * b[0] * distance * distance / n;
+    a[0] = n;
+    a[1] += b[1];
+    check_finite(a, 3);
+  }
+
+ private:
+  // float8_accum in PostgreSQL's float.c.
+  static void add_value(double* m, double value) {
+    const double before = m[0], sum_before = m[1];
+    const double n = before + 1;
+    const double sum = sum_before + value;
+    double squares = m[2];
+    if (before > 0) {
+      const double distance = value * n - sum;
+      squares += distance * distance / (n * before);
+      if (std::isinf(sum) || std::isinf(squares)) {
+        if (!std::isinf(sum_before) && !std::isinf(value))
+          throw ValueError(ValueError::FloatOverflow);
+        squares = kNaN;
+      }
+    } else if (std::isnan(value) || std::isinf(value)) {
+      squares = kNaN;
+    }
+    m[0] = n;
+    m[1] = sum;
+    m[2] = squares;
+  }
+};
+
+struct Moments6 {
+  double v[6] = {};
+};
+
+class CoMoments final : public Values<Moments6> {
+ public:
+  CoMoments(int y, int x) : Values(y, {}), x_(x) {}
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& y = rows.value(argument_);
+    const Vector& x = rows.value(x_);
+    for (unsigned i = 0; i < rows.selected(); ++i) {
+      if ((y.any_null && y.null[i]) || (x.any_null && x.null[i])) continue;
+      add_pair(values_[groups ? groups[i] : 0].v, y.floats()[i], x.floats()[i]);
+    }
+  }
+  const double* moments(uint32_t group) const override { return values_[group].v; }
+
+ protected:
+  // float8_regr_combine in PostgreSQL's float.c.
+  void combine(Moments6& state, const Moments6& later) override {
+    double* a = state.v;
+    const double* b = later.v;
+    if (b[0] == 0) return;
+    if (a[0] == 0) {
+      state = later;
+      return;
+    }
+    const double n = a[0] + b[0];
+    const double dx = a[1] / a[0] - b[1] / b[0], dy = a[3] / a[0] - b[3] / b[0];
+    const double weight = a[0] * b[0];
+    a[2] = a[2] + b[2] + weight * dx * dx / n;
+    a[4] = a[4] + b[4] + weight * dy * dy / n;
+    a[5] = a[5] + b[5] + weight * dx * dy / n;
+    a[0] = n;
+    a[1] += b[1];
+    a[3] += b[3];
+    check_finite(a, 6);
+  }
+
+ private:
+  // float8_regr_accum in PostgreSQL's float.c.
+  static void add_pair(double* m, double y, double x) {
+    const double before = m[0];
+    const double n = before + 1, sx = m[1] + x, sy = m[3] + y;
+    double sxx = m[2], syy = m[4], sxy = m[5];
+    const bool x_was_infinite = std::isinf(m[1]) || std::isinf(x);
+    const bool y_was_infinite = std::isinf(m[3]) || std::isinf(y);
+    if (before > 0) {
+      const double dx = x * n - sx, dy = y * n - sy;
+      const double scale = 1.0 / (n * before);
+      sxx += dx * dx * scale;
+      syy += dy * dy * scale;
+      sxy += dx * dy * scale;
+      const bool x_infinite = std::isinf(sx) || std::isinf(sxx);
+      const bool y_infinite = std::isinf(sy) || std::isinf(syy);
+      if ((x_infinite && !x_was_infinite) || (y_infinite && !y_was_infinite) ||
+          (std::isinf(sxy) && !x_was_infinite && !y_was_infinite))
+        throw ValueError(ValueError::FloatOverflow);
+      if (std::isinf(sxx)) sxx = kNaN;
+      if (std::isinf(syy)) syy = kNaN;
+      if (std::isinf(sxy)) sxy = kNaN;
+    } else {
+      if (!std::isfinite(x)) sxx = sxy = kNaN;
+      if (!std::isfinite(y)) syy = sxy = kNaN;
+    }
+    m[0] = n;
+    m[1] = sx;
+    m[2] = sxx;
+    m[3] = sy;
+    m[4] = syy;
+    m[5] = sxy;
+  }
+
+  int x_;
+};
+
+}  // namespace
+
+std::unique_ptr<State> make_state(const Accumulator& a) {
+  switch (a.sum) {
+    case Sum::Rows:
+      return std::make_unique<Rows>();
+    case Sum::Nulls:
+      return std::make_unique<Nulls>(a.argument);
+    case Sum::Int64:
+      return std::make_unique<IntSum<int64_t>>(a.argument);
+    case Sum::Int128:
+      return std::make_unique<IntSum<__int128>>(a.argument);
+    case Sum::Squares:
+      return std::make_unique<Squares>(a.argument);
+    case Sum::Float:
+      return std::make_unique<FloatSum>(a.argument);
+    case Sum::Bounded:
+      return std::make_unique<BoundedSum>(a.argument);
+    case Sum::Float32:
+      return std::make_unique<Float32Sum>(a.argument);
+    case Sum::Min:
+      return std::make_unique<IntExtreme<false>>(a.argument);
+    case Sum::Max:
+      return std::make_unique<IntExtreme<true>>(a.argument);
+    case Sum::MinFloat:
+      return std::make_unique<FloatExtreme<false>>(a.argument);
+    case Sum::MaxFloat:
+      return std::make_unique<FloatExtreme<true>>(a.argument);
+    case Sum::Moments:
+      return std::make_unique<Moments>(a.argument);
+    case Sum::CoMoments:
+      return std::make_unique<CoMoments>(a.argument, a.second);
+    case Sum::Distinct:
+      return make_distinct(a);
+  }
+  throw std::logic_error("no such accumulator");
+}
+
+}  // namespace datahike::vector

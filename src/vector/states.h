@@ -1,0 +1,36 @@
+// What an accumulator keeps for each group.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "vector/evaluator.h"
+
+namespace datahike::vector {
+
+class State {
+ public:
+  virtual ~State() = default;
+  // From now on there are this many groups.
+  virtual void resize(uint32_t groups) = 0;
+  // The chunk at hand, whose selected rows are of these groups; nullptr: all of group 0.
+  // Throws ValueError, Unbounded.
+  virtual void add(Evaluator& rows, const uint32_t* groups) = 0;
+  // All rows of the evaluator's piece at once, for group 0, from its zone maps; false: they do not
+  // say. REQUIRES: all rows of the piece count and pass.
+  virtual bool add_zone(const Evaluator&) { return false; }
+  // What the same accumulator has of later rows: its group g becomes part of group to[g].
+  virtual void merge(State& later, std::span<const uint32_t> to) = 0;
+  virtual size_t bytes() const = 0;
+
+  // Results, where the accumulator has such.
+  virtual int64_t integer(uint32_t) const { return 0; }
+  virtual __int128 wide(uint32_t group) const { return integer(group); }
+  virtual double real(uint32_t) const { return 0; }
+  virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
+};
+
+std::unique_ptr<State> make_state(const Accumulator& accumulator);
+
+}  // namespace datahike::vector
