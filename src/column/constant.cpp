@@ -67,9 +67,11 @@ uint32_t code_count(const Encoded&) { return 1; }
 
 void read_codes(const Encoded&, uint32_t, std::span<uint32_t> out) { std::ranges::fill(out, 0); }
 
+ByteView read_coded(const Encoded& column, uint32_t) { return column.body; }
+
 }  // namespace
 
 constinit const Encoding kConstant = {analyse,    encode,     read_word,  read_words,
-                                      read_bytes, code_count, read_codes, read_bytes};
+                                      read_bytes, code_count, read_codes, read_coded};
 
 }  // namespace datahike::column
