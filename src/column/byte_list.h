@@ -46,4 +46,7 @@ void write_byte_list_head(const ByteListShape& shape, OffsetAt offset_at, Bytes&
 // String i of the byte_list(n) that is all of `list`. CorruptError if it lies outside.
 ByteView read_byte_list(ByteView list, uint64_t n, uint64_t i);
 
+// Strings first, first + 1, ... while `out` has room.
+void read_byte_lists(ByteView list, uint64_t n, uint64_t first, std::span<ByteView> out);
+
 }  // namespace datahike::column

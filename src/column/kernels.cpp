@@ -7,6 +7,8 @@
 // foreach_target.h comes first, or there is one target only.
 #include <hwy/highway.h>
 
+#include <cstring>
+
 #include "column/bit_packing.h"
 #include "column/kernels.h"
 
@@ -82,12 +84,68 @@ void test_float_not_equal(const double* v, size_t n, double value, uint64_t* mas
   test_each(d, v, n, mask, [&](auto x) { return hn::Not(hn::Eq(x, other)); });
 }
 
+// Four values lie in one load of 64 bits: each lane shifts its own to the bottom.
+void unpack_narrow(const uint8_t* packed, uint64_t bit, unsigned width, uint64_t base, size_t n,
+                   uint64_t* HWY_RESTRICT out) {
+  const hn::CappedTag<uint64_t, 4> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto mask = hn::Set(d, low_bits(width)), bases = hn::Set(d, base);
+  const auto shifts = hn::Mul(hn::Iota(d, 0), hn::Set(d, uint64_t{width}));
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes, bit += lanes * width) {
+    const auto word = hn::Set(d, load64(packed + bit / 8) >> bit % 8);
+    hn::StoreU(hn::Add(hn::And(hn::Shr(word, shifts), mask), bases), d, out + i);
+  }
+  for (; i < n; ++i, bit += width)
+    out[i] = base + (load64(packed + bit / 8) >> bit % 8 & low_bits(width));
+}
+
 void unpack(const uint8_t* packed, uint64_t first, unsigned width, uint64_t base, size_t n,
             uint64_t* HWY_RESTRICT out) {
-  const uint64_t mask = low_bits(width);
   uint64_t bit = first * width;
+  // 4 * width bits from bit `bit` on are among 64 bits from that byte on.
+  if (width <= 14 || (width == 15 && bit % 4 == 0) || (width == 16 && bit % 8 == 0))
+    return unpack_narrow(packed, bit, width, base, n, out);
+  const uint64_t mask = low_bits(width);
   for (size_t i = 0; i < n; ++i, bit += width)
     out[i] = base + (load64(packed + bit / 8) >> bit % 8 & mask);
+}
+
+const uint8_t* find(const uint8_t* bytes, size_t n, const uint8_t* needle, size_t length) {
+  if (n < length) return nullptr;
+  const size_t starts = n - length + 1;  // where it may begin
+  const hn::CappedTag<uint8_t, 64> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto first = hn::Set(d, needle[0]), last = hn::Set(d, needle[length - 1]);
+  size_t i = 0;
+  for (; i + lanes <= starts; i += lanes) {
+    const auto both = hn::And(hn::Eq(hn::LoadU(d, bytes + i), first),
+                              hn::Eq(hn::LoadU(d, bytes + i + length - 1), last));
+    if (hn::AllFalse(d, both)) continue;
+    uint64_t candidates = 0;
+    uint8_t bits[8] = {};
+    hn::StoreMaskBits(d, both, bits);
+    memcpy(&candidates, bits, sizeof candidates);
+    for (; candidates; candidates &= candidates - 1) {
+      const uint8_t* at = bytes + i + static_cast<unsigned>(__builtin_ctzll(candidates));
+      if (memcmp(at, needle, length) == 0) return at;
+    }
+  }
+  for (; i < starts; ++i)
+    if (bytes[i] == needle[0] && memcmp(bytes + i, needle, length) == 0) return bytes + i;
+  return nullptr;
+}
+
+size_t count_bits(const uint64_t* mask, size_t words) {
+  size_t count = 0;
+  for (size_t i = 0; i < words; ++i) count += static_cast<unsigned>(__builtin_popcountll(mask[i]));
+  return count;
+}
+
+size_t count_characters(const uint8_t* bytes, size_t n) {
+  size_t count = 0;
+  for (size_t i = 0; i < n; ++i) count += static_cast<int8_t>(bytes[i]) >= -64;
+  return count;
 }
 
 void gather(const uint64_t* v, const uint16_t* rows, size_t n, uint64_t* HWY_RESTRICT out) {
@@ -197,6 +255,9 @@ const Kernels* table() {
                                      test_float_range,
                                      test_float_not_equal,
                                      unpack,
+                                     find,
+                                     count_bits,
+                                     count_characters,
                                      gather,
                                      add,
                                      subtract,

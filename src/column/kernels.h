@@ -28,6 +28,12 @@ struct Kernels {
   // REQUIRES: 8 bytes may be read from the first byte of each.
   void (*unpack)(const uint8_t* packed, uint64_t first, unsigned width, uint64_t base, size_t n,
                  uint64_t* out);
+  // Where `needle` first occurs in n bytes; nullptr: nowhere. REQUIRES: needle_bytes > 0.
+  const uint8_t* (*find)(const uint8_t* bytes, size_t n, const uint8_t* needle,
+                         size_t needle_bytes);
+  size_t (*count_bits)(const uint64_t* mask, size_t words);
+  // Bytes that do not continue a character of UTF-8.
+  size_t (*count_characters)(const uint8_t* bytes, size_t n);
   void (*gather)(const uint64_t* v, const uint16_t* rows, size_t n, uint64_t* out);
 
   // Integer arithmetic; false if a result does not fit in `bytes` bytes (2, 4 or 8). For 2 and 4

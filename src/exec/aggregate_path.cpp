@@ -7,6 +7,7 @@
 #include "pg/vector_settings.h"
 
 extern "C" {
+#include "executor/nodeHash.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -136,6 +137,17 @@ Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, L
 
 const CustomPathMethods path_methods = {"Datahike Aggregate", make_plan, nullptr};
 
+// Of memory for so many groups, about.
+double needed_bytes(const AggregatePlan& plan, double groups) {
+  constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16;
+  double bytes = 0;
+  ListCell* cell;
+  foreach (cell, plan.keys)
+    bytes += get_typbyval(exprType(static_cast<Node*>(lfirst(cell)))) ? kKeyBytes : kTextBytes;
+  bytes += list_length(plan.aggregates) * kStateBytes;
+  return plan.keys == NIL ? 0 : groups * bytes;
+}
+
 void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped,
                         GroupPathExtraData* extra) {
   if (!pg::setting_vectorized || grouped->pathlist == NIL || !is_simple(root, input)) return;
@@ -147,6 +159,7 @@ void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* groupe
   path->path.parent = grouped;
   path->path.pathtarget = grouped->reltarget;
   path->path.rows = static_cast<Path*>(linitial(grouped->pathlist))->rows;
+  if (needed_bytes(plan, path->path.rows) > static_cast<double>(get_hash_memory_limit())) return;
   double values =
       list_length(plan.filters) + list_length(plan.keys) * 2.0 + list_length(plan.aggregates) + 1.0;
   QualCost having;

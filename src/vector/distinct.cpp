@@ -3,6 +3,7 @@
 #include <bit>
 #include <cmath>
 #include <limits>
+#include <utility>
 
 namespace datahike::vector {
 
@@ -60,6 +61,47 @@ class Pairs {
   size_t mask_ = 0, count_ = 0;
 };
 
+// A set of words: half the memory of pairs.
+class Words {
+ public:
+  bool insert(uint64_t word) {
+    if (word == 0) return !std::exchange(has_zero_, true);
+    size_t slot = hash(word) & mask_;
+    for (; slots_[slot]; slot = (slot + 1) & mask_)
+      if (slots_[slot] == word) return false;
+    slots_[slot] = word;
+    if (++count_ * 2 > slots_.size()) grow();
+    return true;
+  }
+  void prefetch(uint64_t word) const { __builtin_prefetch(&slots_[hash(word) & mask_]); }
+  size_t bytes() const { return slots_.capacity() * 8; }
+  template <class Visit>
+  void each(Visit visit) const {
+    if (has_zero_) visit(0);
+    for (uint64_t word : slots_)
+      if (word) visit(word);
+  }
+
+ private:
+  static size_t hash(uint64_t word) {
+    word *= 0x9e3779b97f4a7c15;
+    return word ^ word >> 32;
+  }
+  void grow() {
+    std::vector<uint64_t> old = std::exchange(slots_, std::vector<uint64_t>(slots_.size() * 4));
+    mask_ = slots_.size() - 1;
+    for (uint64_t word : old) {
+      if (!word) continue;
+      size_t slot = hash(word) & mask_;
+      while (slots_[slot]) slot = (slot + 1) & mask_;
+      slots_[slot] = word;
+    }
+  }
+  std::vector<uint64_t> slots_ = std::vector<uint64_t>(4096);
+  size_t mask_ = 4095, count_ = 0;
+  bool has_zero_ = false;
+};
+
 class Distinct final : public State {
  public:
   explicit Distinct(const Accumulator& a)
@@ -69,13 +111,14 @@ class Distinct final : public State {
     if (a_.text >= 0) rows.text_numbers(a_.text, numbers_, *text_);
     const Vector& v = a_.text >= 0 ? *text_ : rows.value(a_.argument);
     const unsigned n = rows.selected();
+    if (!groups) return add_to_one(v, n);
     constexpr unsigned kAhead = 16;  // what is looked up that much later is fetched now
     for (unsigned i = 0; i < n + kAhead; ++i) {
-      if (i < n) pairs_.prefetch(groups ? groups[i] : 0, v.words[i]);
+      if (i < n) pairs_.prefetch(groups[i], v.words[i]);
       if (i < kAhead) continue;
       const unsigned row = i - kAhead;
       if (v.any_null && v.null[row]) continue;
-      const uint32_t group = groups ? groups[row] : 0;
+      const uint32_t group = groups[row];
       const uint64_t word = a_.second ? normalised(v.words[row]) : v.words[row];
       counts_[group] += pairs_.insert(group, word);
     }
@@ -86,13 +129,27 @@ class Distinct final : public State {
       if (a_.text >= 0) word = numbers_.number(later.numbers_.text(static_cast<uint32_t>(word)));
       counts_[to[group]] += pairs_.insert(to[group], word);
     });
+    later.words_.each([&](uint64_t word) {
+      if (a_.text >= 0) word = numbers_.number(later.numbers_.text(static_cast<uint32_t>(word)));
+      counts_[0] += words_.insert(word);
+    });
   }
   int64_t integer(uint32_t group) const override { return counts_[group]; }
   size_t bytes() const override {
-    return pairs_.bytes() + counts_.capacity() * 8 + numbers_.bytes();
+    return pairs_.bytes() + words_.bytes() + counts_.capacity() * 8 + numbers_.bytes();
   }
 
  private:
+  void add_to_one(const Vector& v, unsigned n) {
+    constexpr unsigned kAhead = 16;
+    for (unsigned i = 0; i < n + kAhead; ++i) {
+      if (i < n) words_.prefetch(v.words[i]);
+      if (i < kAhead) continue;
+      const unsigned row = i - kAhead;
+      if (v.any_null && v.null[row]) continue;
+      counts_[0] += words_.insert(a_.second ? normalised(v.words[row]) : v.words[row]);
+    }
+  }
   // -0 equals 0, and all NaNs equal each other.
   static uint64_t normalised(uint64_t word) {
     const double v = std::bit_cast<double>(word);
@@ -101,7 +158,8 @@ class Distinct final : public State {
   }
   Accumulator a_;
   std::vector<int64_t> counts_;
-  Pairs pairs_;
+  Pairs pairs_;  // with groups; without them words_
+  Words words_;
   TextNumbers numbers_;
   std::unique_ptr<Vector> text_;
 };

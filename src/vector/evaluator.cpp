@@ -7,6 +7,7 @@
 
 #include "column/bit_packing.h"
 #include "column/kernels.h"
+#include "store/segment_strings.h"
 
 namespace datahike::vector {
 
@@ -21,6 +22,15 @@ struct Evaluator::Read {
   uint32_t decoded_base = ~0u, nulls_base = ~0u;
   std::unique_ptr<Vector> values;
   uint64_t nulls[kMaskWords];  // if nullable
+  std::vector<ByteView> strings;
+  std::vector<column::Scratch> scratch;  // of strings that are put together
+  uint32_t strings_base = ~0u;
+  // By code, where the segment has codes: the strings, and their numbers of characters (~0: not
+  // counted yet).
+  std::vector<ByteView> coded;
+  std::vector<uint32_t> lengths;
+  uint32_t codes = 0, codes_base = ~0u;
+  uint32_t code[kChunkRows];  // of the chunk's rows
 };
 
 namespace {
@@ -60,7 +70,11 @@ bool Evaluator::begin(const Piece& piece) {
     read.at = piece.segment.find(program_.columns[i].number);
     read.nullable =
         read.at >= 0 ? piece.segment.nulls(read.at) > 0 : program_.columns[i].missing_null;
-    read.decoded_base = read.nulls_base = ~0u;
+    read.decoded_base = read.nulls_base = read.strings_base = read.codes_base = ~0u;
+    const bool text = program_.columns[i].kind == Kind::Bytes && read.at >= 0;
+    read.codes = text ? piece.segment.code_count(read.at) : 0;
+    read.coded.clear();
+    read.lengths.clear();
   }
   all_pass_ = true;
   for (size_t i = 0; i < program_.filters.size(); ++i) {
@@ -141,8 +155,7 @@ unsigned Evaluator::chunk(uint32_t base) {
 
 void Evaluator::make_selection() {
   if (has_selection_) return;
-  selected_ = 0;
-  for (uint64_t word : mask_) selected_ += static_cast<unsigned>(std::popcount(word));
+  selected_ = static_cast<unsigned>(kernels().count_bits(mask_, kMaskWords));
   if (selected_ < rows_) column::select_rows(mask_, kMaskWords, chosen_);
   has_selection_ = true;
 }
@@ -246,36 +259,63 @@ void Evaluator::apply_text(const Filter& f, int number) {
   make_selection();
   if (selected_ == 0) return;
   const Read& read = reads_[f.column];
-  const store::SegmentReader& segment = piece_->segment;
   TextTest& test = text_tests_[number];
-  const uint32_t codes = read.at < 0 ? 0 : segment.code_count(read.at);
-  uint32_t code[kChunkRows];
-  if (codes > 0) {
-    if (test.codes_of != pieces_) {
-      test.of_code.assign(codes, -1);
-      test.codes_of = pieces_;
-    }
-    segment.codes(read.at, base_, std::span(code, rows_));
+  const bool coded = read.codes > 0;
+  const uint32_t* code = coded ? codes(f.column) : nullptr;
+  if (coded && test.codes_of != pieces_) {
+    test.codes_of = pieces_;
+    test.of_code.resize(read.codes);
+    test_texts(f, read.coded.data(), read.codes, test.of_code.data());
   }
   const bool all = selected_ == rows_;
   if (read.nullable) read_nulls(reads_[f.column]);
-  column::Scratch scratch;
   uint64_t passed[kMaskWords] = {};
+  const ByteView* texts = coded ? nullptr : strings(f.column);
+  uint64_t contains[kMaskWords];
+  const bool at_once =
+      texts && all && !read.nullable && is_contains(f) && are_contiguous(texts, rows_);
+  if (at_once) find_in_all(f, texts, rows_, contains);
   for (unsigned i = 0; i < selected_; ++i) {
     const unsigned row = all ? i : chosen_[i];
     if (read.nullable && read.nulls[row / 64] >> row % 64 & 1) continue;
     bool pass;
-    if (codes > 0) {
-      int8_t& known = test.of_code[code[row]];
-      if (known < 0) known = passes(f, segment.coded(read.at, code[row]));
-      pass = known;
+    if (at_once) {
+      pass = contains[row / 64] >> row % 64 & 1;
+    } else if (coded) {
+      pass = test.of_code[code[row]];
     } else {
-      pass = passes(f, read.at < 0 ? ByteView(program_.columns[f.column].missing_text)
-                                   : segment.bytes(read.at, base_ + row, scratch));
+      pass = passes(f, texts[row]);
     }
     passed[i / 64] |= uint64_t{pass} << i % 64;
   }
   restrict_selection(passed);
+}
+
+// The codes of the chunk's rows, and all that they stand for. REQUIRES: the column has codes.
+const uint32_t* Evaluator::codes(int column) {
+  Read& read = reads_[column];
+  if (read.codes_base == base_) return read.code;
+  if (read.coded.empty()) {
+    read.coded.resize(read.codes);
+    store::read_coded(piece_->segment, read.at, read.coded);
+  }
+  piece_->segment.codes(read.at, base_, std::span(read.code, rows_));
+  read.codes_base = base_;
+  return read.code;
+}
+
+// The column's strings in all rows of the chunk.
+const ByteView* Evaluator::strings(int column) {
+  Read& read = reads_[column];
+  if (read.strings_base == base_) return read.strings.data();
+  read.strings.resize(kChunkRows);
+  if (read.at < 0)
+    std::fill_n(read.strings.begin(), rows_, ByteView(program_.columns[column].missing_text));
+  else
+    store::read_strings(piece_->segment, read.at, base_, std::span(read.strings.data(), rows_),
+                        read.scratch);
+  read.strings_base = base_;
+  return read.strings.data();
 }
 
 // The column's values in all rows of the chunk.
@@ -366,53 +406,52 @@ void Evaluator::compact_nulls(int column, Vector& out) {
 }
 
 void Evaluator::compute_length(const Expression& e, Vector& out) {
-  Read& read = reads_[e.argument];
   const bool all = selected_ == rows_;
   compact_nulls(e.argument, out);
-  column::Scratch scratch;
+  Read& read = reads_[e.argument];
+  if (read.codes > 0) {
+    const uint32_t* code = codes(e.argument);
+    read.lengths.resize(read.codes, ~0u);
+    for (unsigned i = 0; i < selected_; ++i) {
+      const uint32_t c = code[all ? i : chosen_[i]];
+      uint32_t& length = read.lengths[c];
+      if (length == ~0u) length = character_count(read.coded[c], e.value != 0);
+      out.words[i] = length;
+    }
+    return;
+  }
+  const ByteView* texts = strings(e.argument);
   for (unsigned i = 0; i < selected_; ++i) {
     if (out.any_null && out.null[i]) continue;
-    const unsigned row = all ? i : chosen_[i];
-    const ByteView text = read.at < 0 ? ByteView(program_.columns[e.argument].missing_text)
-                                      : piece_->segment.bytes(read.at, base_ + row, scratch);
-    out.words[i] = character_count(text, e.value != 0);
+    out.words[i] = character_count(texts[all ? i : chosen_[i]], e.value != 0);
   }
 }
 
 void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
   make_selection();
   Read& read = reads_[column];
-  const store::SegmentReader& segment = piece_->segment;
   const bool all = selected_ == rows_;
-  const uint32_t codes = read.at < 0 ? 0 : segment.code_count(read.at);
-  uint32_t code[kChunkRows];
-  if (codes > 0) {
-    if (numbers.codes_of != pieces_) {
-      numbers.of_code.assign(codes, TextNumbers::kUnknown);
-      numbers.codes_of = pieces_;
-    }
-    segment.codes(read.at, base_, std::span(code, rows_));
+  const uint32_t* code = read.codes > 0 ? codes(column) : nullptr;
+  if (code && numbers.codes_of != pieces_) {
+    numbers.of_code.assign(read.codes, TextNumbers::kUnknown);
+    numbers.codes_of = pieces_;
   }
-  out.any_null = false;
-  if (read.nullable) read_nulls(read);
-  column::Scratch scratch;
+  compact_nulls(column, out);
+  if (!code) {
+    const ByteView* texts = strings(column);
+    ByteView chosen[kChunkRows];
+    for (unsigned i = 0; i < selected_; ++i)
+      chosen[i] = out.any_null && out.null[i] ? ByteView() : texts[all ? i : chosen_[i]];
+    numbers.number_all(chosen, selected_, out.any_null ? out.null : nullptr, out.words);
+    return;
+  }
   for (unsigned i = 0; i < selected_; ++i) {
-    const unsigned row = all ? i : chosen_[i];
-    if (read.nullable) {
-      out.null[i] = read.nulls[row / 64] >> row % 64 & 1;
-      out.words[i] = 0;
-      out.any_null |= out.null[i];
-      if (out.null[i]) continue;
-    }
-    if (codes > 0) {
-      uint32_t& known = numbers.of_code[code[row]];
-      if (known == TextNumbers::kUnknown) known = numbers.number(segment.coded(read.at, code[row]));
-      out.words[i] = known;
-    } else if (read.at < 0) {
-      out.words[i] = numbers.number(program_.columns[column].missing_text);
-    } else {
-      out.words[i] = numbers.number(segment.bytes(read.at, base_ + row, scratch));
-    }
+    out.words[i] = 0;
+    if (out.any_null && out.null[i]) continue;
+    uint32_t& known = numbers.of_code[code[all ? i : chosen_[i]]];
+    if (known == TextNumbers::kUnknown)
+      known = numbers.number(read.coded[code[all ? i : chosen_[i]]]);
+    out.words[i] = known;
   }
 }
 

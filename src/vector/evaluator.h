@@ -54,6 +54,8 @@ class Evaluator {
   struct Read;  // a column of the piece at hand
   bool test_zone(const Filter& filter, bool& all) const;
   const Vector& raw(int column);
+  const ByteView* strings(int column);
+  const uint32_t* codes(int column);
   void read_nulls(Read& read);
   void apply(const Filter& filter, int number);
   void apply_to_column(const Filter& filter, int column);

@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 // The declaration of XXH3 with its body: hashing a short string costs less than a call.
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+#include "column/kernels.h"
 
 namespace datahike::vector {
 
@@ -20,30 +23,58 @@ bool same(ByteView a, ByteView b) {
 
 }  // namespace
 
-TextNumbers::TextNumbers() : slots_(kFirstSlots, kUnknown) {}
+TextNumbers::TextNumbers() : slots_(kFirstSlots) {}
 
 uint32_t TextNumbers::number(ByteView text) {
-  const uint64_t hash = XXH3_64bits(text.data(), text.size());
+  return number_of(text, static_cast<uint32_t>(XXH3_64bits(text.data(), text.size())));
+}
+
+void TextNumbers::number_all(const ByteView* texts, unsigned n, const uint8_t* null,
+                             uint64_t* numbers) {
+  // What some strings need is fetched before the first of them is looked up.
+  constexpr unsigned kPart = 64;
+  uint32_t hashes[kPart];
+  for (unsigned begin = 0; begin < n; begin += kPart) {
+    const unsigned part = std::min(kPart, n - begin);
+    for (unsigned i = 0; i < part; ++i) {
+      const ByteView text = texts[begin + i];
+      hashes[i] = static_cast<uint32_t>(XXH3_64bits(text.data(), text.size()));
+      __builtin_prefetch(&slots_[hashes[i] & (slots_.size() - 1)]);
+    }
+    for (unsigned i = 0; i < part; ++i) {
+      const Slot& s = slots_[hashes[i] & (slots_.size() - 1)];
+      if (s.number) __builtin_prefetch(&texts_[s.number - 1]);
+    }
+    for (unsigned i = 0; i < part; ++i) {
+      const Slot& s = slots_[hashes[i] & (slots_.size() - 1)];
+      if (s.number) __builtin_prefetch(texts_[s.number - 1].data());
+    }
+    for (unsigned i = 0; i < part; ++i)
+      numbers[begin + i] = null && null[begin + i] ? 0 : number_of(texts[begin + i], hashes[i]);
+  }
+}
+
+uint32_t TextNumbers::number_of(ByteView text, uint32_t hash) {
   size_t slot = hash & (slots_.size() - 1);
-  for (; slots_[slot] != kUnknown; slot = (slot + 1) & (slots_.size() - 1)) {
-    const uint32_t number = slots_[slot];
-    if (hashes_[number] == hash && same(texts_[number], text)) return number;
+  for (; slots_[slot].number; slot = (slot + 1) & (slots_.size() - 1)) {
+    const uint32_t number = slots_[slot].number - 1;
+    if (slots_[slot].hash == hash && same(texts_[number], text)) return number;
   }
   const uint32_t number = size();
-  if (number == kUnknown) throw LimitError("too many different strings in a query");
+  if (number == kUnknown - 1) throw LimitError("too many different strings in a query");
   texts_.push_back(keep(text));
-  hashes_.push_back(hash);
-  slots_[slot] = number;
+  slots_[slot] = {hash, number + 1};
   if (texts_.size() * 2 > slots_.size()) grow();
   return number;
 }
 
 void TextNumbers::grow() {
-  slots_.assign(slots_.size() * 4, kUnknown);
-  for (uint32_t number = 0; number < hashes_.size(); ++number) {
-    size_t slot = hashes_[number] & (slots_.size() - 1);
-    while (slots_[slot] != kUnknown) slot = (slot + 1) & (slots_.size() - 1);
-    slots_[slot] = number;
+  std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots_.size() * 4));
+  for (const Slot& s : old) {
+    if (!s.number) continue;
+    size_t slot = s.hash & (slots_.size() - 1);
+    while (slots_[slot].number) slot = (slot + 1) & (slots_.size() - 1);
+    slots_[slot] = s;
   }
 }
 
@@ -69,7 +100,7 @@ bool contains_in_order(ByteView text, const std::vector<std::string>& pieces) {
   size_t left = text.size();
   for (const std::string& piece : pieces) {
     if (piece.empty()) continue;
-    const auto* found = static_cast<const uint8_t*>(memmem(at, left, piece.data(), piece.size()));
+    const uint8_t* found = column::kernels().find(at, left, as_bytes(piece).data(), piece.size());
     if (!found) return false;
     left -= static_cast<size_t>(found - at) + piece.size();
     at = found + piece.size();
@@ -78,6 +109,49 @@ bool contains_in_order(ByteView text, const std::vector<std::string>& pieces) {
 }
 
 }  // namespace
+
+bool is_contains(const Filter& filter) {
+  return (filter.test == Test::Like || filter.test == Test::NotLike) && filter.pieces.size() == 1 &&
+         !filter.pieces[0].empty();
+}
+
+bool are_contiguous(const ByteView* texts, unsigned n) {
+  bool contiguous = true;
+  for (unsigned i = 1; i < n; ++i)
+    contiguous &= texts[i].data() == texts[i - 1].data() + texts[i - 1].size();
+  return contiguous;
+}
+
+void find_in_all(const Filter& filter, const ByteView* texts, unsigned n, uint64_t* found) {
+  const std::string& needle = filter.pieces[0];
+  const bool like = filter.test == Test::Like;
+  std::fill_n(found, (n + 63) / 64, like ? uint64_t{0} : ~uint64_t{0});
+  const uint8_t* at = texts[0].data();
+  const uint8_t* end = texts[n - 1].data() + texts[n - 1].size();
+  for (unsigned row = 0;;) {
+    at = column::kernels().find(at, static_cast<size_t>(end - at), as_bytes(needle).data(),
+                                needle.size());
+    if (!at) return;
+    while (at >= texts[row].data() + texts[row].size()) ++row;
+    if (at + needle.size() <= texts[row].data() + texts[row].size()) {
+      const uint64_t bit = uint64_t{1} << row % 64;
+      found[row / 64] = like ? found[row / 64] | bit : found[row / 64] & ~bit;
+      at = texts[row].data() + texts[row].size();
+    } else {
+      ++at;  // it begins in one string and ends in another
+    }
+  }
+}
+
+void test_texts(const Filter& filter, const ByteView* texts, unsigned n, char* passed) {
+  if (is_contains(filter) && are_contiguous(texts, n)) {
+    std::vector<uint64_t> found((n + 63) / 64);
+    find_in_all(filter, texts, n, found.data());
+    for (unsigned i = 0; i < n; ++i) passed[i] = found[i / 64] >> i % 64 & 1;
+  } else {
+    for (unsigned i = 0; i < n; ++i) passed[i] = passes(filter, texts[i]);
+  }
+}
 
 bool passes(const Filter& filter, ByteView text) {
   switch (filter.test) {
@@ -95,10 +169,7 @@ bool passes(const Filter& filter, ByteView text) {
 
 uint32_t character_count(ByteView text, bool utf8) {
   if (!utf8) return static_cast<uint32_t>(text.size());
-  // All but the bytes that continue a character.
-  uint32_t count = 0;
-  for (uint8_t byte : text) count += (byte & 0xc0) != 0x80;
-  return count;
+  return static_cast<uint32_t>(column::kernels().count_characters(text.data(), text.size()));
 }
 
 }  // namespace datahike::vector

@@ -18,6 +18,8 @@ class TextNumbers {
  public:
   TextNumbers();
   uint32_t number(ByteView text);
+  // Of n strings, but for those whose flag in `null` (which may be absent) is set.
+  void number_all(const ByteView* texts, unsigned n, const uint8_t* null, uint64_t* numbers);
   ByteView text(uint32_t number) const { return texts_[number]; }
   uint32_t size() const { return static_cast<uint32_t>(texts_.size()); }
   size_t bytes() const { return bytes_; }
@@ -28,12 +30,16 @@ class TextNumbers {
   uint64_t codes_of = 0;  // the piece's number in its Evaluator
 
  private:
+  struct Slot {
+    uint32_t hash;
+    uint32_t number;  // plus 1; 0: free
+  };
+  uint32_t number_of(ByteView text, uint32_t hash);
   void grow();
   ByteView keep(ByteView text);
 
   std::vector<ByteView> texts_;
-  std::vector<uint64_t> hashes_;
-  std::vector<uint32_t> slots_;
+  std::vector<Slot> slots_;
   std::deque<std::unique_ptr<uint8_t[]>> blocks_;
   size_t block_left_ = 0;
   uint8_t* block_at_ = nullptr;
@@ -42,9 +48,17 @@ class TextNumbers {
 
 // A filter's test of a string. Of a segment with codes each code is tested once.
 struct TextTest {
-  std::vector<int8_t> of_code;  // -1: not tested yet
-  uint64_t codes_of = 0;        // the piece's number
+  std::vector<char> of_code;
+  uint64_t codes_of = 0;  // the piece's number
 };
+
+// LIKE '%a%', which is looked for in many strings at once: in n strings that lie one behind the
+// other in memory, as a column has them. Sets the bits of those that have it.
+bool is_contains(const Filter& filter);
+bool are_contiguous(const ByteView* texts, unsigned n);
+// The test of each of n strings.
+void test_texts(const Filter& filter, const ByteView* texts, unsigned n, char* passed);
+void find_in_all(const Filter& filter, const ByteView* texts, unsigned n, uint64_t* found);
 
 // Whether the string passes TextIn, TextNotIn, Like or NotLike.
 bool passes(const Filter& filter, ByteView text);

@@ -1,6 +1,7 @@
 -- Aggregates that are computed column by column give what PostgreSQL's executor gives: for each query its answer on the
 -- datahike table t with datahike.vectorized on and off, and on the heap table h with the same rows.
 SELECT * FROM no_plan();
+SET work_mem = '256MB';  -- what needs more is PostgreSQL's
 
 -- Whether the plan of a query has a node of ours.
 CREATE FUNCTION vectorized(query text) RETURNS bool LANGUAGE plpgsql AS $$

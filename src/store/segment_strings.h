@@ -1,0 +1,17 @@
+// Reading the byte strings of a run of a segment's rows.
+#pragma once
+
+#include "store/segment.h"
+
+namespace datahike::store {
+
+// What bytes() gives for the rows first, first + 1, ... while `out` has room; much faster than one
+// by one. For NULL rows: any string. They lie in the segment or in `scratch`, which grows as
+// needed. CorruptError as bytes(). REQUIRES: kind Bytes.
+void read_strings(const SegmentReader& segment, int column, uint32_t first, std::span<ByteView> out,
+                  std::vector<column::Scratch>& scratch);
+
+// The strings of all codes of a column that has such: code_count() of them.
+void read_coded(const SegmentReader& segment, int column, std::span<ByteView> out);
+
+}  // namespace datahike::store
