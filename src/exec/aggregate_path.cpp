@@ -15,6 +15,7 @@ extern "C" {
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
+#include "utils/selfuncs.h"
 }
 
 namespace datahike::exec {
@@ -138,14 +139,21 @@ Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, L
 const CustomPathMethods path_methods = {"Datahike Aggregate", make_plan, nullptr};
 
 // Of memory for so many groups, about.
-double needed_bytes(const AggregatePlan& plan, double groups) {
-  constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16;
-  double bytes = 0;
+double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan,
+                    double groups) {
+  constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16, kDistinctBytes = 40;
+  double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0;
   ListCell* cell;
   foreach (cell, plan.keys)
-    bytes += get_typbyval(exprType(static_cast<Node*>(lfirst(cell)))) ? kKeyBytes : kTextBytes;
-  bytes += list_length(plan.aggregates) * kStateBytes;
-  return plan.keys == NIL ? 0 : groups * bytes;
+    of_group += get_typbyval(exprType(static_cast<Node*>(lfirst(cell)))) ? kKeyBytes : kTextBytes;
+  foreach (cell, plan.aggregates) {
+    auto* aggregate = lfirst_node(Aggref, cell);
+    if (aggregate->aggdistinct == NIL) continue;
+    auto* value = static_cast<TargetEntry*>(linitial(aggregate->args))->expr;
+    List* pair = lappend(list_copy(plan.keys), value);
+    distinct += estimate_num_groups(root, pair, input->rows, nullptr, nullptr);
+  }
+  return (plan.keys == NIL ? 0 : groups * of_group) + distinct * kDistinctBytes;
 }
 
 void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped,
@@ -159,7 +167,9 @@ void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* groupe
   path->path.parent = grouped;
   path->path.pathtarget = grouped->reltarget;
   path->path.rows = static_cast<Path*>(linitial(grouped->pathlist))->rows;
-  if (needed_bytes(plan, path->path.rows) > static_cast<double>(get_hash_memory_limit())) return;
+  if (needed_bytes(root, input, plan, path->path.rows) >
+      static_cast<double>(get_hash_memory_limit()))
+    return;
   double values =
       list_length(plan.filters) + list_length(plan.keys) * 2.0 + list_length(plan.aggregates) + 1.0;
   QualCost having;

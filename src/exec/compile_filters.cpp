@@ -1,0 +1,306 @@
+// Conditions: which of them compile, and to what tests.
+#include <cmath>
+
+#include "exec/compile_types.h"
+
+extern "C" {
+#include "access/stratnum.h"
+#include "catalog/pg_opfamily.h"
+#include "mb/pg_wchar.h"
+#include "utils/array.h"
+}
+
+namespace datahike::exec {
+
+using vector::Filter;
+using vector::Test;
+using vector::Type;
+
+int comparison_strategy(Oid op) {
+  constexpr Oid kFloats = 1970, kDates = 434;  // pg_opfamily has no names for them
+  return pg::call([=] {
+    for (Oid family : {static_cast<Oid>(INTEGER_BTREE_FAM_OID), kFloats, kDates,
+                       static_cast<Oid>(BOOL_BTREE_FAM_OID)}) {
+      if (int strategy = get_op_opfamily_strategy(op, family)) return strategy;
+      Oid negator = get_negator(op);
+      if (OidIsValid(negator) && get_op_opfamily_strategy(negator, family) == BTEqualStrategyNumber)
+        return kNotEqual;
+    }
+    return 0;
+  });
+}
+
+namespace {
+
+int commuted(int strategy) {
+  switch (strategy) {
+    case BTLessStrategyNumber:
+      return BTGreaterStrategyNumber;
+    case BTLessEqualStrategyNumber:
+      return BTGreaterEqualStrategyNumber;
+    case BTGreaterStrategyNumber:
+      return BTLessStrategyNumber;
+    case BTGreaterEqualStrategyNumber:
+      return BTLessEqualStrategyNumber;
+    default:
+      return strategy;
+  }
+}
+
+// Whether integers of both types are compared by their words.
+bool comparable(Oid a, Oid b) {
+  return (is_integer(a) && is_integer(b)) || (is_float(a) && is_float(b)) ||
+         (a == b && is_int_like(a) && a != OIDOID);
+}
+
+Filter float_comparison(int strategy, uint64_t word) {
+  double value = DatumGetFloat8(static_cast<Datum>(word));
+  Filter f;
+  if (std::isnan(value)) {
+    // NaN is above all others: what is below it, or not, is below or above infinity.
+    const uint64_t infinity = DatumGetUInt64(Float8GetDatum(INFINITY));
+    switch (strategy) {
+      case BTLessStrategyNumber:
+      case kNotEqual:
+        f.has_high = true;
+        f.high = infinity;
+        break;
+      case BTLessEqualStrategyNumber:
+        break;
+      case BTGreaterStrategyNumber:
+        f.test = Test::Never;
+        break;
+      default:
+        f.has_low = f.low_open = true;
+        f.low = infinity;
+    }
+    return f;
+  }
+  f.test = strategy == kNotEqual ? Test::NotEqual : Test::Range;
+  f.low = f.high = word;
+  f.has_low = strategy >= BTEqualStrategyNumber;
+  f.has_high = strategy <= BTEqualStrategyNumber;
+  f.low_open = strategy == BTGreaterStrategyNumber;
+  f.high_open = strategy == BTLessStrategyNumber;
+  return f;
+}
+
+Filter int_comparison(int strategy, int64_t value) {
+  Filter f;
+  f.test = strategy == kNotEqual ? Test::NotEqual : Test::Range;
+  f.has_low = strategy >= BTEqualStrategyNumber;
+  f.has_high = strategy <= BTEqualStrategyNumber;
+  int64_t low = value, high = value;
+  if (strategy == BTLessStrategyNumber) {
+    if (value == INT64_MIN)
+      f.test = Test::Never;
+    else
+      --high;
+  }
+  if (strategy == BTGreaterStrategyNumber) {
+    if (value == INT64_MAX)
+      f.test = Test::Never;
+    else
+      ++low;
+  }
+  f.low = static_cast<uint64_t>(low);
+  f.high = static_cast<uint64_t>(high);
+  return f;
+}
+
+}  // namespace
+
+bool Compiler::range(int expression, int strategy, Const* value) {
+  Filter f;
+  if (value->constisnull) {
+    f.test = Test::Never;
+  } else {
+    uint64_t word = word_of(value->constvalue, value->consttype);
+    f = program.expressions[expression].type == Type::Float
+            ? float_comparison(strategy, word)
+            : int_comparison(strategy, static_cast<int64_t>(word));
+  }
+  f.expression = expression;
+  // Bounds of one expression from both sides are tested at once.
+  if (f.test == Test::Range)
+    for (Filter& other : program.filters) {
+      if (other.test != Test::Range || other.expression != expression) continue;
+      if (other.has_low != f.has_low && other.has_high != f.has_high) {
+        if (f.has_low) {
+          other.has_low = true;
+          other.low_open = f.low_open;
+          other.low = f.low;
+        } else {
+          other.has_high = true;
+          other.high_open = f.high_open;
+          other.high = f.high;
+        }
+        return true;
+      }
+    }
+  program.filters.push_back(f);
+  return true;
+}
+
+bool Compiler::compare(OpExpr* clause) {
+  if (list_length(clause->args) != 2) return false;
+  if (like(clause) || compare_text(clause)) return true;
+  auto* left = strip(static_cast<Node*>(linitial(clause->args)));
+  auto* right = strip(static_cast<Node*>(lsecond(clause->args)));
+  int strategy = comparison_strategy(clause->opno);
+  if (strategy == 0) return false;
+  if (IsA(left, Const)) {
+    std::swap(left, right);
+    strategy = commuted(strategy);
+  }
+  if (!IsA(right, Const) || !comparable(exprType(left), exprType(right))) return false;
+  int value = expression(left);
+  return value >= 0 && range(value, strategy, reinterpret_cast<Const*>(right));
+}
+
+bool Compiler::compare_text(OpExpr* clause) {
+  bool equal = clause->opfuncid == F_TEXTEQ;
+  if (!equal && clause->opfuncid != F_TEXTNE) return false;
+  auto* left = static_cast<Node*>(linitial(clause->args));
+  auto* right = static_cast<Node*>(lsecond(clause->args));
+  if (IsA(strip(left), Const)) std::swap(left, right);
+  auto* value = reinterpret_cast<Const*>(strip(right));
+  if (!IsA(value, Const) || !is_deterministic(clause->inputcollid)) return false;
+  int text = text_column(left, true);
+  if (text < 0) return false;
+  Filter f;
+  f.test = value->constisnull ? Test::Never : equal ? Test::TextIn : Test::TextNotIn;
+  f.column = text;
+  if (!value->constisnull) f.texts.push_back(text_of(value->constvalue));
+  program.filters.push_back(std::move(f));
+  return true;
+}
+
+namespace {
+
+// The pieces of a pattern '%a%b%' without other wildcards; nullopt for all others.
+std::optional<std::vector<std::string>> pieces_of(const std::string& pattern) {
+  if (pattern.size() < 2 || pattern.front() != '%' || pattern.back() != '%' ||
+      pattern.find_first_of("_\\") != std::string::npos)
+    return std::nullopt;
+  std::vector<std::string> pieces;
+  size_t from = 1;
+  for (size_t at; (at = pattern.find('%', from)) != std::string::npos; from = at + 1)
+    if (at > from) pieces.push_back(pattern.substr(from, at - from));
+  return pieces;
+}
+
+}  // namespace
+
+bool Compiler::like(OpExpr* clause) {
+  bool positive = clause->opfuncid == F_TEXTLIKE;
+  if (!positive && clause->opfuncid != F_TEXTNLIKE) return false;
+  auto* pattern = static_cast<Const*>(lsecond(clause->args));
+  // Bytes are found where characters are, in encodings whose characters do not begin inside others.
+  int encoding = GetDatabaseEncoding();
+  bool bytewise = encoding == PG_UTF8 || pg_database_encoding_max_length() == 1;
+  if (!IsA(pattern, Const) || pattern->location == kPlaceholder || !bytewise ||
+      !is_deterministic(clause->inputcollid))
+    return false;
+  Filter f;
+  f.test = pattern->constisnull ? Test::Never : positive ? Test::Like : Test::NotLike;
+  if (!pattern->constisnull) {
+    auto pieces = pieces_of(text_of(pattern->constvalue));
+    if (!pieces) return false;
+    f.pieces = std::move(*pieces);
+  }
+  f.column = text_column(static_cast<Node*>(linitial(clause->args)), true);
+  if (f.column < 0) return false;
+  program.filters.push_back(std::move(f));
+  return true;
+}
+
+bool Compiler::one_of(ScalarArrayOpExpr* clause) {
+  if (!clause->useOr) return false;
+  auto* left = static_cast<Node*>(linitial(clause->args));
+  auto* list = reinterpret_cast<Const*>(strip(static_cast<Node*>(lsecond(clause->args))));
+  if (!IsA(list, Const)) return false;
+  Oid element = get_element_type(list->consttype);
+  bool text = clause->opfuncid == F_TEXTEQ;
+  if (!text && (comparison_strategy(clause->opno) != BTEqualStrategyNumber ||
+                !comparable(exprType(strip(left)), element)))
+    return false;
+  if (text && (!is_deterministic(clause->inputcollid) || element != TEXTOID)) return false;
+  Filter f;
+  f.test = text ? Test::TextIn : Test::OneOf;
+  (text ? f.column : f.expression) = text ? text_column(left, true) : expression(left);
+  if (f.column < 0 && f.expression < 0) return false;
+  if (list->constisnull) {
+    f.test = Test::Never;
+  } else if (list->location != kPlaceholder) {
+    Datum *values, array = list->constvalue;
+    bool* nulls;
+    int count;
+    pg::call([&, element] {
+      int16 length;
+      bool by_value;
+      char align;
+      get_typlenbyvalalign(element, &length, &by_value, &align);
+      deconstruct_array(DatumGetArrayTypeP(array), element, length, by_value, align, &values,
+                        &nulls, &count);
+    });
+    for (int i = 0; i < count; ++i) {
+      if (nulls[i]) continue;  // as good as no element: the row does not pass by it
+      if (text)
+        f.texts.push_back(text_of(values[i]));
+      else
+        f.words.push_back(word_of(values[i], element));
+    }
+    if (!text && !is_float(element))
+      std::sort(f.words.begin(), f.words.end(), [](uint64_t a, uint64_t b) {
+        return static_cast<int64_t>(a) < static_cast<int64_t>(b);
+      });
+  }
+  program.filters.push_back(std::move(f));
+  return true;
+}
+
+bool Compiler::null_test(NullTest* test) {
+  Filter f;
+  f.test = test->nulltesttype == IS_NULL ? Test::IsNull : Test::IsNotNull;
+  if (test->argisrow) return false;
+  Node* arg = strip(reinterpret_cast<Node*>(test->arg));
+  if (!IsA(arg, Var)) return false;
+  f.column = column(arg);
+  if (f.column < 0) return false;
+  program.filters.push_back(std::move(f));
+  return true;
+}
+
+bool Compiler::filter(Node* clause) {
+  if (!clause) return false;
+  switch (nodeTag(clause)) {
+    case T_OpExpr:
+      return compare(reinterpret_cast<OpExpr*>(clause));
+    case T_ScalarArrayOpExpr:
+      return one_of(reinterpret_cast<ScalarArrayOpExpr*>(clause));
+    case T_NullTest:
+      return null_test(reinterpret_cast<NullTest*>(clause));
+    case T_Var:
+    case T_BoolExpr: {
+      bool negated = false;
+      if (IsA(clause, BoolExpr)) {
+        auto* expr = reinterpret_cast<BoolExpr*>(clause);
+        if (expr->boolop != NOT_EXPR) return false;
+        negated = true;
+        clause = static_cast<Node*>(linitial(expr->args));
+      }
+      if (!IsA(clause, Var) || exprType(clause) != BOOLOID) return false;
+      int value = expression(clause);
+      if (value < 0) return false;
+      Filter f = int_comparison(BTEqualStrategyNumber, !negated);
+      f.expression = value;
+      program.filters.push_back(f);
+      return true;
+    }
+    default:
+      return false;
+  }
+}
+
+}  // namespace datahike::exec
