@@ -133,9 +133,9 @@ void BatchCursor::next_of_overlay() {
 
 void BatchCursor::add_run(uint64_t first, uint64_t rows) {
   if (!versioning::known_redacted_rows) return add_rows(first, nullptr, rows);
-  std::vector<uint64_t> bits((rows + 63) / 64, ~uint64_t{0});
+  std::vector<uint64_t> bits((rows + 63) / 64);
   for (uint64_t i = 0; i < rows; ++i)
-    if (versioning::is_redacted(first + i)) bits[i / 64] &= ~(uint64_t{1} << i % 64);
+    if (!versioning::is_redacted(first + i)) bits[i / 64] |= uint64_t{1} << i % 64;
   add_rows(first, bits.data(), rows);
 }
 
@@ -155,8 +155,8 @@ void BatchCursor::next_of_own() {
   }
 }
 
-// The rows `first` + i whose bit i is set, i below `count`; all of them without bits. Segments that
-// hold them become pieces.
+// The rows `first` + i whose bit i is set, none of `count` or above; all of them without bits.
+// Segments that hold them become pieces.
 void BatchCursor::add_rows(uint64_t first, const uint64_t* bits, uint64_t count) {
   uint64_t at = first < view_.floor ? view_.floor - first : 0;
   while (at < count) {

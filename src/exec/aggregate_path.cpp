@@ -67,11 +67,20 @@ bool take_filters(RelOptInfo* rel, List** filters) {
   return true;
 }
 
+// Also where its columns are one grouping set: the planner's hook makes it so in views of the past
+// (pg/planner_hooks.cpp).
+bool groups_once(Query* query) {
+  if (query->groupingSets == NIL) return true;
+  auto* set = linitial_node(GroupingSet, query->groupingSets);
+  return list_length(query->groupingSets) == 1 && set->kind == GROUPING_SET_SIMPLE &&
+         list_length(set->content) == list_length(query->groupClause);
+}
+
 bool is_simple(PlannerInfo* root, RelOptInfo* input) {
   Query* query = root->parse;
   if (input->reloptkind != RELOPT_BASEREL || input->rtekind != RTE_RELATION || IS_DUMMY_REL(input))
     return false;
-  if (query->groupingSets != NIL || query->hasTargetSRFs || query->rowMarks != NIL ||
+  if (!groups_once(query) || query->hasTargetSRFs || query->rowMarks != NIL ||
       root->rowMarks != NIL || query->commandType != CMD_SELECT)
     return false;
   RangeTblEntry* entry = planner_rt_fetch(input->relid, root);
@@ -175,6 +184,7 @@ void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* groupe
   QualCost having;
   cost_qual_eval(&having, static_cast<List*>(static_cast<void*>(extra->havingQual)), root);
   path->path.startup_cost = input->tuples * values * kValueCost * cpu_operator_cost;
+  if (!enable_seqscan) path->path.startup_cost += disable_cost;  // it is one, too
   path->path.total_cost = path->path.startup_cost + having.startup +
                           path->path.rows * (cpu_tuple_cost + having.per_tuple) +
                           grouped->reltarget->cost.startup +
