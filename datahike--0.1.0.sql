@@ -213,9 +213,10 @@ COMMENT ON FUNCTION datahike.set_branch_owner(text, name) IS
   'gives a branch to another role: who may delete, rename, force and protect it';
 
 CREATE VIEW datahike.branch_permissions AS
-  SELECT b.name COLLATE "default" AS name, pg_get_userbyid(b.owner) AS owner, b.protected,
-    (SELECT coalesce(array_agg(pg_get_userbyid(m) ORDER BY pg_get_userbyid(m)), '{}')
-     FROM unnest(b.mergers) m) AS mergers
+  SELECT b.name COLLATE "default" AS name,
+    (SELECT r.rolname FROM pg_catalog.pg_roles r WHERE r.oid = b.owner) AS owner, b.protected,
+    (SELECT coalesce(array_agg(r.rolname ORDER BY r.rolname), '{}')
+     FROM pg_catalog.pg_roles r WHERE r.oid = ANY (b.mergers)) AS mergers
   FROM datahike.branch b;
 COMMENT ON VIEW datahike.branch_permissions IS 'whom branches belong to, and who may merge into protected ones';
 

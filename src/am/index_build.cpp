@@ -7,6 +7,7 @@
 #include "am/omitted_rows.h"
 #include "am/parallel_scan.h"
 #include "am/prepared.h"
+#include "am/rewrite.h"
 #include "am/rowless.h"
 #include "am/sample.h"
 #include "pg/branch_ids.h"
@@ -72,6 +73,10 @@ class OtherBranches {
       bool counts = std::find(named.begin(), named.end(), view.view.branch) != named.end();
       if (counts && view.view.branch != session_branch) views_.push_back(&view);
     }
+    for (const TableView* view : views_) {
+      const char* name = pg::branch_name(view->view.branch);
+      names_.push_back(pg::call([=] { return pstrdup(name); }));  // errors outlive this object
+    }
     int memory = std::max<int>(64, maintenance_work_mem / static_cast<int>(views_.size() + 1));
     for (size_t i = 0; i < views_.size(); ++i)
       sorts_.push_back(pg::call([=] {
@@ -84,21 +89,28 @@ class OtherBranches {
       if (!views_[i]->sees(rowid)) continue;
       Tuplesortstate* sort = sorts_[i];
       Relation index = index_;
+      name_branch_in_errors(names_[i]);  // where memory is full it sorts
       pg::call([&] { tuplesort_putindextuplevalues(sort, index, &tid, c->values, c->isnull); });
+      name_branch_in_errors(nullptr);
     }
   }
   // Raises the unique violation where there is one.
   void finish() {
-    for (Tuplesortstate* sort : sorts_)
+    for (size_t i = 0; i < sorts_.size(); ++i) {
+      Tuplesortstate* sort = sorts_[i];
+      name_branch_in_errors(names_[i]);
       pg::call([=] {
         tuplesort_performsort(sort);
         tuplesort_end(sort);
       });
+      name_branch_in_errors(nullptr);
+    }
   }
 
  private:
   Relation index_;
   std::vector<const TableView*> views_;
+  std::vector<const char*> names_;
   std::vector<Tuplesortstate*> sorts_;
 };
 

@@ -79,12 +79,18 @@ bool may_own(const BranchRow& row, Oid role) {
   return has_privs_of_role(role, row.owner) || pg_database_ownercheck(MyDatabaseId, role);
 }
 
+// Protection binds superusers, whom PostgreSQL counts as members of every role, unless they are
+// made members.
+static bool is_member(Oid role, Oid of) {
+  return superuser_arg(role) ? is_member_of_role_nosuper(role, of) : has_privs_of_role(role, of);
+}
+
 bool may_merge(const BranchRow& row, Oid role) {
   if (!row.mergers) return false;
   auto* roles = reinterpret_cast<Oid*>(ARR_DATA_PTR(row.mergers));
   int count = ArrayGetNItems(ARR_NDIM(row.mergers), ARR_DIMS(row.mergers));
   for (int i = 0; i < count; ++i)
-    if (has_privs_of_role(role, roles[i])) return true;
+    if (is_member(role, roles[i])) return true;
   return false;
 }
 
