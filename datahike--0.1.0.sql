@@ -346,7 +346,7 @@ CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments
 COMMENT ON FUNCTION datahike.stats() IS 'size and state of this database''s store';
 
 CREATE FUNCTION datahike.relation_size(relation regclass) RETURNS int8
-  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_relation_size';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_relation_size';
 COMMENT ON FUNCTION datahike.relation_size(regclass) IS
   'bytes of the table''s row segments in the store, all versions and branches';
 
@@ -415,7 +415,7 @@ COMMENT ON FUNCTION datahike.set_keep_history(regclass, text) IS
   'how much history of a table is kept: all, none, an interval; NULL: as datahike.keep_history says';
 
 CREATE FUNCTION datahike.keep_history(tbl regclass) RETURNS text
-  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_keep_history';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_keep_history';
 COMMENT ON FUNCTION datahike.keep_history(regclass) IS
   'how much history of a table is kept: all, none or an interval';
 
@@ -463,14 +463,35 @@ COMMENT ON FUNCTION datahike.compact() IS
 REVOKE EXECUTE ON FUNCTION datahike.compact() FROM PUBLIC;
 
 CREATE FUNCTION datahike.backup(path text) RETURNS int8
-  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_backup';
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_backup';
 COMMENT ON FUNCTION datahike.backup(text) IS
   'copies the store, as last folded, into a new directory on the server; returns its bytes';
 
 CREATE FUNCTION datahike.verify_backup(path text, deep bool DEFAULT false,
   OUT commit_id uuid, OUT status text, OUT detail text)
-  RETURNS SETOF record LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_verify_backup';
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_verify_backup';
 COMMENT ON FUNCTION datahike.verify_backup(text, bool) IS 'as verify(), of a store that backup() has made';
+
+COMMENT ON TABLE datahike.tx_log IS 'internal: changes that the fold worker has not purged yet';
+COMMENT ON TABLE datahike.heads IS 'internal: the newest commit of each branch, fold by fold';
+COMMENT ON TABLE datahike.branch IS 'internal: see branches() and branch_permissions';
+COMMENT ON TABLE datahike.reflog IS 'internal: see reflog()';
+COMMENT ON TABLE datahike.tag IS 'internal: see tags()';
+COMMENT ON TABLE datahike.relation IS 'internal: the ids of tables in the store';
+COMMENT ON TABLE datahike.table_history IS 'internal: see keep_history()';
+COMMENT ON TABLE datahike.index_omissions IS 'internal: row versions that an index has no entry for';
+COMMENT ON TABLE datahike.prepared IS 'internal: what prepared transactions hold';
+COMMENT ON SEQUENCE datahike.rowid_block IS 'internal: blocks of rowids';
+COMMENT ON SEQUENCE datahike.table_id IS 'internal: ids of tables in the store';
+COMMENT ON SEQUENCE datahike.branch_id IS 'internal: ids of branches';
+COMMENT ON FUNCTION datahike.check_preloaded() IS 'internal: for CREATE EXTENSION';
+COMMENT ON FUNCTION datahike.initialize() IS 'internal: for CREATE EXTENSION';
+COMMENT ON FUNCTION datahike.refuse_replicated_change() IS 'internal: keeps other servers'' logs out';
+COMMENT ON FUNCTION datahike.table_am_handler(internal) IS 'internal: the access method';
+COMMENT ON FUNCTION datahike.resolver_in(cstring) IS 'internal: of type resolver';
+COMMENT ON FUNCTION datahike.resolver_out(datahike.resolver) IS 'internal: of type resolver';
+COMMENT ON FUNCTION datahike.resolver_recv(internal) IS 'internal: of type resolver';
+COMMENT ON FUNCTION datahike.resolver_send(datahike.resolver) IS 'internal: of type resolver';
 
 GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 GRANT SELECT ON datahike.refs, datahike.branch_permissions TO PUBLIC;

@@ -10,6 +10,7 @@
 #include "pg/store.h"
 #include "versioning/findings.h"
 #include "versioning/view.h"
+#include "versioning/sql_values.h"
 
 extern "C" {
 #include "catalog/pg_authid.h"
@@ -125,15 +126,15 @@ PGDLLEXPORT Datum datahike_verify_backup(PG_FUNCTION_ARGS);
 }
 
 Datum datahike_backup(PG_FUNCTION_ARGS) {
-  char* path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  char* path = required_text(fcinfo, 0, "the path");
   canonicalize_path(path);
   return pg::guard([=] { return Int64GetDatum(backup(path)); });
 }
 
 Datum datahike_verify_backup(PG_FUNCTION_ARGS) {
-  char* path = text_to_cstring(PG_GETARG_TEXT_PP(0));
+  char* path = required_text(fcinfo, 0, "the path");
   canonicalize_path(path);
-  bool deep = PG_GETARG_BOOL(1);
+  bool deep = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
   InitMaterializedSRF(fcinfo, 0);
   auto* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
   pg::guard([=] { verify_backup(path, deep, result); });

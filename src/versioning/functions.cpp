@@ -220,6 +220,8 @@ Datum datahike_stats(PG_FUNCTION_ARGS) {
 }
 
 Datum datahike_relation_size(PG_FUNCTION_ARGS) {
+  if (PG_ARGISNULL(0))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a table must be named")));
   Oid relid = PG_GETARG_OID(0);
   return pg::guard([=] {
     uint64_t table = pg::call([=] { return pg::find_table_id(relid); });

@@ -27,6 +27,10 @@ Datum datahike_gc(PG_FUNCTION_ARGS) {
   TupleDesc desc;
   if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
     ereport(ERROR, (errmsg("gc() must return a row")));
+  if (DatumGetBool(DirectFunctionCall2(interval_lt, PG_GETARG_DATUM(1),
+                                       IntervalPGetDatum(palloc0(sizeof(Interval))))))
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("min_age must not be negative")));
   bool has_date = !PG_ARGISNULL(0);
   TimestampTz older_than = has_date ? PG_GETARG_TIMESTAMPTZ(0) : 0;
   TimestampTz newest = DatumGetTimestampTz(DirectFunctionCall2(

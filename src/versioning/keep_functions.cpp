@@ -69,6 +69,8 @@ Datum datahike_set_keep_history(PG_FUNCTION_ARGS) {
 }
 
 Datum datahike_keep_history(PG_FUNCTION_ARGS) {
+  if (PG_ARGISNULL(0))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a table must be named")));
   uint64_t table = pg::table_of(PG_GETARG_OID(0));
   PG_RETURN_TEXT_P(pg::describe(pg::keep_of_table(table)));
 }

@@ -99,10 +99,10 @@ bool fast_forward(int32_t branch, const MergeRequest& request, const char* messa
 }
 
 // The commit's message, unless one is set: to the end of the transaction.
-void set_message(const char* message, const char* what, const char* revision) {
+void set_message(const char* message, const char* what, const char* commit) {
   const char* text = message;
   if (!text && pg::setting_message && *pg::setting_message) return;
-  if (!text) text = psprintf("%s %s", what, revision);
+  if (!text) text = psprintf("%s %s", what, commit);
   set_config_option("datahike.message", text, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0,
                     false);
 }
@@ -128,9 +128,10 @@ char* message_argument(FunctionCallInfo fcinfo) {
   return PG_ARGISNULL(3) ? nullptr : text_to_cstring(PG_GETARG_TEXT_PP(3));
 }
 
-// A commit's change, or its opposite, as a merge.
-void set_pick(MergeRequest* request, const char* revision, bool backwards) {
-  pg::guard([=] {
+// A commit's change, or its opposite, as a merge. Answers with the commit's name for a message:
+// what the revision names may move.
+char* set_pick(MergeRequest* request, const char* revision, bool backwards) {
+  return pg::guard([=] {
     store::Uuid commit = resolve_source(revision);
     store::Commit record = store::load_known_commit(store_for_reading(), commit);
     if (record.parents.empty())
@@ -139,6 +140,10 @@ void set_pick(MergeRequest* request, const char* revision, bool backwards) {
     const store::Uuid& parent = record.parents.front();
     request->base = base_of_commit(backwards ? commit : parent);
     request->theirs = backwards ? parent : commit;
+    std::string name = store::format_uuid(commit).substr(0, 8);
+    if (!record.message.empty()) name += ": " + record.message;
+    const char* n = name.c_str();
+    return pg::call([n] { return pstrdup(n); });
   });
 }
 
@@ -147,12 +152,12 @@ Datum pick(FunctionCallInfo fcinfo, const char* what, bool backwards) {
   PreventCommandIfReadOnly(what);
   MergeRequest request = merge_request(fcinfo);
   int32_t branch = begin_merge(what);
-  set_pick(&request, revision, backwards);
+  char* commit = set_pick(&request, revision, backwards);
   MergeResult result = run_merge(request, branch);
   bool conflicts = result.unresolved > 0;
   bool nothing = result.inserted + result.updated + result.deleted == 0;
   if (!conflicts && !nothing)
-    set_message(message_argument(fcinfo), backwards ? "Revert" : "Cherry-pick", revision);
+    set_message(message_argument(fcinfo), backwards ? "Revert" : "Cherry-pick", commit);
   return result_row(fcinfo, conflicts ? "conflicts" : nothing ? "up to date" : "merged", result);
 }
 

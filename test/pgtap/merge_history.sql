@@ -87,14 +87,14 @@ RESET datahike.branch;
 SELECT is(counts('cherry_pick', :'pick'), 'merged 1 0 0 0', 'one commit, without those around it');
 SELECT is(rows('n'), '(picked) (second) (third) (x) (x) (y)', 'its row');
 SELECT is((SELECT array_length(parents, 1) FROM datahike.log(NULL, 1)), 1, 'the commit is no merge');
-SELECT is((SELECT message FROM datahike.log(NULL, 1)), 'Cherry-pick ' || :'pick', 'its message names the source');
+SELECT is((SELECT message FROM datahike.log(NULL, 1)), 'Cherry-pick ' || left(:'pick', 8), 'its message names the commit');
 SELECT is(counts('cherry_pick', :'pick'), 'up to date 0 0 0 0', 'twice is once');
 SELECT is(counts('cherry_pick', :'pick' || '~1'), 'merged 0 1 0 0', 'an update');
 SELECT is(counts('cherry_pick', :'gone'), 'merged 0 0 1 0', 'a deletion');
 SELECT datahike.commit_id() AS picked \gset
 SELECT is(counts('revert', :'picked'), 'merged 1 0 0 0', 'revert brings the row back');
 SELECT is(rows('t'), '(1,0,1) (2,7,5) (3,20,0)', 'as it was');
-SELECT is((SELECT message FROM datahike.log(NULL, 1)), 'Revert ' || :'picked', 'with a message');
+SELECT is((SELECT message FROM datahike.log(NULL, 1)), 'Revert ' || left(:'picked', 8) || ': Cherry-pick ' || left(:'gone', 8), 'with a message');
 UPDATE t SET a = a + 1 WHERE id = 2;
 SELECT is(counts('revert', 'db'), 'merged 0 1 0 0', 'an update taken back');
 UPDATE t SET a = 99 WHERE id = 1;
