@@ -68,12 +68,12 @@ bool take_filters(RelOptInfo* rel, List** filters) {
 }
 
 // Also where its columns are one grouping set: the planner's hook makes it so in views of the past
-// (pg/planner_hooks.cpp).
+// (pg/planner_hooks.cpp). By now the planner has expanded the sets to lists of references.
 bool groups_once(Query* query) {
   if (query->groupingSets == NIL) return true;
-  auto* set = linitial_node(GroupingSet, query->groupingSets);
-  return list_length(query->groupingSets) == 1 && set->kind == GROUPING_SET_SIMPLE &&
-         list_length(set->content) == list_length(query->groupClause);
+  return list_length(query->groupingSets) == 1 &&
+         list_length(static_cast<List*>(linitial(query->groupingSets))) ==
+             list_length(query->groupClause);
 }
 
 bool is_simple(PlannerInfo* root, RelOptInfo* input) {

@@ -322,6 +322,6 @@ BEGIN;
 DECLARE groups CURSOR FOR SELECT count(*) FROM t;
 FETCH groups \g /dev/null
 SELECT throws_ok('DELETE FROM t WHERE CURRENT OF groups', '24000', NULL, 'WHERE CURRENT OF a cursor over groups');
-ROLLBACK;
+COMMIT;
 
 SELECT * FROM finish();
