@@ -63,7 +63,7 @@ void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
   poll();
   for (uint32_t base = 0; base < piece.segment.rows(); base += kChunkRows) {
     if (evaluator_.chunk(base) > 0) add_chunk();
-    if (base % (16 * kChunkRows) == 0) poll();
+    poll();
   }
 }
 

@@ -1,4 +1,5 @@
 -- what the planner knows of a table is what it knows of heap's: pages, rows, and with them the plans
+SET datahike.vectorized = off;  -- heap has no such plans
 CREATE FUNCTION rows_of(query text) RETURNS float8 LANGUAGE plpgsql AS $$
 DECLARE plan json;
 BEGIN
