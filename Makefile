@@ -4,7 +4,7 @@ EXTENSION = datahike
 DATA = datahike--0.1.0.sql
 
 SOURCES = $(wildcard src/column/*.cpp src/tree/*.cpp src/store/*.cpp \
-                     src/vector/*.cpp src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp src/exec/*.cpp)
+                     src/column/vector/*.cpp src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp src/exec/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 
 REGRESS = $(basename $(notdir $(wildcard sql/*.sql)))
@@ -26,7 +26,7 @@ include $(PGXS)
 
 # Loops for the compiler's vectoriser; no fused multiply-add, whose results differ.
 src/column/kernels.o: CXXFLAGS += -O3 -ffp-contract=off
-src/vector/%.o: CXXFLAGS += -O3
+src/column/vector/%.o: CXXFLAGS += -O3
 
 # Header dependencies: PGXS only has them with --enable-depend.
 %.o: %.cpp

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "am/fetch.h"
-#include "vector/piece.h"
+#include "column/vector/piece.h"
 
 namespace datahike::am {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "exec/compile.h"
-#include "vector/aggregation.h"
+#include "column/vector/aggregation.h"
 
 extern "C" {
 #include "nodes/extensible.h"

@@ -6,7 +6,7 @@
 #include "exec/aggregate.h"
 #include "pg/bridge.h"
 #include "pg/vector_settings.h"
-#include "vector/parallel.h"
+#include "column/vector/parallel.h"
 
 extern "C" {
 #include "access/parallel.h"

@@ -8,7 +8,7 @@
 
 #include "am/relation.h"
 #include "pg/pg.h"
-#include "vector/program.h"
+#include "column/vector/program.h"
 
 extern "C" {
 #include "nodes/pathnodes.h"

@@ -1,4 +1,4 @@
-#include "vector/evaluator.h"
+#include "column/vector/evaluator.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "vector/aggregation.h"
+#include "column/vector/aggregation.h"
 
 #include <algorithm>
 

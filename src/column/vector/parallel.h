@@ -7,7 +7,7 @@
 
 #include <functional>
 
-#include "vector/aggregation.h"
+#include "column/vector/aggregation.h"
 
 namespace datahike::vector {
 

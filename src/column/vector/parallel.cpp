@@ -1,4 +1,4 @@
-#include "vector/parallel.h"
+#include "column/vector/parallel.h"
 
 #include <pthread.h>
 #include <signal.h>

@@ -7,8 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "vector/piece.h"
-#include "vector/program.h"
+#include "column/vector/piece.h"
+#include "column/vector/program.h"
 
 namespace datahike::vector {
 

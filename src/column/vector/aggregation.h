@@ -3,8 +3,8 @@
 
 #include <functional>
 
-#include "vector/groups.h"
-#include "vector/states.h"
+#include "column/vector/groups.h"
+#include "column/vector/states.h"
 
 namespace datahike::vector {
 

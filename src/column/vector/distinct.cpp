@@ -1,4 +1,4 @@
-#include "vector/distinct.h"
+#include "column/vector/distinct.h"
 
 #include <bit>
 #include <cmath>

@@ -8,7 +8,7 @@
 #include <span>
 #include <vector>
 
-#include "vector/evaluator.h"
+#include "column/vector/evaluator.h"
 
 namespace datahike::vector {
 

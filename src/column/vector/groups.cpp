@@ -1,4 +1,4 @@
-#include "vector/groups.h"
+#include "column/vector/groups.h"
 
 #include <algorithm>
 #include <bit>

@@ -1,4 +1,4 @@
-#include "vector/text.h"
+#include "column/vector/text.h"
 
 #include <algorithm>
 #include <cstring>

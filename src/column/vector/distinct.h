@@ -1,7 +1,7 @@
 // count(DISTINCT x): how many different values each group has.
 #pragma once
 
-#include "vector/states.h"
+#include "column/vector/states.h"
 
 namespace datahike::vector {
 

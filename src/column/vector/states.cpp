@@ -1,11 +1,11 @@
-#include "vector/states.h"
+#include "column/vector/states.h"
 
 #include <bit>
 #include <cmath>
 #include <limits>
 
 #include "column/kernels.h"
-#include "vector/distinct.h"
+#include "column/vector/distinct.h"
 
 namespace datahike::vector {
 

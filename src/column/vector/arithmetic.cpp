@@ -2,7 +2,7 @@
 #include <cmath>
 
 #include "column/kernels.h"
-#include "vector/evaluator.h"
+#include "column/vector/evaluator.h"
 
 namespace datahike::vector {
 

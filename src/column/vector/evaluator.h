@@ -7,9 +7,9 @@
 #include <optional>
 #include <span>
 
-#include "vector/piece.h"
-#include "vector/program.h"
-#include "vector/text.h"
+#include "column/vector/piece.h"
+#include "column/vector/program.h"
+#include "column/vector/text.h"
 
 namespace datahike::vector {
 
