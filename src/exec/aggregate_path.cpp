@@ -1,5 +1,7 @@
 // Planning "Datahike Aggregate": grouping and aggregates of one datahike table whose conditions,
 // keys and aggregates all compile (compile.h). All else is left to PostgreSQL.
+#include <algorithm>
+
 #include "am/slot.h"
 #include "exec/aggregate.h"
 #include "exec/view_call.h"
@@ -56,13 +58,23 @@ bool collect(Node* node, void* context) {
 }
 
 // False if a clause is not a plain condition on the table's rows.
-bool take_filters(RelOptInfo* rel, List** filters) {
+// In the order in which the planner would have them tested (order_qual_clauses() in createplan.c):
+// cheap ones first keep an error of a later one from rows that they exclude.
+bool take_filters(PlannerInfo* root, RelOptInfo* rel, List** filters) {
+  List* infos = rel->baserestrictinfo;
+  auto* costs = static_cast<Cost*>(palloc(sizeof(Cost) * (list_length(infos) + 1)));
+  int count = 0;
   ListCell* cell;
-  foreach (cell, rel->baserestrictinfo) {
+  foreach (cell, infos) {
     auto* info = lfirst_node(RestrictInfo, cell);
     // Row security decides what later conditions may see.
     if (info->pseudoconstant || info->security_level > 0) return false;
-    *filters = lappend(*filters, info->clause);
+    QualCost cost;
+    cost_qual_eval_node(&cost, reinterpret_cast<Node*>(info), root);
+    int at = count++;
+    for (; at > 0 && cost.per_tuple < costs[at - 1]; --at) costs[at] = costs[at - 1];
+    costs[at] = cost.per_tuple;
+    *filters = list_insert_nth(*filters, at, info->clause);
   }
   return true;
 }
@@ -91,7 +103,7 @@ bool is_simple(PlannerInfo* root, RelOptInfo* input) {
 bool describe(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped, Node* having,
               AggregatePlan* plan) {
   plan->table = input->relid;
-  if (!take_filters(input, &plan->filters)) return false;
+  if (!take_filters(root, input, &plan->filters)) return false;
   ListCell* cell;
   foreach (cell, root->parse->groupClause)
     plan->keys = lappend(plan->keys, get_sortgroupclause_expr(lfirst_node(SortGroupClause, cell),
@@ -162,7 +174,11 @@ double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& p
     List* pair = lappend(list_copy(plan.keys), value);
     distinct += estimate_num_groups(root, pair, input->rows, nullptr, nullptr);
   }
-  return (plan.keys == NIL ? 0 : groups * of_group) + distinct * kDistinctBytes;
+  // Several parts of the table have groups of their own until they are merged.
+  constexpr double kRowsOfMorsel = 131072, kMostMorsels = 64;
+  double tables = std::clamp(input->tuples / kRowsOfMorsel, 1.0, kMostMorsels);
+  double once = (plan.keys == NIL ? 0 : groups * of_group) + distinct * kDistinctBytes;
+  return std::min(once * tables, once + input->tuples * (of_group + kDistinctBytes));
 }
 
 void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped,

@@ -46,6 +46,13 @@ int Compiler::column(Node* node) {
 // A column of type text or varchar. `equality`: it is compared, by a collation under which only
 // equal bytes are equal.
 int Compiler::text_column(Node* node, bool equality) {
+  // A cast that changes nothing may still be to a type with an equality of its own (bpchar,
+  // citext).
+  for (Node* n = node; n && IsA(n, RelabelType);
+       n = reinterpret_cast<Node*>(reinterpret_cast<RelabelType*>(n)->arg)) {
+    Oid to = reinterpret_cast<RelabelType*>(n)->resulttype;
+    if (to != TEXTOID && to != VARCHAROID) return -1;
+  }
   Node* var = strip(node);
   if (!var || !IsA(var, Var)) return -1;
   Oid type = reinterpret_cast<Var*>(var)->vartype;
@@ -68,7 +75,11 @@ int Compiler::constant(Const* value) {
 }
 
 int Compiler::expression(Node* node) {
-  node = strip(node);
+  for (; node && IsA(node, RelabelType);
+       node = reinterpret_cast<Node*>(reinterpret_cast<RelabelType*>(node)->arg)) {
+    Oid to = reinterpret_cast<RelabelType*>(node)->resulttype;
+    if (!is_int_like(to) && !is_float(to)) return -1;  // as in text_column()
+  }
   if (!node) return -1;
   switch (nodeTag(node)) {
     case T_Var: {

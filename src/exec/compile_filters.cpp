@@ -121,11 +121,12 @@ bool Compiler::range(int expression, int strategy, Const* value) {
             : int_comparison(strategy, static_cast<int64_t>(word));
   }
   f.expression = expression;
-  // Bounds of one expression from both sides are tested at once.
-  if (f.test == Test::Range)
-    for (Filter& other : program.filters) {
-      if (other.test != Test::Range || other.expression != expression) continue;
-      if (other.has_low != f.has_low && other.has_high != f.has_high) {
+  // A lower and an upper bound of one expression are tested at once, if nothing that may raise an
+  // error is tested between them.
+  if (f.test == Test::Range && f.has_low != f.has_high && !program.filters.empty()) {
+    Filter& other = program.filters.back();
+    if (other.test == Test::Range && other.expression == expression) {
+      if (other.has_low != other.has_high && other.has_low != f.has_low) {
         if (f.has_low) {
           other.has_low = true;
           other.low_open = f.low_open;
@@ -138,6 +139,7 @@ bool Compiler::range(int expression, int strategy, Const* value) {
         return true;
       }
     }
+  }
   program.filters.push_back(f);
   return true;
 }
@@ -220,7 +222,7 @@ bool Compiler::one_of(ScalarArrayOpExpr* clause) {
   auto* left = static_cast<Node*>(linitial(clause->args));
   auto* list = reinterpret_cast<Const*>(strip(static_cast<Node*>(lsecond(clause->args))));
   if (!IsA(list, Const)) return false;
-  Oid element = get_element_type(list->consttype);
+  Oid element = pg::call([=] { return get_element_type(list->consttype); });
   bool text = clause->opfuncid == F_TEXTEQ;
   if (!text && (comparison_strategy(clause->opno) != BTEqualStrategyNumber ||
                 !comparable(exprType(strip(left)), element)))

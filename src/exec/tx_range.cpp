@@ -161,7 +161,9 @@ void run(SPIPlanPtr plan, const store::Step* step, ChangeReceiver* out) {
   options.params = params;
   options.read_only = true;
   options.dest = &out->receiver;
+  MemoryContext before = CurrentMemoryContext;
   int result = SPI_execute_plan_extended(plan, &options);
+  MemoryContextSwitchTo(before);  // it leaves SPI's own
   if (result < 0) elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(result));
 }
 
@@ -196,7 +198,10 @@ KnownTable* known_table(HTAB* tables, uint64_t id) {
   known->plan = nullptr;
   known->relid = InvalidOid;
   Oid relid = pg::find_relation(id);
-  if (versioning::has_rows_to_merge(relid) && may_read_whole(relid)) known->relid = relid;
+  // Rights first: the other locks the table.
+  if (OidIsValid(relid) && OidIsValid(get_rel_namespace(relid)) && may_read_whole(relid) &&
+      versioning::has_rows_to_merge(relid))
+    known->relid = relid;
   return known;
 }
 

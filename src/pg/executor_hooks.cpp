@@ -15,6 +15,7 @@ extern "C" {
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "parser/parsetree.h"
+#include "utils/plancache.h"
 }
 
 namespace datahike::pg {
@@ -135,6 +136,40 @@ versioning::SessionView view_at_start() {
   return versioning::current_settings();
 }
 
+// Whether the plan names a datahike table for which `test` holds.
+template <class Test>
+bool any_datahike(PlannedStmt* plan, Test&& test) {
+  ListCell* cell;
+  foreach (cell, plan->rtable) {
+    auto* entry = static_cast<RangeTblEntry*>(lfirst(cell));
+    if (entry->rtekind != RTE_RELATION) continue;
+    Relation relation = RelationIdGetRelation(entry->relid);
+    if (!relation) continue;
+    bool found = is_datahike(relation) && test(relation);
+    RelationClose(relation);
+    if (found) return true;
+  }
+  return false;
+}
+
+// A plan for the present believes keys and constraints that the past need not keep to. Changing a
+// setting makes all cached plans anew, but functions in SQL plan their statements before the first
+// of them is run. Workers get a part of a plan, whose leader has been here.
+void refuse_older_plan(PlannedStmt* plan, const versioning::SessionView& view) {
+  PlannedFor needed = view.history  ? PlannedFor::History
+                      : view.pinned ? PlannedFor::Past
+                                    : PlannedFor::Present;
+  if (planned_for(plan) >= needed || IsParallelWorker()) return;
+  if (!any_datahike(plan, [](Relation) { return true; })) return;
+  ResetPlanCache();
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+       errmsg("this query was planned before the settings were changed that choose its version"),
+       errhint("A function in SQL plans all its statements before it runs the first: change the "
+               "settings before it is called, or write it in PL/pgSQL.")));
+}
+
 void start(QueryDesc* query, int flags) {
   if (depth == 0 && views.empty()) versioning::release_views(false);
   guard([=] {
@@ -153,9 +188,10 @@ void start(QueryDesc* query, int flags) {
   PG_FINALLY();
   { versioning::use_session_view(before); }
   PG_END_TRY();
+  bool explain_only = flags & EXEC_FLAG_EXPLAIN_ONLY;
+  if (!explain_only) refuse_older_plan(query->plannedstmt, views[query]);
   Walk walk{query, query->snapshot};
   if (query->planstate) prepare_node(query->planstate, &walk);
-  bool explain_only = flags & EXEC_FLAG_EXPLAIN_ONLY;
   bool writes = query->plannedstmt->resultRelations != NIL || query->plannedstmt->rowMarks != NIL;
   if (!explain_only && writes && locks_or_writes_datahike(query))
     guard([=] {
@@ -180,22 +216,6 @@ void with_view_of(QueryDesc* query, Body&& body) {
     if (depth == 0) release_store();
   }
   PG_END_TRY();
-}
-
-// Whether the plan names a datahike table for which `test` holds.
-template <class Test>
-bool any_datahike(PlannedStmt* plan, Test&& test) {
-  ListCell* cell;
-  foreach (cell, plan->rtable) {
-    auto* entry = static_cast<RangeTblEntry*>(lfirst(cell));
-    if (entry->rtekind != RTE_RELATION) continue;
-    Relation relation = RelationIdGetRelation(entry->relid);
-    if (!relation) continue;
-    bool found = is_datahike(relation) && test(relation);
-    RelationClose(relation);
-    if (found) return true;
-  }
-  return false;
 }
 
 bool reads_datahike(PlannedStmt* plan) {

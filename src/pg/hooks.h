@@ -19,6 +19,9 @@ void install_transaction_callbacks();
 // Whether by the settings the planner must not take for granted what holds for rows of the present
 // alone.
 bool plans_past();
+// What a plan may be executed for; each also for those before it.
+enum class PlannedFor : uint32 { Present, Past, History };
+PlannedFor planned_for(PlannedStmt* plan);
 // For a relation of such a query. Under datahike.history, raises 0A000 where grouping relies on its
 // key.
 void forget_uniqueness(PlannerInfo* root, Relation relation, RelOptInfo* rel);

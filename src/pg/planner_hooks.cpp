@@ -74,19 +74,43 @@ bool plans_history() {
   return guard([] { return versioning::current_settings().history; });
 }
 
+// A plan carries what it was made for as an item of what invalidates it, of a cache that does not
+// exist: these are copied with the plan, and no other field of it is free.
+constexpr int kNoCache = -7101;
+
+void mark_plan(PlannedStmt* plan, PlannedFor what) {
+  auto* item = makeNode(PlanInvalItem);
+  item->cacheId = kNoCache;
+  item->hashValue = static_cast<uint32>(what);
+  plan->invalItems = lappend(plan->invalItems, item);
+}
+
 PlannedStmt* plan(Query* query, const char* text, int options, ParamListInfo params) {
   auto next = previous_planner ? previous_planner : standard_planner;
   bool read_only = guard([] { return versioning::current_settings().pinned_by != nullptr; });
   if (!read_only) return next(query, text, options, params);
   bool history = plans_history();
   if (plans_past()) keep_all_columns(reinterpret_cast<Node*>(query), &history);
-  return plan_without_constraints(next, query, text, options, params);
+  PlannedStmt* made = plan_without_constraints(next, query, text, options, params);
+  mark_plan(made, history        ? PlannedFor::History
+                  : plans_past() ? PlannedFor::Past
+                                 : PlannedFor::Present);
+  return made;
 }
 
 // Queries being planned without belief in constraints.
 int distrusting = 0;
 
 }  // namespace
+
+PlannedFor planned_for(PlannedStmt* plan) {
+  ListCell* cell;
+  foreach (cell, plan->invalItems) {
+    auto* item = lfirst_node(PlanInvalItem, cell);
+    if (item->cacheId == kNoCache) return static_cast<PlannedFor>(item->hashValue);
+  }
+  return PlannedFor::Present;
+}
 
 bool plans_past() {
   return guard([] { return versioning::current_settings().pinned; });

@@ -61,6 +61,13 @@ void look(WorkerSlot* slot, uint64_t ticket, Progress* out) {
   LWLockRelease(shared->lock);
 }
 
+// Has every session look at what is redacted.
+void count(WorkerSlot& slot) {
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  ++slot.redactions;
+  LWLockRelease(shared->lock);
+}
+
 enum class Outcome { Written, Failed, Withdrawn };
 
 // After an error of another kind. Then too the locks hold until nobody will write any more.
@@ -179,7 +186,8 @@ uint64_t request_redactions(const std::vector<store::Redaction>& redactions) {
       call([] { CHECK_FOR_INTERRUPTS(); });
       call([] { refuse_without_worker(); });
     }
-    return request_redactions({});  // and another worker is to count it
+    call([=] { count(*slot); });
+    return request_redactions({});  // and another worker is to erase the rows
   }
   return ticket;
 }
@@ -189,15 +197,7 @@ void wait_until_erased(uint64_t ticket) {
   call([=] { sleep_until_erased(slot, ticket); });
 }
 
-namespace {
-
-void count(WorkerSlot& slot) {
-  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-  ++slot.redactions;
-  LWLockRelease(shared->lock);
-}
-
-}  // namespace
+namespace {}  // namespace
 
 bool Redactor::wanted(const WorkerSlot& slot) const {
   const RedactionMailbox& box = slot.redaction;

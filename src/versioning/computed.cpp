@@ -153,6 +153,7 @@ Computation compute(const ComputedFrom& from) {
 }
 
 View computed_view(const ComputedFrom& from) {
+  refresh_redacted_rows();
   // All of history is read, whoever else reads what of it; and what was found may have been
   // collected since another transaction found it.
   if (from.history_of) pg::call([&] { pg::pin_commit(std::max<uint64_t>(from.after_tx, 1)); });

@@ -4,6 +4,7 @@
 #include "pg/pins.h"
 #include "pg/store.h"
 #include "versioning/computed.h"
+#include "versioning/redacted.h"
 #include "versioning/sql_values.h"
 
 namespace datahike::versioning {
@@ -54,6 +55,7 @@ std::optional<Computation> find_known(const store::Uuid& of, const store::Uuid& 
 }  // namespace
 
 std::optional<View> step_view(const store::Uuid& of, const store::Uuid& without, int32_t branch) {
+  refresh_redacted_rows();
   std::optional<Computation> step = find_known(of, without);
   if (!step) {
     step = make(of, without);
@@ -66,6 +68,7 @@ std::optional<View> step_view(const store::Uuid& of, const store::Uuid& without,
 }
 
 std::shared_ptr<const void> hold_step_view(const store::Uuid& of, const store::Uuid& without) {
+  refresh_redacted_rows();
   std::optional<Computation> step = find_known(of, without);
   if (!step) {
     step = make(of, without);

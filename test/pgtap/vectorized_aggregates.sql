@@ -324,4 +324,31 @@ FETCH groups \g /dev/null
 SELECT throws_ok('DELETE FROM t WHERE CURRENT OF groups', '24000', NULL, 'WHERE CURRENT OF a cursor over groups');
 COMMIT;
 
+-- The order in which conditions are tested, casts to types with an equality of their own, NaN as a bound, grouping in history.
+CREATE EXTENSION citext;
+CREATE TABLE odd (a int, t text, f float8);
+INSERT INTO odd VALUES (0, 'a', 5), (10, 'a ', 3), (20, 'A', 'NaN'), (30, 'b', 7);
+CREATE FUNCTION alike(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ DECLARE mine text; theirs text; BEGIN
+  EXECUTE format('SELECT string_agg(q::text, '';'' ORDER BY q::text) FROM (%s) q', query) INTO mine;
+  SET LOCAL datahike.vectorized = off;
+  EXECUTE format('SELECT string_agg(q::text, '';'' ORDER BY q::text) FROM (%s) q', query) INTO theirs;
+  SET LOCAL datahike.vectorized = on;
+  RETURN NEXT is(mine, theirs, query); END $$;
+SELECT alike(query) FROM (VALUES
+  ('SELECT count(*) FROM odd WHERE 100 / a > 1 AND a <> 0'),
+  ('SELECT count(*) FROM odd WHERE a > 0 AND 100 / a > 1 AND a < 30'),
+  ('SELECT t::bpchar, count(*) FROM odd GROUP BY t::bpchar'),
+  ('SELECT count(DISTINCT t::bpchar) FROM odd'),
+  ('SELECT t::citext, count(*) FROM odd GROUP BY t::citext'),
+  ('SELECT count(*) FROM odd WHERE f <= ''NaN'' AND f = 5'),
+  ('SELECT count(*) FROM odd WHERE f = 5 AND f <= ''NaN'''),
+  ('SELECT count(*) FROM odd WHERE f >= 3 AND f < ''NaN'' AND f <= 5')) q(query);
+UPDATE odd SET a = a + 1 WHERE t = 'b';
+SET datahike.history = on;
+SELECT alike(query) FROM (VALUES
+  ('SELECT a, count(*) FROM odd GROUP BY a'),
+  ('SELECT a, t, count(*) FROM odd GROUP BY a, t'),
+  ('SELECT a, t, f, count(*) FROM odd GROUP BY 1, 2, 3')) q(query);
+RESET datahike.history;
+
 SELECT * FROM finish();

@@ -1,6 +1,6 @@
 -- Rows of the past need not satisfy what has been demanded since: keys, partition bounds, and the constraints that a fast-forward would bring
 -- rows in despite of.
-SELECT plan(33);
+SELECT plan(37);
 CREATE TABLE a (id int PRIMARY KEY);
 INSERT INTO a SELECT generate_series(1, 3);
 CREATE TABLE t (id int NOT NULL, v text);
@@ -94,4 +94,21 @@ SELECT is((SELECT status FROM datahike.merge(:'orphan')), 'conflicts', 'nor a ro
 SELECT results_eq('SELECT id FROM c', 'VALUES (1)', 'nothing is changed');
 SELECT is((SELECT status || ' ' || inserted FROM datahike.merge('ahead')), 'fast-forward 1', 'what satisfies all of them is');
 SELECT is(datahike.commit_id(), (SELECT commit_id FROM datahike.log('ahead', 1)), 'without a commit of its own');
+
+-- Functions in SQL plan all their statements before the first is run.
+CREATE TABLE k (k int, v text);
+INSERT INTO k VALUES (1, 'x'), (1, 'y'), (2, 'z');
+CREATE TABLE asks (x int);
+INSERT INTO asks VALUES (1), (2);
+SELECT max(tx) AS duplicates FROM datahike.log() \gset
+DELETE FROM k WHERE v = 'y';
+CREATE UNIQUE INDEX ON k (k);
+CREATE FUNCTION then_count(setting text, value text) RETURNS bigint LANGUAGE sql AS
+  $$SELECT set_config(setting, value, true); SELECT count(*) FROM asks a LEFT JOIN k ON a.x = k.k$$;
+SELECT throws_ok(format('SELECT then_count(''datahike.as_of'', %L)', :'duplicates'), '0A000', NULL, 'a plan of the present is not run in the past');
+SELECT throws_ok($$SELECT then_count('datahike.history', 'on')$$, '0A000', NULL, 'nor in history');
+SELECT is(then_count('application_name', 'present'), 2::bigint, 'other settings do no harm');
+SET datahike.as_of = :duplicates;
+SELECT is(then_count('application_name', 'past'), 3::bigint, 'where the setting is there before, it is planned for the past');
+RESET datahike.as_of;
 SELECT * FROM finish();

@@ -129,7 +129,9 @@ TEST_F(Kernel, ArithmeticSaysWhatDoesNotFit) {
             const __int128 result =
                 exact(static_cast<__int128>(v.a[i]), static_cast<__int128>(v.b[i]));
             fits &= result >= -static_cast<__int128>(high) - 1 && result <= high;
-            if (fits) ASSERT_EQ(v.out[i], static_cast<int64_t>(result));
+            if (fits) {
+              ASSERT_EQ(v.out[i], static_cast<int64_t>(result));
+            }
           }
           ASSERT_EQ(said, fits) << bytes << " bytes, " << n << " values";
         };

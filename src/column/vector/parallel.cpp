@@ -75,6 +75,20 @@ struct Work {
   }
 };
 
+bool is_of_values(const std::exception_ptr& error) {
+  try {
+    std::rethrow_exception(error);
+  } catch (const ValueError&) {
+    return true;
+  } catch (const InRowOrder&) {
+    return true;
+  } catch (const Unbounded&) {
+    return true;
+  } catch (...) {
+    return false;
+  }
+}
+
 void block_signals(sigset_t* before) {
   sigset_t all;
   sigfillset(&all);
@@ -129,7 +143,10 @@ void run(const std::shared_ptr<Work>& work, unsigned threads, const std::functio
     if (threads > 1) ask_for_help(work, std::min<size_t>(threads, work->morsels.size()));
     for (size_t i; (i = work->next++) < work->morsels.size();) {
       work->take(i, poll);
-      if (work->errors[i]) break;
+      if (!work->errors[i]) continue;
+      // The error of values in an earlier part counts, so the others go on. Any other ends them.
+      if (!is_of_values(work->errors[i])) std::rethrow_exception(work->errors[i]);
+      break;
     }
     wait_for_others(*work, &poll);
   } catch (...) {
