@@ -281,9 +281,9 @@ CREATE FUNCTION datahike.resolver_in(cstring) RETURNS datahike.resolver
 CREATE FUNCTION datahike.resolver_out(datahike.resolver) RETURNS cstring
   LANGUAGE internal STABLE STRICT AS 'regprocedureout';
 CREATE FUNCTION datahike.resolver_recv(internal) RETURNS datahike.resolver
-  LANGUAGE internal IMMUTABLE STRICT AS 'regprocedurerecv';
+  LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regprocedurerecv';
 CREATE FUNCTION datahike.resolver_send(datahike.resolver) RETURNS bytea
-  LANGUAGE internal IMMUTABLE STRICT AS 'regproceduresend';
+  LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regproceduresend';
 CREATE TYPE datahike.resolver (INPUT = datahike.resolver_in, OUTPUT = datahike.resolver_out,
   RECEIVE = datahike.resolver_recv, SEND = datahike.resolver_send, LIKE = regprocedure);
 COMMENT ON TYPE datahike.resolver IS

@@ -2,6 +2,7 @@
 -- datahike table t with datahike.vectorized on and off, and on the heap table h with the same rows.
 SELECT * FROM no_plan();
 SET work_mem = '256MB';  -- what needs more is PostgreSQL's
+SET cpu_tuple_cost = 1000;  -- so that a few rows are worth it, too
 
 -- Whether the plan of a query has a node of ours.
 CREATE FUNCTION vectorized(query text) RETURNS bool LANGUAGE plpgsql AS $$

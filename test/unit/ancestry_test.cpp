@@ -12,7 +12,7 @@ class RandomGraph : public testing::TestWithParam<int> {};
 
 TEST_P(RandomGraph, AnswersAreThoseOfThePlainestWalk) {
   Graph graph(static_cast<uint64_t>(GetParam()));
-  while (graph.commits().size() < 120) graph.grow();
+  while (graph.commits().size() < 70) graph.grow();
   Ancestry ancestry(graph.env());
   for (const Uuid& a : graph.commits())
     for (const Uuid& b : graph.commits()) {
