@@ -69,7 +69,7 @@ TEST_P(CollectedGraph, AnswersStayWhatTheyWere) {
     if (HasFatalFailure()) return;
   }
 }
-INSTANTIATE_TEST_SUITE_P(Seeds, CollectedGraph, testing::Range(0, 16));
+INSTANTIATE_TEST_SUITE_P(Seeds, CollectedGraph, testing::Range(0, 10));
 
 }  // namespace
 }  // namespace datahike::store::test
