@@ -290,6 +290,7 @@ COMMENT ON TYPE datahike.resolver IS
   'a function that resolves conflicts, by its name, or as a regprocedure';
 CREATE CAST (regprocedure AS datahike.resolver) WITHOUT FUNCTION AS IMPLICIT;
 CREATE CAST (regproc AS datahike.resolver) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (datahike.resolver AS regproc) WITHOUT FUNCTION;
 CREATE CAST (datahike.resolver AS regprocedure) WITHOUT FUNCTION AS ASSIGNMENT;
 CREATE CAST (text AS datahike.resolver) WITH INOUT AS IMPLICIT;
 

@@ -187,6 +187,7 @@ double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& p
 void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped,
                         GroupPathExtraData* extra) {
   if (!pg::setting_vectorized || grouped->pathlist == NIL || !is_simple(root, input)) return;
+  if (input->tuples < pg::setting_vectorized_min_rows) return;
   AggregatePlan plan{};
   if (!describe(root, input, grouped, extra->havingQual, &plan)) return;
   if (!can_run(input, planner_rt_fetch(input->relid, root), plan)) return;

@@ -9,12 +9,17 @@ extern "C" {
 namespace datahike::pg {
 
 bool setting_vectorized = true;
+int setting_vectorized_min_rows = 20000;
 int setting_threads = 0;
 
 namespace {
 
 void change_vectorized(bool value, void*) {
   if (value != setting_vectorized) ResetPlanCache();
+}
+
+void change_min_rows(int value, void*) {
+  if (value != setting_vectorized_min_rows) ResetPlanCache();
 }
 
 }  // namespace
@@ -24,6 +29,12 @@ void define_vector_settings() {
       "datahike.vectorized", "Aggregates of datahike tables are computed column by column.",
       "Off: PostgreSQL's executor computes them row by row.", &setting_vectorized, true,
       PGC_USERSET, 0, nullptr, change_vectorized, nullptr);
+  DefineCustomIntVariable(
+      "datahike.vectorized_min_rows",
+      "Estimated rows from which on a table's aggregates are computed column by column.",
+      "The planner leaves smaller tables to PostgreSQL's executor, which takes no longer for them.",
+      &setting_vectorized_min_rows, 20000, 0, INT_MAX, PGC_USERSET, 0, nullptr, change_min_rows,
+      nullptr);
   DefineCustomIntVariable("datahike.threads",
                           "Threads that a query's aggregates are computed with.",
                           "0: as many as there are processors. Results do not depend on it.",

@@ -2,7 +2,9 @@
 -- datahike table t with datahike.vectorized on and off, and on the heap table h with the same rows.
 SELECT * FROM no_plan();
 SET work_mem = '256MB';  -- what needs more is PostgreSQL's
+SET datahike.vectorized_min_rows = 0;
 SET cpu_tuple_cost = 1000;  -- so that a few rows are worth it, too
+SET jit = off;  -- which such costs would call for in every query
 
 -- Whether the plan of a query has a node of ours.
 CREATE FUNCTION vectorized(query text) RETURNS bool LANGUAGE plpgsql AS $$
@@ -221,8 +223,10 @@ ROLLBACK;
 
 -- Many rows: several segments, zone maps, keys out of the range of the first rows.
 INSERT INTO h SELECT i, i / 100, i % 10, i::int8 * 1000003, i / 7.0, i % 3, DATE '2000-01-01' + i / 1000, TIMESTAMP '2000-01-01' + i * INTERVAL '1 s', i % 2 = 0, 'text ' || i % 1000, 'w', 1
-  FROM generate_series(100001, 250000) i;
-INSERT INTO t SELECT * FROM h WHERE id > 100000 ORDER BY id;
+  FROM generate_series(100001, 250000, 3) i;
+INSERT INTO t SELECT * FROM h WHERE id BETWEEN 100001 AND 150000 ORDER BY id;
+INSERT INTO t SELECT * FROM h WHERE id BETWEEN 150001 AND 200000 ORDER BY id;
+INSERT INTO t SELECT * FROM h WHERE id > 200000 ORDER BY id;
 SELECT pg_sleep(0.5) \g /dev/null
 INSERT INTO t (id, a, name) VALUES (7000000, 5000000, 'far'), (7000001, -5000000, 'far');
 INSERT INTO h (id, a, name) VALUES (7000000, 5000000, 'far'), (7000001, -5000000, 'far');
