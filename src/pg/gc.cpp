@@ -212,6 +212,10 @@ bool Gc::wanted(const WorkerSlot& slot) const {
   return GetCurrentTimestamp() >= slot.gc.last_run_at + setting_gc_interval * USECS_PER_SEC;
 }
 
+bool Gc::has_work_to_come(const WorkerSlot& slot) const {
+  return wanted(slot) || (setting_gc_interval != 0 && slot.folds != folds_);
+}
+
 bool Gc::begin(WorkerSlot& slot, Snapshot snapshot) {
   store::GcOptions options;
   TimestampTz now = GetCurrentTimestamp();

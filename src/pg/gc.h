@@ -32,6 +32,9 @@ class Gc {
 
   // Whether there is something to be done: a run is under way, was asked for, or is due.
   bool wanted(const WorkerSlot& slot) const;
+  // Whether the worker has to stay for it: that, or something has been folded that is to be
+  // collected when it is due.
+  bool has_work_to_come(const WorkerSlot& slot) const;
   // A delta that is being folded.
   void note(const store::Delta& delta) {
     if (run_) run_->note(delta);

@@ -457,4 +457,15 @@ uint64_t count_log_rows() {
   return tuples > 0 ? static_cast<uint64_t>(tuples) : 0;
 }
 
+bool log_is_empty(Snapshot snapshot) {
+  return call([=] {
+    Relation log = table_open(extension().tx_log, AccessShareLock);
+    TableScanDesc scan = table_beginscan(log, snapshot, 0, nullptr);
+    bool empty = heap_getnext(scan, ForwardScanDirection) == nullptr;
+    table_endscan(scan);
+    table_close(log, NoLock);
+    return empty;
+  });
+}
+
 }  // namespace datahike::pg

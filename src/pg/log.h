@@ -75,5 +75,6 @@ std::optional<Head> read_head_before(int32_t branch, uint64_t horizon, Snapshot 
 // Every branch that has a head, deleted ones included.
 std::vector<int32_t> branches_with_heads(Snapshot snapshot);
 uint64_t count_log_rows();  // an estimate from the table's statistics
+bool log_is_empty(Snapshot snapshot);
 
 }  // namespace datahike::pg

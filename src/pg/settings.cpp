@@ -27,6 +27,7 @@ char* setting_author = nullptr;
 char* setting_message = nullptr;
 int setting_map_size = 0;
 int setting_fold_delay = 100;
+int setting_worker_idle_timeout = 60;
 char* setting_shared_view = nullptr;
 char* setting_crash_point = nullptr;
 
@@ -197,6 +198,10 @@ void define_settings() {
                           "Time the fold worker lets commits gather when nobody waits for it.",
                           nullptr, &setting_fold_delay, 100, 1, 60000, PGC_SIGHUP, GUC_UNIT_MS,
                           nullptr, nullptr, nullptr);
+  DefineCustomIntVariable("datahike.worker_idle_timeout",
+                          "Time after which a fold worker that has nothing to do ends.",
+                          "0: never. The next commit starts another.", &setting_worker_idle_timeout,
+                          60, 0, 86400, PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
   DefineCustomStringVariable(
       "datahike.shared_view", "What a parallel query's leader reads: set by it, for its workers.",
       nullptr, &setting_shared_view, "", PGC_SUSET,

@@ -75,8 +75,10 @@ struct WorkerSlot {
   Oid database;            // InvalidOid = free slot
   pid_t pid;               // 0 = no worker running
   int64_t starting_since;  // when it was registered; 0 = it runs or does not
+  bool unstartable;        // the last attempt to register one found no room
   int holds;               // commands on the database that keep the worker out, > 0: leave
   volatile bool sleeping;  // idle: wants to be woken by the next commit
+  volatile bool poked;     // it has been, since it said so
   Latch* latch;
   uint64_t requested;   // tickets handed out
   uint64_t completed;   // every ticket <= this has been served

@@ -1,5 +1,5 @@
 // The mailbox side of the fold worker: starting it, asking it, waiting for it. Its work is
-// fold.cpp.
+// worker_process.cpp.
 #include "pg/worker.h"
 
 #include "pg/bridge.h"
@@ -9,6 +9,8 @@
 namespace datahike::pg {
 
 namespace {
+
+constexpr int64_t kWarnEveryUs = 5 * 60 * USECS_PER_SEC;
 
 WorkerSlot* my_slot = nullptr;
 
@@ -49,14 +51,33 @@ bool start_if_absent(WorkerSlot* slot) {
   if (RegisterDynamicBackgroundWorker(&worker, nullptr)) return true;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   slot->starting_since = 0;
+  slot->unstartable = true;
   LWLockRelease(shared->lock);
   return false;
 }
 
-void poke(WorkerSlot* slot) {
+// False: there is no worker to be woken.
+bool poke(WorkerSlot* slot) {
   LWLockAcquire(shared->lock, LW_SHARED);
-  if (slot->latch) SetLatch(slot->latch);
+  bool there = slot->latch != nullptr;
+  slot->poked = true;
+  if (there) SetLatch(slot->latch);
   LWLockRelease(shared->lock);
+  return there;
+}
+
+// To who commits, now and then. Everything stays right without a worker, but for naming commits.
+void warn_of_no_worker() {
+  static TimestampTz warned = 0;
+  TimestampTz now = GetCurrentTimestamp();
+  if (warned != 0 && now - warned < kWarnEveryUs) return;
+  warned = now;
+  ereport(WARNING,
+          (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+           errmsg("no fold worker can be started for this database"),
+           errdetail("What is committed is safe, but its commits cannot be named before a worker "
+                     "has folded them, and no branch made, merged or read as of a time."),
+           errhint("Raise max_worker_processes: each database that is written takes one.")));
 }
 
 struct Answer {
@@ -70,6 +91,7 @@ Answer look(WorkerSlot* slot, uint64_t ticket) {
   a.done = slot->completed >= ticket;
   a.failed = !a.done && slot->failed >= ticket;
   a.status.pid = slot->pid;
+  a.status.unstartable = slot->unstartable;
   a.status.sqlstate = slot->sqlstate;
   strlcpy(a.status.error, slot->error, sizeof a.status.error);
   LWLockRelease(shared->lock);
@@ -130,12 +152,20 @@ WorkerSlot* worker_slot() noexcept {
 
 void wake_worker() noexcept {
   WorkerSlot* slot = worker_slot();
-  if (!slot) return;
+  if (!slot) {
+    warn_of_no_worker();
+    return;
+  }
   pg_memory_barrier();  // the commit is visible before the flag is read
-  if (slot->pid == 0)
-    start_if_absent(slot);
-  else if (slot->sleeping)
-    poke(slot);
+  // One that leaves because it has nothing to do still says that it sleeps; it may be gone when it
+  // is to be woken.
+  bool wanted = slot->pid == 0 || (slot->sleeping && !poke(slot));
+  if (wanted && !start_if_absent(slot)) warn_of_no_worker();
+}
+
+bool start_worker() noexcept {
+  WorkerSlot* slot = worker_slot();
+  return slot && start_if_absent(slot);
 }
 
 uint64_t worker_folds() {
@@ -279,7 +309,7 @@ void forget_worker(Oid database) {
   slot->requested = slot->completed = slot->failed = slot->folds = 0;
   slot->gc = GcMailbox{};
   slot->redaction = RedactionMailbox{};
-  slot->restored = slot->left = false;
+  slot->restored = slot->left = slot->unstartable = false;
   slot->sqlstate = 0;
   LWLockRelease(shared->lock);
 }

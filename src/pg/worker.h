@@ -8,8 +8,10 @@
 namespace datahike::pg {
 
 // Tells the worker of this database that something was committed; starts it if there is none.
-// Called after commit: never raises.
+// Called after commit: never raises, but warns where none can be started.
 void wake_worker() noexcept;
+// Starts it if there is none; false: it cannot be.
+bool start_worker() noexcept;
 // Folds that wrote something since the server started: when it moves, newer heads exist.
 uint64_t worker_folds();
 // Purges of the log: when it moves, log rows of transactions that a cached view has not met yet may
@@ -50,6 +52,7 @@ inline constexpr int kWorkerStartAttempts = 50;
 
 struct WorkerStatus {
   int pid;
+  bool unstartable;  // none runs because none could be started
   int sqlstate;
   char error[512];
 };

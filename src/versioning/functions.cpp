@@ -189,9 +189,15 @@ Datum datahike_stats(PG_FUNCTION_ARGS) {
   if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
     ereport(ERROR, (errmsg("stats() must return a row")));
   return pg::guard([=] {
-    store::Environment& env = store_for_reading();
-    store::Statistics s = env.statistics();
+    // Where no worker can be started there may be no store yet.
+    store::Statistics s;
+    if (pg::try_store() || pg::start_worker()) s = store_for_reading().statistics();
     pg::WorkerStatus worker = pg::worker_status();
+    if (worker.pid == 0 && worker.unstartable) {
+      worker.sqlstate = ERRCODE_INSUFFICIENT_RESOURCES;
+      strlcpy(worker.error, "no worker could be started: max_worker_processes are taken",
+              sizeof worker.error);
+    }
     Datum values[14] = {Int64GetDatum(static_cast<int64_t>(s.commits)),
                         Int64GetDatum(pg::call([] { return pg::count_branches(); })),
                         Int64GetDatum(static_cast<int64_t>(s.segments)),
