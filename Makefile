@@ -13,8 +13,9 @@ REGRESS_OPTS = --load-extension=datahike
 # Bitcode for JIT inlining would need clang with the same flags, and nothing here is worth inlining.
 override with_llvm = no
 
-# -fvisibility: another extension may carry its own copy of a library used here.
-PG_CXXFLAGS = -std=gnu++20 -O2 -fvisibility=hidden -Wall -Wextra -Werror -Wno-register -Wno-volatile \
+# -fvisibility: another extension may carry its own copy of a library used here. -g1: lines for backtraces, in three quarters of
+# the time.
+PG_CXXFLAGS = -std=gnu++20 -O2 -g1 -fvisibility=hidden -Wall -Wextra -Werror -Wno-register -Wno-volatile \
               -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 # PostgreSQL 15 leaves PGDLLEXPORT empty here.
 PG_CPPFLAGS = -I$(CURDIR)/src -D'PGDLLEXPORT=__attribute__((visibility("default")))'
