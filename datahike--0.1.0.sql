@@ -279,11 +279,11 @@ CREATE TYPE datahike.resolver;
 CREATE FUNCTION datahike.resolver_in(cstring) RETURNS datahike.resolver
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_resolver_in';
 CREATE FUNCTION datahike.resolver_out(datahike.resolver) RETURNS cstring
-  LANGUAGE internal STABLE STRICT AS 'regprocedureout';
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_resolver_out';
 CREATE FUNCTION datahike.resolver_recv(internal) RETURNS datahike.resolver
-  LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regprocedurerecv';
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_resolver_recv';
 CREATE FUNCTION datahike.resolver_send(datahike.resolver) RETURNS bytea
-  LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'regproceduresend';
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_resolver_send';
 CREATE TYPE datahike.resolver (INPUT = datahike.resolver_in, OUTPUT = datahike.resolver_out,
   RECEIVE = datahike.resolver_recv, SEND = datahike.resolver_send, LIKE = regprocedure);
 COMMENT ON TYPE datahike.resolver IS

@@ -113,6 +113,12 @@ MergeRequest merge_request(FunctionCallInfo fcinfo) {
 extern "C" {
 PG_FUNCTION_INFO_V1(datahike_resolver_in);
 PGDLLEXPORT Datum datahike_resolver_in(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(datahike_resolver_out);
+PGDLLEXPORT Datum datahike_resolver_out(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(datahike_resolver_recv);
+PGDLLEXPORT Datum datahike_resolver_recv(PG_FUNCTION_ARGS);
+PG_FUNCTION_INFO_V1(datahike_resolver_send);
+PGDLLEXPORT Datum datahike_resolver_send(PG_FUNCTION_ARGS);
 }
 
 // With argument types, or as a number, as regprocedure has it.
@@ -128,3 +134,9 @@ Datum datahike_resolver_in(PG_FUNCTION_ARGS) {
              errmsg("there is no resolver function \"%s\"", name), errhint("%s", kSignature)));
   PG_RETURN_OID(function);
 }
+
+Datum datahike_resolver_out(PG_FUNCTION_ARGS) { return regprocedureout(fcinfo); }
+
+Datum datahike_resolver_recv(PG_FUNCTION_ARGS) { return regprocedurerecv(fcinfo); }
+
+Datum datahike_resolver_send(PG_FUNCTION_ARGS) { return regproceduresend(fcinfo); }
