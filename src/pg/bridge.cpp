@@ -2,6 +2,9 @@
 
 #include <cstdio>
 
+#include "datalog/edn.h"
+#include "datalog/error.h"
+
 namespace datahike::pg {
 
 namespace {
@@ -36,6 +39,11 @@ void capture_exception(CaughtError& caught) noexcept {
     describe(caught, ERRCODE_IO_ERROR, e.what());
   } catch (const LimitError& e) {
     describe(caught, ERRCODE_PROGRAM_LIMIT_EXCEEDED, e.what());
+  } catch (const edn::ReadError& e) {
+    describe(caught, ERRCODE_INVALID_TEXT_REPRESENTATION, e.what());
+  } catch (const datalog::QueryError& e) {
+    const char* s = e.sqlstate;
+    describe(caught, MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]), e.what(), e.hint.c_str());
   } catch (const std::bad_alloc&) {
     describe(caught, ERRCODE_OUT_OF_MEMORY, "out of memory");
   } catch (const std::exception& e) {

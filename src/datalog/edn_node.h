@@ -1,0 +1,30 @@
+// What values that do not fit into themselves share. Only the files of edn.h include this.
+#pragma once
+
+#include "datalog/edn.h"
+
+namespace datahike::edn {
+
+struct Node {
+  uint32_t references = 1;
+  uint32_t depth = 0;         // of collections and tags, this one included
+  mutable uint64_t hash = 0;  // 0: not computed yet
+  std::string text;
+  std::vector<Value> items;
+  std::vector<Entry> entries;
+};
+
+// Exact comparison of two numbers by their worth, NaN above all; and what hash() gives a number:
+// the same for equal ones.
+int compare_numbers(const Value& a, const Value& b);
+uint64_t hash_number(const Value& number);
+uint64_t hash_bytes(std::string_view bytes);
+inline uint64_t mix(uint64_t h) {
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93ull;
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93ull;
+  return h ^ (h >> 32);
+}
+
+}  // namespace datahike::edn
