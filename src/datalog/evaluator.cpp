@@ -1,0 +1,290 @@
+#include "datalog/evaluator.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "datalog/functions.h"
+#include "datalog/rules.h"
+
+namespace datahike::datalog {
+
+namespace {
+
+std::set<Var> bound_vars(const Relation& rows) { return {rows.vars.begin(), rows.vars.end()}; }
+
+std::string short_form(const Value& form) {
+  std::string text = edn::write(form);
+  return text.size() > 200 ? text.substr(0, 200) + "..." : text;
+}
+
+bool binds(const Step& step, Var v) {
+  if (step.stored) return std::find(step.names.begin(), step.names.end(), v) != step.names.end();
+  if (step.clause->kind == Clause::Not || step.clause->is_predicate) return false;
+  std::set<Var> vars;
+  collect_vars(*step.clause, vars);
+  return vars.count(v) > 0;
+}
+
+void vars_of(const Step& step, std::set<Var>& vars) {
+  if (step.clause) collect_vars(*step.clause, vars);
+  vars.insert(step.names.begin(), step.names.end());
+}
+
+// Leaves out columns that nothing needs any more, and the rows that thereby become alike where
+// something remains to be joined.
+Relation prune(Relation rows, const std::vector<Step>& todo, const std::set<Var>& wanted) {
+  std::set<Var> needed = wanted;
+  for (const Step& s : todo) vars_of(s, needed);
+  std::vector<Var> kept;
+  for (Var v : rows.vars)
+    if (needed.count(v)) kept.push_back(v);
+  if (kept.size() == rows.vars.size()) return rows;
+  Relation pruned = rows.project(kept);
+  if (kept.empty()) pruned.rows = rows.rows ? 1 : 0;
+  return todo.empty() || kept.empty() ? std::move(pruned) : distinct(pruned);
+}
+
+}  // namespace
+
+Stored::Stored(Budget& budget, size_t columns) : relation(budget) {
+  for (size_t i = 0; i < columns; ++i) relation.add_column(static_cast<Var>(i), {});
+}
+
+Relation join_stored(const Relation& left, Stored& right, const std::vector<Var>& names) {
+  std::vector<size_t> left_columns, right_columns;
+  for (size_t i = 0; i < names.size(); ++i)
+    if (int l = left.column_of(names[i]); l >= 0) {
+      left_columns.push_back(static_cast<size_t>(l));
+      right_columns.push_back(i);
+    }
+  Matches m;
+  if (right_columns.empty()) {
+    Relation other(left.budget(), names);
+    other.columns = right.relation.columns;
+    other.rows = right.relation.rows;
+    other.charge();
+    return join(left, other);
+  }
+  auto index = right.indexes.try_emplace(right_columns, right_columns).first;
+  index->second.extend(right.relation);
+  m = match(left, left_columns, right.relation, index->second, left.budget());
+  Relation out = left.gather(m.left);
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (out.has(names[i])) continue;
+    Column column;
+    column.reserve(m.right.size());
+    for (uint32_t row : m.right) column.push_back(right.relation.columns[i][row]);
+    out.add_column(names[i], std::move(column));
+  }
+  return out;
+}
+
+std::vector<Step> steps_of(const std::vector<Clause>& clauses) {
+  std::vector<Step> steps;
+  for (const Clause& c : clauses) {
+    Step s;
+    s.clause = &c;
+    steps.push_back(std::move(s));
+  }
+  return steps;
+}
+
+const AnySource& Evaluator::source(const std::string& name, const Scope& scope) const {
+  auto found = sources.find(name == "$" ? scope.source : name);
+  if (found == sources.end())
+    throw QueryError(kSyntax, "the query has no source " + name + " in :in");
+  return found->second;
+}
+
+Source& Evaluator::facts(const std::string& name, const Scope& scope) const {
+  const AnySource& any = source(name, scope);
+  if (!any.facts)
+    throw QueryError(kMismatch, "source " + name + " is a collection, where a database is needed");
+  return *any.facts;
+}
+
+Relation Evaluator::conjunction(const std::vector<Clause>& clauses, Relation start,
+                                const std::set<Var>& wanted) {
+  return steps(steps_of(clauses), std::move(start), wanted, Scope());
+}
+
+bool Evaluator::is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo) {
+  if (step.stored) return true;
+  for (Var v : step.must_be_bound)
+    if (!rows.has(v)) return false;
+  if (step.table) return true;
+  if (step.clause->kind == Clause::Not)
+    for (Var v : step.clause->vars)
+      if (!rows.has(v))
+        for (const Step& other : todo)
+          if (&other != &step && binds(other, v)) return false;
+  return Readiness(rules).is_ready(*step.clause, bound_vars(rows));
+}
+
+double Evaluator::cost(const Step& step, const Relation& rows, const Scope& scope) {
+  double size = 1000;
+  bool connected = rows.vars.empty(), by_entity = false;
+  if (step.stored) {
+    size = static_cast<double>(step.stored->relation.rows);
+    for (Var v : step.names) connected = connected || rows.has(v);
+  } else {
+    const Clause& c = *step.clause;
+    if (c.kind == Clause::Call) return -2;
+    if (c.kind == Clause::Not) return -1;
+    std::set<Var> vars;
+    collect_vars(c, vars);
+    for (Var v : vars) connected = connected || rows.has(v);
+    if (c.kind == Clause::Pattern) {
+      const AnySource& any = source(c.source, scope);
+      if (any.facts) {
+        Scan scan;
+        prepare_scan(c, *any.facts, scan);
+        size = any.facts->estimate(scan);
+        by_entity = c.terms[0].kind == Term::Variable && rows.has(c.terms[0].var);
+      } else {
+        size = static_cast<double>(any.tuples.items().size());
+      }
+    } else {
+      // Rules and disjunctions: as late as patterns that are joined allow.
+      size = connected && !rows.vars.empty() ? static_cast<double>(rows.rows) * 8 + 1000 : 1e6;
+    }
+  }
+  double have = static_cast<double>(rows.rows);
+  if (!connected) return size * std::max(have, 1.0) + 1;
+  return by_entity ? std::min(size, have) : size;
+}
+
+Relation Evaluator::steps(std::vector<Step> todo, Relation start, const std::set<Var>& wanted,
+                          Scope scope) {
+  Relation rows = std::move(start);
+  while (!todo.empty()) {
+    budget_.poll();
+    if (rows.rows == 0) {
+      Relation none(budget_, {wanted.begin(), wanted.end()});
+      return none;
+    }
+    size_t best = todo.size();
+    double least = std::numeric_limits<double>::infinity();
+    for (size_t i = 0; i < todo.size(); ++i) {
+      if (!is_ready(todo[i], rows, todo)) continue;
+      double c = cost(todo[i], rows, scope);
+      if (best == todo.size() || c < least) {
+        best = i;
+        least = c;
+      }
+    }
+    if (best == todo.size()) {
+      const Step* stuck = &todo[0];
+      throw QueryError(kUnbound, "variables of " +
+                                     (stuck->clause ? short_form(stuck->clause->form) : "a rule") +
+                                     " are bound by no other clause");
+    }
+    Step next = std::move(todo[best]);
+    todo.erase(todo.begin() + static_cast<ptrdiff_t>(best));
+    rows = prune(step(next, std::move(rows), todo, scope), todo, wanted);
+  }
+  return rows;
+}
+
+Relation Evaluator::step(const Step& s, Relation rows, const std::vector<Step>& rest,
+                         const Scope& scope) {
+  if (s.stored && !s.clause) return join_stored(rows, *s.stored, s.names);
+  const Clause& c = *s.clause;
+  std::string before = explain && !scope.engine ? describe(rows, names_) : "";
+  Relation out(budget_);
+  if (s.table) {
+    std::vector<Var> bound;
+    for (size_t i : s.table->bound) bound.push_back(s.names[i]);
+    s.table->want(rows, bound);
+    return join_stored(rows, s.table->answers, s.names);
+  }
+  switch (c.kind) {
+    case Clause::Pattern: {
+      std::vector<Var> names;
+      if (Stored* known = scope.engine ? scope.engine->cached(c, rows, &names) : nullptr)
+        return join_stored(rows, *known, names);
+      out = join(rows, pattern(c, rows, rest, scope));
+      break;
+    }
+    case Clause::Call:
+      out = call(c, std::move(rows), scope);
+      break;
+    case Clause::Not:
+      out = negation(c, std::move(rows), scope);
+      break;
+    case Clause::Or:
+      out = disjunction(c, rows, scope);
+      break;
+    case Clause::Rule:
+      out = rule_call(c, rows, scope);
+      break;
+    case Clause::And: {
+      std::set<Var> all = bound_vars(rows);
+      collect_vars(c.branches[0], all);
+      out = steps(steps_of(c.branches[0]), std::move(rows), all, scope);
+      break;
+    }
+  }
+  if (explain && !scope.engine)
+    explain->push_back(short_form(c.form) + "  " + before + " -> " + describe(out, names_));
+  return out;
+}
+
+Relation Evaluator::negation(const Clause& c, Relation rows, const Scope& scope) {
+  std::vector<Var> shared;
+  for (Var v : c.vars)
+    if (rows.has(v)) shared.push_back(v);
+  Relation start = shared.empty() ? Relation::unit(budget_) : distinct(rows.project(shared));
+  Relation found =
+      steps(steps_of(c.branches[0]), std::move(start), {shared.begin(), shared.end()}, scope);
+  if (shared.empty()) return found.rows ? Relation(budget_, rows.vars) : std::move(rows);
+  return semi_join(rows, found, true);
+}
+
+Relation Evaluator::disjunction(const Clause& c, const Relation& rows, const Scope& scope) {
+  std::vector<Var> shared;
+  for (Var v : c.vars)
+    if (rows.has(v)) shared.push_back(v);
+  Relation start = shared.empty() ? Relation::unit(budget_) : distinct(rows.project(shared));
+  Relation found(budget_, c.vars);
+  std::vector<size_t> all(c.vars.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
+  HashIndex index(all);
+  for (const auto& branch : c.branches) {
+    Relation some = steps(steps_of(branch), start.copy(), {c.vars.begin(), c.vars.end()}, scope);
+    add_distinct(found, index, some);
+  }
+  return join(rows, found);
+}
+
+Relation Evaluator::rule_call(const Clause& c, const Relation& rows, const Scope& scope) {
+  CallNames call = name_arguments(c.terms, names_);
+  Relation with = rows.copy();
+  for (const auto& [v, value] : call.constants) with.add_column(v, Column(with.rows, value));
+  uint64_t mask = 0;
+  std::vector<Var> bound;
+  for (size_t i = 0; i < call.names.size(); ++i)
+    if (with.has(call.names[i])) {
+      mask |= uint64_t{1} << i;
+      bound.push_back(call.names[i]);
+    }
+  Relation wanted = bound.empty() ? Relation::unit(budget_) : distinct(with.project(bound));
+  RuleEngine engine(*this, c.source == "$" ? scope.source : c.source);
+  Relation answers = engine.solve(c.name, mask, wanted, call.names);
+  for (const auto& [a, b] : call.equal) {
+    const Column &x = answers.of(a), &y = answers.of(b);
+    std::vector<uint32_t> kept;
+    for (size_t row = 0; row < answers.rows; ++row)
+      if (x[row] == y[row]) kept.push_back(static_cast<uint32_t>(row));
+    answers = answers.gather(kept);
+  }
+  return join(with, answers);
+}
+
+std::string describe(const Relation& rows, const Names& names) {
+  std::string text = std::to_string(rows.rows) + (rows.rows == 1 ? " row of (" : " rows of (");
+  for (size_t i = 0; i < rows.vars.size(); ++i) text += (i ? " " : "") + names[rows.vars[i]];
+  return text + ")";
+}
+
+}  // namespace datahike::datalog

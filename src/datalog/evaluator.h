@@ -1,0 +1,129 @@
+// Evaluation of clauses on relations: each step joins, filters or extends the relation of all rows
+// found so far with one clause. Which one is next is decided by what is bound and by estimates.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "datalog/query.h"
+#include "datalog/source.h"
+
+namespace datahike::datalog {
+
+// An argument of a function for all rows: a column, or the same value for each.
+struct Argument {
+  const Column* column = nullptr;
+  Value constant;
+  const Value& at(size_t row) const { return column ? (*column)[row] : constant; }
+};
+
+// What the evaluator's surroundings provide.
+class Host {
+ public:
+  virtual ~Host() = default;
+  // Calls a function that is not of the fixed list, once for each row. nullopt: there is none.
+  virtual std::optional<Column> call(const std::string& name,
+                                     const std::vector<Argument>& arguments, size_t rows) = 0;
+};
+
+// A database value, or a collection of tuples.
+struct AnySource {
+  std::shared_ptr<Source> facts;
+  Value tuples;
+};
+
+// A relation that grows, and its indexes. Its variables are 0, 1, ...; whoever joins names them.
+struct Stored {
+  Stored(Budget& budget, size_t columns);
+  Relation relation;
+  std::map<std::vector<size_t>, HashIndex> indexes;
+};
+// REQUIRES: the names differ from one another.
+Relation join_stored(const Relation& left, Stored& right, const std::vector<Var>& names);
+
+class RuleEngine;
+struct RuleTable;
+
+// What is left to be done in a conjunction.
+struct Step {
+  const Clause* clause = nullptr;
+  RuleTable* table = nullptr;   // of a rule's call inside rules
+  std::set<Var> must_be_bound;  // before a rule's call
+  Stored* stored = nullptr;     // a relation, without a clause
+  std::vector<Var> names;       // of its columns
+};
+
+class Evaluator {
+ public:
+  Evaluator(Names& names, Budget& budget, Host& host)
+      : names_(names), budget_(budget), host_(host) {}
+
+  std::map<std::string, AnySource> sources;
+  Rules rules;
+
+  // Rows of `wanted`, not necessarily distinct.
+  Relation conjunction(const std::vector<Clause>& clauses, Relation start,
+                       const std::set<Var>& wanted);
+  // Rows that a binding makes of a value.
+  Relation bind(const Binding& binding, const Value& value);
+
+  Names& names() { return names_; }
+  Budget& budget() { return budget_; }
+  std::vector<std::string>* explain = nullptr;  // a line for each step, where asked for
+
+ private:
+  friend class RuleEngine;
+  struct Scope {  // of the rule whose body is evaluated
+    std::string source = "$";
+    RuleEngine* engine = nullptr;
+  };
+  Relation steps(std::vector<Step> todo, Relation start, const std::set<Var>& wanted, Scope scope);
+  Relation step(const Step& step, Relation rows, const std::vector<Step>& rest, const Scope& scope);
+  bool is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo);
+  double cost(const Step& step, const Relation& rows, const Scope& scope);
+
+  Relation pattern(const Clause& clause, const Relation& rows, const std::vector<Step>& rest,
+                   const Scope& scope);
+  Relation tuples_pattern(const Clause& clause, const Value& tuples);
+  Relation call(const Clause& clause, Relation rows, const Scope& scope);
+  std::optional<Column> call_with_source(const Clause& clause, const Relation& rows,
+                                         const Scope& scope);
+  Relation negation(const Clause& clause, Relation rows, const Scope& scope);
+  Relation disjunction(const Clause& clause, const Relation& rows, const Scope& scope);
+  Relation rule_call(const Clause& clause, const Relation& rows, const Scope& scope);
+  Column values_of(Source& source, const Column& entities, const Value& attribute,
+                   const Value& missing);
+  void prepare_scan(const Clause& clause, Source& source, Scan& scan);
+
+  const AnySource& source(const std::string& name, const Scope& scope) const;
+  Source& facts(const std::string& name, const Scope& scope) const;
+  std::vector<Argument> arguments(const Clause& clause, const Relation& rows) const;
+
+  Names& names_;
+  Budget& budget_;
+  Host& host_;
+  int depth_ = 0;  // of nested queries
+};
+
+// Static readiness: what must be bound before a clause can be evaluated, and whether a conjunction
+// can be evaluated at all from some bound variables.
+class Readiness {
+ public:
+  explicit Readiness(const Rules& rules) : rules_(rules) {}
+  bool is_ready(const Clause& clause, const std::set<Var>& bound);
+  bool can_evaluate(const std::vector<Clause>& clauses, std::set<Var> bound);
+
+ private:
+  bool rule_ready(const Clause& call, const std::set<Var>& bound);
+  const Rules& rules_;
+  std::map<std::pair<std::string, uint64_t>, bool> known_;
+};
+
+// Rows bound by what a function returned for each of them: nil drops a row, a bound variable
+// filters.
+Relation bind_results(Relation rows, const Column& results, const Binding& binding);
+
+std::vector<Step> steps_of(const std::vector<Clause>& clauses);
+std::string describe(const Relation& rows, const Names& names);
+
+}  // namespace datahike::datalog

@@ -1,0 +1,181 @@
+// Patterns: what a source is asked for, and collections as sources.
+#include <algorithm>
+#include <unordered_map>
+
+#include "datalog/evaluator.h"
+
+namespace datahike::datalog {
+
+namespace {
+
+constexpr size_t kMostCandidates = 1000;  // that a source is given to look up one by one
+
+// Bounds of a variable that predicates on constants imply, both inclusive.
+void narrow(Scan& scan, Var v, const std::vector<Step>& rest) {
+  for (const Step& s : rest) {
+    if (!s.clause || s.clause->kind != Clause::Call || !s.clause->is_predicate) continue;
+    const Clause& c = *s.clause;
+    bool less = c.name == "<" || c.name == "<=" || c.name == "before?";
+    bool greater = c.name == ">" || c.name == ">=" || c.name == "after?";
+    if (!less && !greater) continue;
+    // Ascending: each argument is at most the next.
+    std::vector<const Term*> ascending;
+    for (const Term& t : c.terms) ascending.push_back(&t);
+    if (greater) std::reverse(ascending.begin(), ascending.end());
+    for (size_t i = 0; i < ascending.size(); ++i) {
+      if (ascending[i]->kind != Term::Variable || ascending[i]->var != v) continue;
+      for (size_t k = 0; k < ascending.size(); ++k) {
+        const Term& t = *ascending[k];
+        if (t.kind != Term::Constant) continue;
+        if (k < i && (!scan.least || *scan.least < t.value)) scan.least = t.value;
+        if (k > i && (!scan.greatest || t.value < *scan.greatest)) scan.greatest = t.value;
+      }
+    }
+  }
+}
+
+// Distinct values of a column where there are few.
+std::optional<Column> candidates(const Relation& rows, Var v, double estimate) {
+  if (rows.rows == 0 || static_cast<double>(rows.rows) * 4 > estimate ||
+      rows.rows > 20 * kMostCandidates)
+    return std::nullopt;
+  Relation values = distinct(rows.project({v}));
+  if (values.rows > kMostCandidates) return std::nullopt;
+  return std::move(values.columns[0]);
+}
+
+// Terms by position, with what is to be equal among them.
+struct Wanted {
+  std::vector<Var> vars;
+  std::vector<size_t> positions;
+  std::vector<std::pair<size_t, size_t>> equal;  // positions
+};
+Wanted wanted_of(const Clause& c) {
+  Wanted w;
+  for (size_t i = 0; i < c.terms.size(); ++i) {
+    if (c.terms[i].kind != Term::Variable) continue;
+    auto same = std::find(w.vars.begin(), w.vars.end(), c.terms[i].var);
+    if (same != w.vars.end()) {
+      w.equal.emplace_back(w.positions[static_cast<size_t>(same - w.vars.begin())], i);
+      continue;
+    }
+    w.vars.push_back(c.terms[i].var);
+    w.positions.push_back(i);
+  }
+  return w;
+}
+
+}  // namespace
+
+void Evaluator::prepare_scan(const Clause& c, Source& source, Scan& scan) {
+  if (c.terms.size() > kPositions)
+    throw QueryError(kSyntax, "a pattern has at most entity, attribute, value, tx and added: " +
+                                  edn::write(c.form));
+  for (size_t i = 0; i < c.terms.size(); ++i) {
+    const Term& t = c.terms[i];
+    if (t.kind == Term::Variable) scan.wanted[i] = true;
+    if (t.kind != Term::Constant) continue;
+    scan.constants[i] = t.value;
+    bool names_entity = i == kEntity;
+    if (i == kValue && (t.value.is(Kind::Vector) || t.value.is(Kind::Keyword)) &&
+        scan.constants[kAttribute])
+      names_entity = source.is_ref(*scan.constants[kAttribute]);
+    if (!names_entity || t.value.is(Kind::Long)) continue;
+    std::optional<Value> entity = source.entity(t.value);
+    if (!entity) throw QueryError(kNotFound, "Nothing found for entity id " + edn::write(t.value));
+    scan.constants[i] = *entity;
+  }
+}
+
+Relation Evaluator::pattern(const Clause& c, const Relation& rows, const std::vector<Step>& rest,
+                            const Scope& scope) {
+  const AnySource& any = source(c.source, scope);
+  if (!any.facts) return tuples_pattern(c, any.tuples);
+  Scan scan;
+  prepare_scan(c, *any.facts, scan);
+  Wanted w = wanted_of(c);
+  for (const auto& [a, b] : w.equal) scan.wanted[a] = scan.wanted[b] = true;
+  double estimate = any.facts->estimate(scan);
+  std::optional<Column> entities, values;
+  for (size_t i = 0; i < w.vars.size(); ++i) {
+    size_t at = w.positions[i];
+    if (at == kValue) narrow(scan, w.vars[i], rest);
+    if (!rows.has(w.vars[i])) continue;
+    if (at == kEntity) entities = candidates(rows, w.vars[i], estimate);
+    if (at == kValue) values = candidates(rows, w.vars[i], estimate);
+  }
+  if (entities) scan.some_entities = &*entities;
+  if (values) scan.some_values = &*values;
+  Relation out(budget_, w.vars);
+  any.facts->scan(scan, [&](Source::Columns& columns, size_t count) {
+    budget_.poll();
+    for (size_t row = 0; row < count; ++row) {
+      bool fits = true;
+      for (const auto& [a, b] : w.equal) fits = fits && columns[a][row] == columns[b][row];
+      if (!fits) continue;
+      for (size_t i = 0; i < w.vars.size(); ++i)
+        out.columns[i].push_back(std::move(columns[w.positions[i]][row]));
+      ++out.rows;
+    }
+    for (Column& column : columns) column.clear();
+    out.charge();
+  });
+  if (w.vars.empty()) out.rows = out.rows ? 1 : 0;
+  return out;
+}
+
+Relation Evaluator::tuples_pattern(const Clause& c, const Value& tuples) {
+  Wanted w = wanted_of(c);
+  Relation out(budget_, w.vars);
+  if (!tuples.is_sequence() && !tuples.is(Kind::Set))
+    throw QueryError(kMismatch, "a source is a database or a collection of tuples");
+  size_t number = 0;
+  for (const Value& tuple : tuples.items()) {
+    budget_.poll_row(number++);
+    if (!tuple.is_sequence())
+      throw QueryError(kMismatch, "a source is a collection of tuples, and has " +
+                                      edn::write(tuple).substr(0, 100));
+    std::span<const Value> items = tuple.items();
+    bool fits = items.size() >= c.terms.size();
+    for (size_t i = 0; fits && i < c.terms.size(); ++i)
+      if (c.terms[i].kind == Term::Constant) fits = items[i] == c.terms[i].value;
+    for (const auto& [a, b] : w.equal) fits = fits && items[a] == items[b];
+    if (!fits) continue;
+    for (size_t i = 0; i < w.vars.size(); ++i) out.columns[i].push_back(items[w.positions[i]]);
+    ++out.rows;
+  }
+  out.charge();
+  return out;
+}
+
+// The value of an attribute of each entity; `missing` where it has none. One of several where the
+// attribute has many, the least.
+Column Evaluator::values_of(Source& source, const Column& entities, const Value& attribute,
+                            const Value& missing) {
+  std::unordered_map<Value, Value, edn::Hash> known;
+  Column wanted;
+  for (const Value& e : entities)
+    if (known.try_emplace(e, missing).second) wanted.push_back(e);
+  std::unordered_map<Value, bool, edn::Hash> found;
+  Scan scan;
+  scan.constants[kAttribute] = attribute;
+  scan.wanted[kEntity] = scan.wanted[kValue] = true;
+  if (wanted.size() <= kMostCandidates) scan.some_entities = &wanted;
+  source.scan(scan, [&](Source::Columns& columns, size_t rows) {
+    budget_.poll();
+    for (size_t row = 0; row < rows; ++row) {
+      auto entity = known.find(columns[kEntity][row]);
+      if (entity == known.end()) continue;
+      bool first = found.try_emplace(entity->first, true).second;
+      if (first || columns[kValue][row] < entity->second)
+        entity->second = std::move(columns[kValue][row]);
+    }
+    for (Column& column : columns) column.clear();
+  });
+  Column values;
+  values.reserve(entities.size());
+  for (const Value& e : entities) values.push_back(known.at(e));
+  return values;
+}
+
+}  // namespace datahike::datalog

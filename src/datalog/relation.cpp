@@ -1,0 +1,260 @@
+#include "datalog/relation.h"
+
+#include <algorithm>
+
+#include "datalog/edn_node.h"
+
+namespace datahike::datalog {
+
+namespace {
+
+// The columns of the variables that both have, in the order of the right one's.
+struct Shared {
+  std::vector<size_t> left, right;
+};
+Shared shared_columns(const Relation& left, const Relation& right) {
+  Shared s;
+  for (size_t r = 0; r < right.vars.size(); ++r)
+    if (int l = left.column_of(right.vars[r]); l >= 0) {
+      s.left.push_back(static_cast<size_t>(l));
+      s.right.push_back(r);
+    }
+  return s;
+}
+
+bool agree(const Relation& a, const std::vector<size_t>& a_columns, size_t a_row, const Relation& b,
+           const std::vector<size_t>& b_columns, size_t b_row) {
+  for (size_t i = 0; i < a_columns.size(); ++i)
+    if (!(a.columns[a_columns[i]][a_row] == b.columns[b_columns[i]][b_row])) return false;
+  return true;
+}
+
+Column gather_column(const Column& from, const std::vector<uint32_t>& which) {
+  Column to;
+  to.reserve(which.size());
+  for (uint32_t row : which) to.push_back(from[row]);
+  return to;
+}
+
+Relation join_matches(const Relation& left, const Relation& right, const Matches& m) {
+  Relation out(left.budget());
+  out.rows = m.left.size();
+  for (size_t i = 0; i < left.vars.size(); ++i)
+    out.add_column(left.vars[i], gather_column(left.columns[i], m.left));
+  for (size_t i = 0; i < right.vars.size(); ++i)
+    if (!left.has(right.vars[i]))
+      out.add_column(right.vars[i], gather_column(right.columns[i], m.right));
+  return out;
+}
+
+void add_match(Matches& m, size_t left, size_t right, Budget& budget) {
+  m.left.push_back(static_cast<uint32_t>(left));
+  m.right.push_back(static_cast<uint32_t>(right));
+  if ((m.left.size() & 0xffff) == 0) {
+    budget.poll();
+    // What the joined rows will need at least.
+    budget.take(m.left.size() * 16);
+    budget.give_back(m.left.size() * 16);
+  }
+}
+
+Matches product(const Relation& left, const Relation& right, Budget& budget) {
+  Matches m;
+  for (size_t l = 0; l < left.rows; ++l)
+    for (size_t r = 0; r < right.rows; ++r) add_match(m, l, r, budget);
+  return m;
+}
+
+}  // namespace
+
+void Budget::take(size_t bytes) {
+  used_ += bytes;
+  if (used_ <= limit_) return;
+  used_ -= bytes;
+  throw QueryError(kMemory, "the query needs more memory than work_mem allows",
+                   "Raise work_mem, or make the query's clauses more selective.");
+}
+
+Relation::Relation(Relation&& other) noexcept
+    : vars(std::move(other.vars)),
+      columns(std::move(other.columns)),
+      rows(std::exchange(other.rows, 0)),
+      budget_(other.budget_),
+      charged_(std::exchange(other.charged_, 0)) {}
+
+Relation& Relation::operator=(Relation&& other) noexcept {
+  std::swap(vars, other.vars);
+  std::swap(columns, other.columns);
+  std::swap(rows, other.rows);
+  std::swap(budget_, other.budget_);
+  std::swap(charged_, other.charged_);
+  return *this;
+}
+
+int Relation::column_of(Var v) const {
+  for (size_t i = 0; i < vars.size(); ++i)
+    if (vars[i] == v) return static_cast<int>(i);
+  return -1;
+}
+
+void Relation::charge() {
+  size_t bytes = 0;
+  for (const Column& c : columns) bytes += c.capacity() * sizeof(Value);
+  if (bytes > charged_)
+    budget_->take(bytes - charged_);
+  else
+    budget_->give_back(charged_ - bytes);
+  charged_ = bytes;
+}
+
+void Relation::add_column(Var v, Column column) {
+  vars.push_back(v);
+  columns.push_back(std::move(column));
+  charge();
+}
+
+Relation Relation::gather(const std::vector<uint32_t>& which) const {
+  Relation out(*budget_);
+  out.rows = which.size();
+  for (size_t i = 0; i < vars.size(); ++i)
+    out.add_column(vars[i], gather_column(columns[i], which));
+  return out;
+}
+
+Relation Relation::project(const std::vector<Var>& which) const {
+  Relation out(*budget_);
+  out.rows = rows;
+  for (Var v : which) out.add_column(v, of(v));
+  return out;
+}
+
+Relation Relation::copy() const { return project(vars); }
+
+std::vector<uint64_t> hash_rows(const Relation& relation, const std::vector<size_t>& columns,
+                                size_t from) {
+  std::vector<uint64_t> hashes(relation.rows - from, columns.size());
+  for (size_t c : columns) {
+    const Column& column = relation.columns[c];
+    for (size_t row = from; row < relation.rows; ++row)
+      hashes[row - from] = edn::mix(hashes[row - from] * 31 + column[row].hash());
+  }
+  return hashes;
+}
+
+void HashIndex::rehash(size_t size) {
+  heads_.assign(size, kNone);
+  for (uint32_t row = 0; row < hashes_.size(); ++row) {
+    uint32_t& head = heads_[hashes_[row] & (size - 1)];
+    next_[row] = head;
+    head = row;
+  }
+}
+
+void HashIndex::add(uint64_t hash) {
+  if (hashes_.size() + 1 >= kNone)
+    throw QueryError("54000", "a relation of the query has more than 2^32 rows");
+  auto row = static_cast<uint32_t>(hashes_.size());
+  hashes_.push_back(hash);
+  next_.push_back(kNone);
+  if (heads_.size() < hashes_.size() * 2) return rehash(std::max<size_t>(heads_.size() * 2, 16));
+  uint32_t& head = heads_[hash & (heads_.size() - 1)];
+  next_[row] = head;
+  head = row;
+}
+
+void HashIndex::extend(const Relation& relation) {
+  for (uint64_t hash : hash_rows(relation, columns_, hashes_.size())) add(hash);
+}
+
+Matches match(const Relation& left, const std::vector<size_t>& left_columns, const Relation& right,
+              const HashIndex& index, Budget& budget) {
+  Matches m;
+  std::vector<uint64_t> hashes = hash_rows(left, left_columns);
+  for (size_t row = 0; row < left.rows; ++row) {
+    budget.poll_row(row);
+    for (uint32_t r = index.first(hashes[row]); r != HashIndex::kNone;
+         r = index.next(r, hashes[row]))
+      if (agree(left, left_columns, row, right, index.columns(), r)) add_match(m, row, r, budget);
+  }
+  return m;
+}
+
+Relation join_indexed(const Relation& left, const Relation& right, const HashIndex& index) {
+  std::vector<size_t> left_columns;
+  for (size_t c : index.columns())
+    left_columns.push_back(static_cast<size_t>(left.column_of(right.vars[c])));
+  return join_matches(left, right, match(left, left_columns, right, index, left.budget()));
+}
+
+Relation join(const Relation& left, const Relation& right) {
+  Shared s = shared_columns(left, right);
+  if (s.left.empty()) return join_matches(left, right, product(left, right, left.budget()));
+  if (left.rows < right.rows) {
+    HashIndex index(s.left);
+    index.extend(left);
+    Matches m = match(right, s.right, left, index, left.budget());
+    std::swap(m.left, m.right);
+    return join_matches(left, right, m);
+  }
+  HashIndex index(s.right);
+  index.extend(right);
+  return join_matches(left, right, match(left, s.left, right, index, left.budget()));
+}
+
+Relation semi_join(const Relation& left, const Relation& right, bool anti) {
+  Shared s = shared_columns(left, right);
+  HashIndex index(s.right);
+  index.extend(right);
+  std::vector<uint64_t> hashes = hash_rows(left, s.left);
+  std::vector<uint32_t> kept;
+  for (size_t row = 0; row < left.rows; ++row) {
+    left.budget().poll_row(row);
+    bool found = false;
+    for (uint32_t r = index.first(hashes[row]); r != HashIndex::kNone && !found;
+         r = index.next(r, hashes[row]))
+      found = agree(left, s.left, row, right, s.right, r);
+    if (found != anti) kept.push_back(static_cast<uint32_t>(row));
+  }
+  return left.gather(kept);
+}
+
+size_t add_distinct(Relation& to, HashIndex& index, const Relation& from) {
+  std::vector<size_t> from_columns, all;
+  for (size_t i = 0; i < to.vars.size(); ++i) {
+    from_columns.push_back(static_cast<size_t>(from.column_of(to.vars[i])));
+    all.push_back(i);
+  }
+  if (to.vars.empty()) {
+    size_t before = to.rows;
+    to.rows = to.rows || from.rows;
+    return to.rows - before;
+  }
+  std::vector<uint64_t> hashes = hash_rows(from, from_columns);
+  size_t before = to.rows;
+  for (size_t row = 0; row < from.rows; ++row) {
+    to.budget().poll_row(row);
+    bool found = false;
+    for (uint32_t r = index.first(hashes[row]); r != HashIndex::kNone && !found;
+         r = index.next(r, hashes[row]))
+      found = agree(from, from_columns, row, to, all, r);
+    if (found) continue;
+    for (size_t c = 0; c < all.size(); ++c)
+      to.columns[c].push_back(from.columns[from_columns[c]][row]);
+    index.add(hashes[row]);
+    ++to.rows;
+    if ((to.rows & 0xffff) == 0) to.charge();
+  }
+  to.charge();
+  return to.rows - before;
+}
+
+Relation distinct(const Relation& relation) {
+  Relation out(relation.budget(), relation.vars);
+  std::vector<size_t> all(relation.vars.size());
+  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
+  HashIndex index(all);
+  add_distinct(out, index, relation);
+  return out;
+}
+
+}  // namespace datahike::datalog

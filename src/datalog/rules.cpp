@@ -1,0 +1,243 @@
+#include "datalog/rules.h"
+
+#include <algorithm>
+
+namespace datahike::datalog {
+
+namespace {
+
+constexpr size_t kMostTables = 2000;  // of rules by bound arguments, in one call
+constexpr int kLookups = 8;           // by a few values, before a pattern is read as a whole
+
+std::vector<size_t> all_columns(size_t count) {
+  std::vector<size_t> all(count);
+  for (size_t i = 0; i < count; ++i) all[i] = i;
+  return all;
+}
+
+size_t count_bits(uint64_t mask) { return static_cast<size_t>(__builtin_popcountll(mask)); }
+
+// Rows [from, to) under other names.
+Relation slice(const Relation& relation, size_t from, size_t to, const std::vector<Var>& names) {
+  Relation out(relation.budget());
+  out.rows = to - from;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const Column& c = relation.columns[i];
+    out.add_column(names[i], Column(c.begin() + static_cast<ptrdiff_t>(from),
+                                    c.begin() + static_cast<ptrdiff_t>(to)));
+  }
+  return out;
+}
+
+}  // namespace
+
+RuleTable::RuleTable(Budget& budget, std::string name, uint64_t mask, size_t arguments)
+    : name(std::move(name)),
+      mask(mask),
+      arguments(arguments),
+      demand(budget, count_bits(mask)),
+      answers(budget, arguments),
+      demand_set(all_columns(count_bits(mask))),
+      answer_set(all_columns(arguments)) {
+  for (size_t i = 0; i < arguments; ++i)
+    if (mask >> i & 1) bound.push_back(i);
+}
+
+void RuleTable::want(const Relation& rows, const std::vector<Var>& names) {
+  Relation values(rows.budget());
+  values.rows = rows.rows;
+  for (size_t i = 0; i < names.size(); ++i)
+    values.add_column(static_cast<Var>(i), rows.of(names[i]));
+  add_distinct(demand.relation, demand_set, values);
+}
+
+RuleEngine::RuleEngine(Evaluator& evaluator, std::string source)
+    : evaluator_(evaluator), source_(std::move(source)), rules_(evaluator.rules) {}
+
+RuleTable& RuleEngine::table(const std::string& name, uint64_t mask) {
+  RuleTable*& known = by_call_[{name, mask}];
+  if (known) return *known;
+  auto rule = rules_.find(name);
+  if (rule == rules_.end()) throw QueryError(kUndefined, "there is no rule " + name);
+  if (tables_.size() >= kMostTables)
+    throw QueryError("54000", "the rules call one another in too many ways");
+  tables_.emplace_back(evaluator_.budget(), name, mask, rule->second[0].head.size());
+  known = &tables_.back();
+  return *known;
+}
+
+void RuleEngine::plan(RuleTable& t) {
+  t.planned = true;
+  std::string instead = rewrite_right_linear(rules_, evaluator_.names(), t.name, t.mask);
+  for (const RuleBranch& branch : rules_.at(instead.empty() ? t.name : instead))
+    plan_branch(t, branch);
+}
+
+// The order decides which arguments of the calls are bound. What a branch is evaluated in later may
+// be another one: only that those are bound then is kept.
+void RuleEngine::plan_branch(RuleTable& t, const RuleBranch& rule) {
+  Readiness readiness(rules_);
+  std::set<Var> bound;
+  for (size_t i : t.bound) bound.insert(rule.head[i]);
+  for (size_t i = 0; i < rule.required.size(); ++i)
+    if (!(t.mask >> i & 1))
+      throw QueryError(kUnbound, "rule " + t.name + " requires that " +
+                                     evaluator_.names()[rule.head[i]] + " is bound");
+  std::vector<const Clause*> rest;
+  for (const Clause& c : rule.body) rest.push_back(&c);
+  RuleTable::Branch branch{&rule, {}, {}};
+  while (!rest.empty()) {
+    size_t best = rest.size();
+    int best_rank = 100;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      const Clause& c = *rest[i];
+      if (c.kind == Clause::Not) {
+        bool waits = false;
+        for (const Clause* other : rest) {
+          std::set<Var> vars;
+          if (other != &c && other->kind != Clause::Not && !other->is_predicate)
+            collect_vars(*other, vars);
+          for (Var v : c.vars) waits = waits || (!bound.count(v) && vars.count(v));
+        }
+        if (waits) continue;
+      }
+      if (!readiness.is_ready(c, bound)) continue;
+      std::set<Var> vars;
+      collect_vars(c, vars);
+      bool connected = std::any_of(vars.begin(), vars.end(), [&](Var v) { return bound.count(v); });
+      int rank = c.kind == Clause::Call   ? 0
+                 : c.kind == Clause::Not  ? 1
+                 : c.kind == Clause::Rule ? 5
+                                          : 3;
+      if (!connected && rank > 1) rank += bound.empty() ? 0 : 3;
+      if (rank < best_rank) {
+        best = i;
+        best_rank = rank;
+      }
+    }
+    if (best == rest.size())
+      throw QueryError(kUnbound, "variables of " + edn::write(rest[0]->form).substr(0, 200) +
+                                     " in rule " + t.name + " are bound by no other clause");
+    const Clause& c = *rest[best];
+    rest.erase(rest.begin() + static_cast<ptrdiff_t>(best));
+    Step step;
+    step.clause = &c;
+    if (c.kind == Clause::Rule) {
+      uint64_t mask = 0;
+      for (size_t i = 0; i < c.terms.size(); ++i) {
+        step.names.push_back(c.terms[i].var);
+        if (!bound.count(c.terms[i].var)) continue;
+        mask |= uint64_t{1} << i;
+        step.must_be_bound.insert(c.terms[i].var);
+      }
+      step.table = &table(c.name, mask);
+      branch.calls.push_back({branch.steps.size(), step.table, step.names});
+    }
+    branch.steps.push_back(std::move(step));
+    if (c.kind != Clause::Not) collect_vars(c, bound);
+  }
+  t.branches.push_back(std::move(branch));
+}
+
+void RuleEngine::derive(RuleTable& t, RuleTable::Branch& branch, std::vector<Step> steps,
+                        Relation start) {
+  const std::vector<Var>& head = branch.rule->head;
+  Relation found = evaluator_.steps(std::move(steps), std::move(start), {head.begin(), head.end()},
+                                    {source_, this});
+  Relation answers(evaluator_.budget());
+  answers.rows = found.rows;
+  for (size_t i = 0; i < head.size(); ++i)
+    answers.add_column(static_cast<Var>(i), found.of(head[i]));
+  add_distinct(t.answers.relation, t.answer_set, answers);
+}
+
+void RuleEngine::run_branch(RuleTable& t, RuleTable::Branch& branch, size_t demand_from,
+                            size_t demand_to,
+                            const std::map<RuleTable*, std::pair<size_t, size_t>>& fresh) {
+  std::vector<Var> bound_head;
+  for (size_t i : t.bound) bound_head.push_back(branch.rule->head[i]);
+  // What is newly wanted, with all answers so far.
+  if (demand_to > demand_from)
+    derive(t, branch, branch.steps,
+           t.bound.empty() ? Relation::unit(evaluator_.budget())
+                           : slice(t.demand.relation, demand_from, demand_to, bound_head));
+  // New answers of each call, with all that is wanted.
+  for (const RuleTable::Call& call : branch.calls) {
+    auto [from, to] = fresh.at(call.callee);
+    if (from == to) continue;
+    std::vector<Step> steps = branch.steps;
+    if (t.bound.empty()) {
+      steps.erase(steps.begin() + static_cast<ptrdiff_t>(call.step));
+    } else {
+      Step demand;
+      demand.stored = &t.demand;
+      demand.names = bound_head;
+      steps[call.step] = std::move(demand);
+    }
+    derive(t, branch, std::move(steps), slice(call.callee->answers.relation, from, to, call.names));
+  }
+}
+
+void RuleEngine::run_round() {
+  struct Range {
+    RuleTable* table;
+    size_t from, to;
+  };
+  for (size_t i = 0; i < tables_.size(); ++i)
+    if (!tables_[i].planned) plan(tables_[i]);
+  std::vector<Range> demands;
+  std::map<RuleTable*, std::pair<size_t, size_t>> fresh;
+  for (RuleTable& t : tables_) {
+    demands.push_back({&t, t.demand_seen, t.demand.relation.rows});
+    fresh[&t] = {t.answers_seen, t.answers.relation.rows};
+    t.demand_seen = t.demand.relation.rows;
+    t.answers_seen = t.answers.relation.rows;
+  }
+  for (const Range& d : demands)
+    for (RuleTable::Branch& branch : d.table->branches)
+      run_branch(*d.table, branch, d.from, d.to, fresh);
+}
+
+Relation RuleEngine::solve(const std::string& name, uint64_t mask, const Relation& wanted,
+                           const std::vector<Var>& names) {
+  RuleTable& t = table(name, mask);
+  if (names.size() != t.arguments)
+    throw QueryError(kSyntax, "rule " + name + " has " + std::to_string(t.arguments) +
+                                  " arguments, and is called with " + std::to_string(names.size()));
+  std::vector<Var> bound;
+  for (size_t i : t.bound) bound.push_back(names[i]);
+  t.want(wanted, bound);
+  auto is_done = [&] {
+    return std::all_of(tables_.begin(), tables_.end(), [](const RuleTable& table) {
+      return table.planned && table.demand_seen == table.demand.relation.rows &&
+             table.answers_seen == table.answers.relation.rows;
+    });
+  };
+  while (!is_done()) {
+    evaluator_.budget().poll();
+    run_round();
+  }
+  return slice(t.answers.relation, 0, t.answers.relation.rows, names);
+}
+
+Stored* RuleEngine::cached(const Clause& c, const Relation& rows, std::vector<Var>* names) {
+  std::set<Var> distinct_vars;
+  std::vector<Var> vars;
+  for (const Term& t : c.terms)
+    if (t.kind == Term::Variable && distinct_vars.insert(t.var).second) vars.push_back(t.var);
+  if (vars.empty()) return nullptr;
+  Cached& known = cache_[c.source + " " + edn::write(c.form)];
+  bool few =
+      rows.rows <= 64 && std::any_of(vars.begin(), vars.end(), [&](Var v) { return rows.has(v); });
+  if (!known.stored && few && known.asked++ < kLookups) return nullptr;
+  if (!known.stored) {
+    Relation all =
+        evaluator_.pattern(c, Relation::unit(evaluator_.budget()), {}, {source_, nullptr});
+    known.stored = std::make_unique<Stored>(evaluator_.budget(), 0);
+    known.stored->relation = all.project(vars);
+  }
+  *names = vars;
+  return known.stored.get();
+}
+
+}  // namespace datahike::datalog
