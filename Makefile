@@ -4,7 +4,7 @@ EXTENSION = datahike
 DATA = datahike--0.1.0.sql
 
 SOURCES = $(wildcard src/column/*.cpp src/tree/*.cpp src/store/*.cpp \
-                     src/column/vector/*.cpp src/datalog/*.cpp src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp src/exec/*.cpp)
+                     src/column/vector/*.cpp src/iforest/*.cpp src/anomaly/*.cpp src/datalog/*.cpp src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp src/exec/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 
 REGRESS = $(basename $(notdir $(wildcard sql/*.sql)))
@@ -28,6 +28,8 @@ include $(PGXS)
 # Loops for the compiler's vectoriser; no fused multiply-add, whose results differ.
 src/column/kernels.o: CXXFLAGS += -O3 -ffp-contract=off
 src/column/vector/%.o: CXXFLAGS += -O3
+# Scores are the same to the bit on every machine.
+src/iforest/%.o: CXXFLAGS += -ffp-contract=off
 
 # Header dependencies: PGXS only has them with --enable-depend.
 %.o: %.cpp

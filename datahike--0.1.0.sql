@@ -473,6 +473,107 @@ CREATE FUNCTION datahike.verify_backup(path text, deep bool DEFAULT false,
   RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_verify_backup';
 COMMENT ON FUNCTION datahike.verify_backup(text, bool) IS 'as verify(), of a store that backup() has made';
 
+-- Models: each is a datahike table in a schema of its own, so that branches, commits, rollbacks and
+-- GRANT apply to it. Any role may make one; whoever may SELECT from its table may use it.
+CREATE SCHEMA datahike_models;
+COMMENT ON SCHEMA datahike_models IS
+  'one table for each model: SELECT on it lets a role use the model, UPDATE rotate and DELETE drop it';
+GRANT USAGE, CREATE ON SCHEMA datahike_models TO PUBLIC;
+
+CREATE FUNCTION datahike.create_model(name text, query text, n_trees int4 DEFAULT 100,
+  sample_size int4 DEFAULT 256, seed int8 DEFAULT 42, contamination float8 DEFAULT NULL,
+  replace bool DEFAULT false)
+  RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_create_model';
+COMMENT ON FUNCTION datahike.create_model(text, text, int4, int4, int8, float8, bool) IS
+  'trains an isolation forest on a query''s columns, which become the model''s features';
+
+CREATE FUNCTION datahike.rotate_model(name text, query text, k int4 DEFAULT NULL,
+  new_name text DEFAULT NULL)
+  RETURNS text LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_rotate_model';
+COMMENT ON FUNCTION datahike.rotate_model(text, text, int4, text) IS
+  'replaces a model''s k oldest trees, by default a tenth of them, by ones grown from a query';
+
+CREATE FUNCTION datahike.drop_model(name text, if_exists bool DEFAULT false)
+  RETURNS bool LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_drop_model';
+COMMENT ON FUNCTION datahike.drop_model(text, bool) IS
+  'drops a model from the session''s branch; its commits, and other branches, keep theirs';
+
+CREATE FUNCTION datahike.model_details(name text, if_exists bool DEFAULT false,
+  OUT model_type text, OUT n_trees int4, OUT sample_size int4, OUT n_features int4,
+  OUT features text[], OUT contamination float8, OUT threshold float8, OUT seed int8,
+  OUT training_rows int8, OUT min_score float8, OUT max_score float8, OUT rotations int4,
+  OUT trained_at timestamptz)
+  RETURNS record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_model_details';
+COMMENT ON FUNCTION datahike.model_details(text, bool) IS 'internal: of view models and describe_model()';
+
+CREATE VIEW datahike.models AS
+  SELECT c.relname::text COLLATE "default" AS model_name, d.model_type, d.n_trees, d.sample_size, d.n_features,
+         d.features, d.contamination, d.threshold, d.seed, d.training_rows, d.rotations,
+         d.trained_at, pg_get_userbyid(c.relowner) AS owner
+    FROM pg_class c
+    CROSS JOIN LATERAL datahike.model_details(
+      CASE WHEN has_table_privilege(c.oid, 'SELECT') THEN c.relname::text ELSE '' END, true) d
+   WHERE c.relnamespace = 'datahike_models'::regnamespace AND c.relkind = 'r'
+     AND d.model_type IS NOT NULL;
+COMMENT ON VIEW datahike.models IS 'the models of the session''s view that the user may use';
+
+CREATE FUNCTION datahike.describe_model(name text, OUT property text, OUT value text)
+  RETURNS SETOF record LANGUAGE sql STABLE AS $$
+  SELECT p.property, p.value
+    FROM datahike.model_details(name) d
+    CROSS JOIN LATERAL (VALUES
+      (1, 'model_name', name), (2, 'model_type', d.model_type), (3, 'n_trees', d.n_trees::text),
+      (4, 'sample_size', d.sample_size::text), (5, 'n_features', d.n_features::text),
+      (6, 'features', array_to_string(d.features, ', ')),
+      (7, 'contamination', d.contamination::text), (8, 'threshold', d.threshold::text),
+      (9, 'seed', d.seed::text), (10, 'training_rows', d.training_rows::text),
+      (11, 'min_score', d.min_score::text), (12, 'max_score', d.max_score::text),
+      (13, 'rotations', d.rotations::text), (14, 'trained_at', d.trained_at::text))
+      p(number, property, value)
+   ORDER BY p.number $$ SET search_path = pg_catalog;
+COMMENT ON FUNCTION datahike.describe_model(text) IS 'properties of a model, one a row';
+
+CREATE FUNCTION datahike.detect_anomalies(query text, contamination float8 DEFAULT 0.1,
+  n_trees int4 DEFAULT 100, sample_size int4 DEFAULT 256, seed int8 DEFAULT 42,
+  OUT row_number int8, OUT score float8, OUT is_anomaly bool, OUT features float8[])
+  RETURNS SETOF record LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_detect_anomalies';
+COMMENT ON FUNCTION datahike.detect_anomalies(text, float8, int4, int4, int8) IS
+  'trains a forest on a query''s rows and scores the same rows; keeps no model';
+
+CREATE FUNCTION datahike.anomaly_support(internal) RETURNS internal
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'datahike_anomaly_support';
+COMMENT ON FUNCTION datahike.anomaly_support(internal) IS 'internal: what the planner asks about anomaly_*';
+
+-- The functions that score are in schema public, where there is one, so that they need no prefix.
+DO $do$
+DECLARE
+  target text := CASE WHEN to_regnamespace('public') IS NULL THEN 'datahike' ELSE 'public' END;
+  f record;
+BEGIN
+  FOR f IN SELECT * FROM (VALUES
+      ('anomaly_score', '', 'float8', 'the anomaly score of a row, from 0 to 1'),
+      ('anomaly_predict', '', 'bool', 'whether a row''s score is above the model''s threshold'),
+      ('anomaly_proba', '', 'float8', 'the score''s place between the least and the greatest of training'),
+      ('anomaly_confidence', '', 'float8', 'how much the trees agree, from 0 to 1'),
+      ('anomaly_score_weighted', 'decay float8, ', 'float8', 'the score, where trees weigh decay^age'))
+      v(name, decay, result, comment)
+  LOOP
+    EXECUTE format('CREATE FUNCTION %I.%I(model text, %s VARIADIC features "any") RETURNS %s
+      LANGUAGE c STABLE PARALLEL RESTRICTED COST 100 SUPPORT datahike.anomaly_support
+      AS ''MODULE_PATHNAME'', %L', target, f.name, f.decay, f.result, 'datahike_' || f.name);
+    EXECUTE format('COMMENT ON FUNCTION %I.%I(text, %s "any") IS %L', target, f.name,
+      replace(f.decay, 'decay ', ''), f.comment);
+    EXECUTE format('CREATE FUNCTION %I.%I(model text%s) RETURNS %s
+      LANGUAGE c STABLE PARALLEL RESTRICTED COST 100
+      AS ''MODULE_PATHNAME'', ''datahike_anomaly_short''', target, f.name,
+      CASE WHEN f.decay = '' THEN '' ELSE ', decay float8' END, f.result);
+    EXECUTE format('COMMENT ON FUNCTION %I.%I(text%s) IS %L', target, f.name,
+      CASE WHEN f.decay = '' THEN '' ELSE ', float8' END,
+      f.comment || '; features are found by name among the columns of the FROM clause');
+  END LOOP;
+END $do$;
+GRANT SELECT ON datahike.models TO PUBLIC;
+
 COMMENT ON TABLE datahike.tx_log IS 'internal: changes that the fold worker has not purged yet';
 COMMENT ON TABLE datahike.heads IS 'internal: the newest commit of each branch, fold by fold';
 COMMENT ON TABLE datahike.branch IS 'internal: see branches() and branch_permissions';

@@ -1,6 +1,7 @@
 // The library's entry points.
 #include "am/omitted_rows.h"
 #include "am/rowids.h"
+#include "anomaly/short_form.h"
 #include "exec/view_call.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -28,6 +29,7 @@ void _PG_init(void) {
   datahike::exec::install_view_statistics();
   datahike::exec::install_aggregate_paths();
   install_planner_hook();
+  datahike::anomaly::install_short_form();
   install_utility_hook();
   install_transaction_callbacks();
   register_catalog_callbacks();

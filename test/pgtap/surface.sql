@@ -1,5 +1,5 @@
 -- The functions and settings that a user sees exist, with the results that the manual names.
-SELECT plan(41);
+SELECT plan(53);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
@@ -26,6 +26,18 @@ SELECT function_returns('datahike', 'unprotect_branch', '{text}'::name[], 'void'
 SELECT function_returns('datahike', 'set_branch_owner', '{text,name}'::name[], 'void');
 SELECT function_returns('datahike', 'tx_range', '{text,text}'::name[], 'setof record');
 SELECT function_returns('datahike', 'tx_range', '{anyelement,text,text}'::name[], 'setof record');
+SELECT function_returns('datahike', 'create_model', '{text,text,integer,integer,bigint,double precision,boolean}'::name[], 'text');
+SELECT function_returns('datahike', 'rotate_model', '{text,text,integer,text}'::name[], 'text');
+SELECT function_returns('datahike', 'drop_model', '{text,boolean}'::name[], 'boolean');
+SELECT function_returns('datahike', 'describe_model', '{text}'::name[], 'setof record');
+SELECT function_returns('datahike', 'detect_anomalies', '{text,double precision,integer,integer,bigint}'::name[], 'setof record');
+SELECT columns_are('datahike', 'models', '{model_name,model_type,n_trees,sample_size,n_features,features,contamination,threshold,seed,training_rows,rotations,trained_at,owner}'::name[]);
+SELECT function_returns('public', 'anomaly_score', '{text,"\"any\""}'::name[], 'double precision');
+SELECT function_returns('public', 'anomaly_predict', '{text}'::name[], 'boolean');
+SELECT function_returns('public', 'anomaly_proba', '{text}'::name[], 'double precision');
+SELECT function_returns('public', 'anomaly_confidence', '{text}'::name[], 'double precision');
+SELECT function_returns('public', 'anomaly_score', '{text}'::name[], 'double precision');
+SELECT function_returns('public', 'anomaly_score_weighted', '{text,double precision}'::name[], 'double precision');
 SELECT columns_are('datahike', 'refs', '{name,kind,commit_id,tx,committed_at,author,message,is_current}'::name[]);
 SELECT columns_are('datahike', 'branch_permissions', '{name,owner,protected,mergers}'::name[]);
 SELECT is(

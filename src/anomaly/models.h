@@ -1,0 +1,52 @@
+// Models in the database. Each is a datahike table of its own in schema datahike_models, with one
+// row on each branch (and commit) that has the model:
+//
+//   name text PRIMARY KEY, trained_at timestamptz, forest bytea     (forest: iforest/format.h)
+//
+// So what holds for tables holds for models: a branch, commit or time has those that it had,
+// ROLLBACK undoes, merge notices conflicts, GRANT decides who may use one, pg_dump takes them
+// along.
+#pragma once
+
+#include "pg/pg.h"
+#include "iforest/scorer.h"
+
+namespace datahike::anomaly {
+
+inline constexpr const char* kSchema = "datahike_models";
+
+struct LoadedModel {
+  iforest::Model model;
+  iforest::Scorer scorer;
+  TimestampTz trained_at;
+  explicit LoadedModel(iforest::Model m) : model(std::move(m)), scorer(model) {}
+};
+
+// The model as the active snapshot and the session's view have it, if the user may read it. Kept
+// for the session. Errors: 42704 "model not found", 42501, XX001. From C++ frames only.
+std::shared_ptr<const LoadedModel> load_model(const char* name);
+// The same, nullptr where there is none.
+std::shared_ptr<const LoadedModel> find_model(const char* name);
+
+// Table of the model, InvalidOid where there is none; nothing is checked.
+Oid table_of_model(const char* name);
+// Raises 42602 for what cannot be a model's name.
+void check_name(const char* name);
+
+// What a result of load_model() depends on, so that it need not be asked for again. Plain data.
+struct ModelKey {
+  uint64_t epoch;
+  uint64_t completed;  // transactions
+  TransactionId xmin, xmax;
+  CommandId command;
+  LocalTransactionId transaction;  // under SERIALIZABLE: each is to read the model's table once
+  Oid user;
+  uint64_t view;  // changes with the view of the running query
+};
+ModelKey current_key();
+// Whether what was loaded under `key` is what load_model() would give now.
+bool is_current(const ModelKey& key);
+
+void register_model_callbacks();
+
+}  // namespace datahike::anomaly
