@@ -3,6 +3,7 @@
 
 #include "exec/compile.h"
 #include "column/vector/aggregation.h"
+#include "column/vector/build_table.h"
 
 extern "C" {
 #include "nodes/extensible.h"
@@ -13,16 +14,39 @@ namespace datahike::exec {
 
 // What a plan says (custom_private), in terms of the query's own expressions: the table that their
 // Vars are of, conditions, keys, and aggregates. The plan's custom_scan_tlist has the keys and then
-// the aggregates; its custom_exprs are the parameters in all three.
+// the aggregates; its custom_exprs are the parameters in all of them.
 struct AggregatePlan {
   Index table;
   List *filters, *keys, *aggregates;
+  // A join with another relation, whose rows the plan's child returns.
+  Index build;       // 0: none
+  int join_kind;     // vector::Join::Kind
+  List* conditions;  // table's value = build side's column
+  List* columns;     // attribute numbers (integers) of what the child returns, 0: none
 };
 List* pack(const AggregatePlan& plan);
 AggregatePlan unpack(const List* packed);
 // All that bind_parameters() is to see.
 List* expressions_of(const AggregatePlan& plan);
 void set_expressions(AggregatePlan& plan, List* expressions);
+
+// A join of two relations as the planner sees it (join_path.cpp).
+struct JoinSides {
+  RelOptInfo *probe, *build;
+  vector::Join::Kind kind;
+  List* conditions;
+};
+// False if it is none of a plain table with something that can be read first.
+bool describe_join(PlannerInfo* root, RelOptInfo* join, JoinSides* sides);
+bool is_plain_table(PlannerInfo* root, RelOptInfo* rel);
+bool is_datahike_table(PlannerInfo* root, RelOptInfo* rel);
+// Attribute numbers of what a plan of `build` returns.
+List* columns_of(const Plan* plan, Index build);
+
+// Reads all rows of a join's build side (build_side.cpp).
+std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
+                                                          const Compiler& compiler,
+                                                          const List* columns);
 
 // Compiles all of it; false if some of it does not compile.
 bool compile(Compiler& compiler, const AggregatePlan& plan);

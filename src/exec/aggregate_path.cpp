@@ -91,22 +91,27 @@ bool groups_once(Query* query) {
              list_length(query->groupClause);
 }
 
-bool is_simple(PlannerInfo* root, RelOptInfo* input) {
+bool is_plain_query(PlannerInfo* root) {
   Query* query = root->parse;
-  if (input->reloptkind != RELOPT_BASEREL || input->rtekind != RTE_RELATION || IS_DUMMY_REL(input))
-    return false;
-  if (!groups_once(query) || query->hasTargetSRFs || query->rowMarks != NIL ||
-      root->rowMarks != NIL || query->commandType != CMD_SELECT)
-    return false;
-  RangeTblEntry* entry = planner_rt_fetch(input->relid, root);
-  return !entry->inh && !entry->tablesample && entry->relkind == RELKIND_RELATION &&
-         !is_view_call(entry) && !input->joininfo && bms_is_empty(input->lateral_relids);
+  return groups_once(query) && !query->hasTargetSRFs && query->rowMarks == NIL &&
+         root->rowMarks == NIL && query->commandType == CMD_SELECT;
 }
 
-bool describe(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped, Node* having,
+// What is scanned by column, and what is read before that.
+bool describe_input(PlannerInfo* root, RelOptInfo* input, JoinSides* sides) {
+  if (IS_DUMMY_REL(input) || !is_plain_query(root)) return false;
+  if (input->reloptkind == RELOPT_JOINREL) return describe_join(root, input, sides);
+  *sides = {input, nullptr, vector::Join::None, NIL};
+  return is_plain_table(root, input) && !input->joininfo;
+}
+
+bool describe(PlannerInfo* root, const JoinSides& sides, RelOptInfo* grouped, Node* having,
               AggregatePlan* plan) {
-  plan->table = input->relid;
-  if (!take_filters(root, input, &plan->filters)) return false;
+  plan->table = sides.probe->relid;
+  if (sides.build) plan->build = sides.build->relid;
+  plan->join_kind = sides.kind;
+  plan->conditions = sides.conditions;
+  if (!take_filters(root, sides.probe, &plan->filters)) return false;
   ListCell* cell;
   foreach (cell, root->parse->groupClause)
     plan->keys = lappend(plan->keys, get_sortgroupclause_expr(lfirst_node(SortGroupClause, cell),
@@ -121,12 +126,12 @@ bool describe(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped, Node* h
 
 bool compiles(Relation relation, const AggregatePlan& bound) {
   return pg::guard([&bound, relation] {
-    Compiler compiler(relation, bound.table);
+    Compiler compiler(relation, bound.table, bound.build);
     return compile(compiler, bound);
   });
 }
 
-bool can_run(RelOptInfo* input, RangeTblEntry* entry, const AggregatePlan& plan) {
+bool can_run(RangeTblEntry* entry, const AggregatePlan& plan) {
   Relation relation = table_open(entry->relid, NoLock);
   bool possible = is_datahike(relation);
   if (possible) {
@@ -140,15 +145,18 @@ bool can_run(RelOptInfo* input, RangeTblEntry* entry, const AggregatePlan& plan)
   return possible;
 }
 
-Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, List*, List*) {
-  auto* packed = static_cast<List*>(linitial(path->custom_private));
-  AggregatePlan described = unpack(packed);
+Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, List*,
+                List* children) {
+  AggregatePlan described = unpack(static_cast<List*>(linitial(path->custom_private)));
+  if (described.build)
+    described.columns = columns_of(static_cast<Plan*>(linitial(children)), described.build);
   auto* plan = makeNode(CustomScan);
   plan->scan.plan.targetlist = tlist;
   plan->scan.plan.qual = static_cast<List*>(lsecond(path->custom_private));
   plan->scan.scanrelid = described.table;
   plan->flags = path->flags;
-  plan->custom_private = packed;
+  plan->custom_private = pack(described);
+  plan->custom_plans = children;
   plan->custom_exprs = parameters_of(reinterpret_cast<Node*>(expressions_of(described)));
   AttrNumber number = 1;
   ListCell* cell;
@@ -163,7 +171,7 @@ Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, L
 const CustomPathMethods path_methods = {"Datahike Aggregate", make_plan, nullptr};
 
 // Of memory for so many groups, about.
-double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan,
+double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan, double rows,
                     double groups) {
   constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16, kDistinctBytes = 40;
   double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0;
@@ -179,37 +187,59 @@ double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& p
   }
   // Several parts of the table have groups of their own until they are merged.
   constexpr double kRowsOfMorsel = 131072, kMostMorsels = 64;
-  double tables = std::clamp(input->tuples / kRowsOfMorsel, 1.0, kMostMorsels);
+  double tables = std::clamp(rows / kRowsOfMorsel, 1.0, kMostMorsels);
   double once = (plan.keys == NIL ? 0 : groups * of_group) + distinct * kDistinctBytes;
-  return std::min(once * tables, once + input->tuples * (of_group + kDistinctBytes));
+  return std::min(once * tables, once + rows * (of_group + kDistinctBytes));
+}
+
+double build_bytes(const RelOptInfo* build) {
+  constexpr double kRowBytes = 40, kValueBytes = 10;
+  return build->rows *
+         (kRowBytes + build->reltarget->width + kValueBytes * list_length(build->reltarget->exprs));
+}
+
+// Of reading, filtering, grouping and adding up; with a join, of reading the build side and finding
+// matches.
+Cost run_cost(RelOptInfo* input, const JoinSides& sides, const AggregatePlan& plan) {
+  double of_row = list_length(plan.filters) + list_length(plan.conditions) * 2.0 + 1.0;
+  double of_match = list_length(plan.keys) * 2.0 + list_length(plan.aggregates);
+  double matches = sides.build ? input->rows : sides.probe->tuples;
+  Cost cost = kStartCost +
+              (sides.probe->tuples * of_row + matches * of_match) * kValueCost * cpu_operator_cost;
+  if (!enable_seqscan) cost += disable_cost;  // it is one, too
+  if (!sides.build) return cost;
+  Path* build = sides.build->cheapest_total_path;
+  return cost + build->total_cost +
+         build->rows * (cpu_tuple_cost + list_length(plan.conditions) * cpu_operator_cost);
 }
 
 void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped,
                         GroupPathExtraData* extra) {
-  if (!pg::setting_vectorized || grouped->pathlist == NIL || !is_simple(root, input)) return;
-  if (input->tuples < pg::setting_vectorized_min_rows) return;
+  if (!pg::setting_vectorized || grouped->pathlist == NIL) return;
+  JoinSides sides;
+  if (!describe_input(root, input, &sides)) return;
+  if (sides.probe->tuples < pg::setting_vectorized_min_rows) return;
   AggregatePlan plan{};
-  if (!describe(root, input, grouped, extra->havingQual, &plan)) return;
-  if (!can_run(input, planner_rt_fetch(input->relid, root), plan)) return;
+  if (!describe(root, sides, grouped, extra->havingQual, &plan)) return;
+  if (!can_run(planner_rt_fetch(plan.table, root), plan)) return;
   auto* path = makeNode(CustomPath);
   path->path.pathtype = T_CustomScan;
   path->path.parent = grouped;
   path->path.pathtarget = grouped->reltarget;
   path->path.rows = static_cast<Path*>(linitial(grouped->pathlist))->rows;
-  if (needed_bytes(root, input, plan, path->path.rows) >
-      static_cast<double>(get_hash_memory_limit()))
-    return;
-  double values =
-      list_length(plan.filters) + list_length(plan.keys) * 2.0 + list_length(plan.aggregates) + 1.0;
+  double bytes =
+      needed_bytes(root, input, plan, std::max(sides.probe->tuples, input->rows), path->path.rows);
+  if (sides.build) bytes += build_bytes(sides.build);
+  if (bytes > static_cast<double>(get_hash_memory_limit())) return;
   QualCost having;
   cost_qual_eval(&having, static_cast<List*>(static_cast<void*>(extra->havingQual)), root);
-  path->path.startup_cost = kStartCost + input->tuples * values * kValueCost * cpu_operator_cost;
-  if (!enable_seqscan) path->path.startup_cost += disable_cost;  // it is one, too
+  path->path.startup_cost = run_cost(input, sides, plan);
   path->path.total_cost = path->path.startup_cost + having.startup +
                           path->path.rows * (cpu_tuple_cost + having.per_tuple) +
                           grouped->reltarget->cost.startup +
                           grouped->reltarget->cost.per_tuple * path->path.rows;
   path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+  if (sides.build) path->custom_paths = list_make1(sides.build->cheapest_total_path);
   path->custom_private = list_make2(pack(plan), extra->havingQual);
   path->methods = &path_methods;
   add_path(grouped, &path->path);
@@ -224,28 +254,55 @@ void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, 
 
 }  // namespace
 
+// Not a relation that the planner expands, nor one of datahike.at().
+bool is_plain_table(PlannerInfo* root, RelOptInfo* rel) {
+  if (rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION) return false;
+  RangeTblEntry* entry = planner_rt_fetch(rel->relid, root);
+  return !entry->inh && !entry->tablesample && entry->relkind == RELKIND_RELATION &&
+         !is_view_call(entry) && bms_is_empty(rel->lateral_relids);
+}
+
+bool is_datahike_table(PlannerInfo* root, RelOptInfo* rel) {
+  Relation relation = table_open(planner_rt_fetch(rel->relid, root)->relid, NoLock);
+  bool is = is_datahike(relation);
+  table_close(relation, NoLock);
+  return is;
+}
+
 List* pack(const AggregatePlan& plan) {
-  return list_make4(makeInteger(static_cast<int>(plan.table)), plan.filters, plan.keys,
-                    plan.aggregates);
+  return list_concat(list_make4(makeInteger(static_cast<int>(plan.table)), plan.filters, plan.keys,
+                                plan.aggregates),
+                     list_make4(makeInteger(static_cast<int>(plan.build)),
+                                makeInteger(plan.join_kind), plan.conditions, plan.columns));
 }
 
 AggregatePlan unpack(const List* packed) {
-  return {static_cast<Index>(intVal(linitial(packed))), static_cast<List*>(lsecond(packed)),
-          static_cast<List*>(lthird(packed)), static_cast<List*>(lfourth(packed))};
+  return {static_cast<Index>(intVal(linitial(packed))),
+          static_cast<List*>(lsecond(packed)),
+          static_cast<List*>(lthird(packed)),
+          static_cast<List*>(lfourth(packed)),
+          static_cast<Index>(intVal(list_nth(packed, 4))),
+          intVal(list_nth(packed, 5)),
+          static_cast<List*>(list_nth(packed, 6)),
+          static_cast<List*>(list_nth(packed, 7))};
 }
 
 List* expressions_of(const AggregatePlan& plan) {
-  return list_make3(plan.filters, plan.keys, plan.aggregates);
+  return list_make4(plan.filters, plan.keys, plan.aggregates, plan.conditions);
 }
 
 void set_expressions(AggregatePlan& plan, List* expressions) {
   plan.filters = static_cast<List*>(linitial(expressions));
   plan.keys = static_cast<List*>(lsecond(expressions));
   plan.aggregates = static_cast<List*>(lthird(expressions));
+  plan.conditions = static_cast<List*>(lfourth(expressions));
 }
 
 bool compile(Compiler& compiler, const AggregatePlan& plan) {
   ListCell* cell;
+  compiler.program.join.kind = static_cast<vector::Join::Kind>(plan.join_kind);
+  foreach (cell, plan.conditions)
+    if (!compiler.join_key(static_cast<Node*>(lfirst(cell)))) return false;
   foreach (cell, plan.filters)
     if (!compiler.filter(static_cast<Node*>(lfirst(cell)))) return false;
   foreach (cell, plan.keys)

@@ -13,6 +13,7 @@ extern "C" {
 #include "commands/explain.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 #include "utils/ruleutils.h"
 }
@@ -25,7 +26,7 @@ namespace {
 struct Run {
   Compiler compiler;
   std::unique_ptr<vector::Aggregation> groups;
-  Run(Relation relation, Index table) : compiler(relation, table) {}
+  Run(Relation relation, const AggregatePlan& plan) : compiler(relation, plan.table, plan.build) {}
 };
 
 // Nothing in it has a destructor: it is PostgreSQL's memory.
@@ -54,6 +55,10 @@ void begin(CustomScanState* node, EState* estate, int flags) {
   scan->relation = std::exchange(node->ss.ss_currentRelation, nullptr);
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
   scan->parameters = ExecInitExprList(plan->custom_exprs, &node->ss.ps);
+  ListCell* cell;
+  foreach (cell, plan->custom_plans)
+    node->custom_ps =
+        lappend(node->custom_ps, ExecInitNode(static_cast<Plan*>(lfirst(cell)), estate, flags));
   if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
   scan->row = table_slot_create(scan->relation, &estate->es_tupleTable);
   scan->context =
@@ -84,6 +89,7 @@ List* parameter_values(CustomScanState* node) {
 void set_missing_values(vector::Program& program, const std::vector<int>& attributes,
                         Relation relation, const am::RelationInfo& info) {
   for (size_t i = 0; i < attributes.size(); ++i) {
+    if (attributes[i] < 0) continue;
     am::MissingValue missing = am::missing_value(relation, info, attributes[i]);
     vector::Column& column = program.columns[i];
     if (missing.null || missing.converts) continue;
@@ -102,6 +108,7 @@ void aggregate(Run& run, AggregateScan* scan, const vector::Execution& execution
   const am::RelationInfo& info = am::relation_info(scan->relation);
   set_missing_values(run.compiler.program, run.compiler.attributes, scan->relation, info);
   std::vector<int> attributes = run.compiler.attributes;
+  std::erase(attributes, -1);
   std::sort(attributes.begin(), attributes.end());
   am::TableView view = am::begin_batch_scan(scan->scan, info);
   am::BatchCursor cursor(view, scan->relation, info, attributes, scan->row);
@@ -154,10 +161,14 @@ void aggregate_somehow(Run& run, AggregateScan* scan) {
 }
 
 void run_aggregate(AggregateScan* scan, const AggregatePlan& bound) {
-  auto run = std::make_shared<Run>(scan->relation, bound.table);
+  auto run = std::make_shared<Run>(scan->relation, bound);
   if (!compile(run->compiler, bound))
     throw pg::SqlError(ERRCODE_INTERNAL_ERROR,
                        "the plan of an aggregate does not compile any more");
+  // Before the store is read: what is read there later may let go of the map.
+  if (bound.build)
+    run->compiler.program.join.build = read_build_side(
+        static_cast<PlanState*>(linitial(scan->state.custom_ps)), run->compiler, bound.columns);
   try {
     aggregate_somehow(*run, scan);
   } catch (const vector::ValueError& e) {
@@ -248,7 +259,11 @@ void forget_run(AggregateScan* scan) {
   if (scan->context) MemoryContextReset(scan->context);
 }
 
-void end(CustomScanState* node) { forget_run(as_aggregate(node)); }
+void end(CustomScanState* node) {
+  forget_run(as_aggregate(node));
+  ListCell* cell;
+  foreach (cell, node->custom_ps) ExecEndNode(static_cast<PlanState*>(lfirst(cell)));
+}
 
 void rescan(CustomScanState* node) {
   AggregateScan* scan = as_aggregate(node);
@@ -257,7 +272,15 @@ void rescan(CustomScanState* node) {
     scan->next = 0;
     return;
   }
+  bool read = scan->run != nullptr;
   forget_run(scan);
+  ListCell* cell;
+  foreach (cell, node->custom_ps) {
+    auto* child = static_cast<PlanState*>(lfirst(cell));
+    if (node->ss.ps.chgParam) UpdateChangedParamSet(child, node->ss.ps.chgParam);
+    // With changed parameters it begins anew by itself.
+    if (read && !child->chgParam) ExecReScan(child);
+  }
 }
 
 void explain_list(CustomScanState* node, List* ancestors, ExplainState* out, const char* label,
@@ -265,9 +288,15 @@ void explain_list(CustomScanState* node, List* ancestors, ExplainState* out, con
   if (expressions == NIL) return;
   auto* copy = static_cast<List*>(copyObjectImpl(expressions));
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
-  ChangeVarNodes(reinterpret_cast<Node*>(copy), static_cast<int>(plan_of(node).table),
-                 static_cast<int>(plan->scan.scanrelid), 0);
-  List* context = set_deparse_context_plan(out->deparse_cxt, node->ss.ps.plan, ancestors);
+  // A subquery's relations have other numbers in the whole plan.
+  OffsetVarNodes(reinterpret_cast<Node*>(copy),
+                 static_cast<int>(plan->scan.scanrelid - plan_of(node).table), 0);
+  // The planner does not tell EXPLAIN that the node reads the table, so it has no name there.
+  List* names = list_copy(out->rtable_names);
+  ListCell* name = list_nth_cell(names, static_cast<int>(plan->scan.scanrelid) - 1);
+  if (!lfirst(name)) lfirst(name) = rt_fetch(plan->scan.scanrelid, out->rtable)->eref->aliasname;
+  List* context = set_deparse_context_plan(deparse_context_for_plan_tree(out->pstmt, names),
+                                           node->ss.ps.plan, ancestors);
   bool prefix = list_length(out->rtable) > 1 || out->verbose;
   if (conjunction) {
     auto* all = reinterpret_cast<Node*>(make_ands_explicit(copy));
@@ -285,6 +314,11 @@ void explain_list(CustomScanState* node, List* ancestors, ExplainState* out, con
 void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
   AggregatePlan plan = plan_of(node);
   explain_list(node, ancestors, out, "Group Key", plan.keys, false);
+  if (plan.build) {
+    ExplainPropertyText("Join Type",
+                        vector::name_of(static_cast<vector::Join::Kind>(plan.join_kind)), out);
+    explain_list(node, ancestors, out, "Hash Cond", plan.conditions, true);
+  }
   explain_list(node, ancestors, out, "Scan Filter", plan.filters, true);
   if (!out->analyze) return;
   const vector::Counters& c = as_aggregate(node)->total;

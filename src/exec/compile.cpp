@@ -9,7 +9,8 @@ namespace datahike::exec {
 using vector::Op;
 using vector::Type;
 
-Compiler::Compiler(Relation relation, Index table) : relation_(relation), table_(table) {}
+Compiler::Compiler(Relation relation, Index table, Index build)
+    : relation_(relation), table_(table), build_(build) {}
 
 int Compiler::add(const Expression& expression) {
   auto& all = program.expressions;
@@ -24,6 +25,7 @@ int Compiler::column(Node* node) {
   node = strip(node);
   if (!node || !IsA(node, Var)) return -1;
   auto* var = reinterpret_cast<Var*>(node);
+  if (build_ && var->varno == static_cast<int>(build_)) return build_column(var);
   if (var->varno != static_cast<int>(table_) || var->varlevelsup != 0 || var->varattno <= 0)
     return -1;
   int attribute = var->varattno - 1;

@@ -41,15 +41,22 @@ struct Output {
 
 class Compiler {
  public:
-  // Of the relation's columns, which the expressions have as Vars of `table`.
-  Compiler(Relation relation, Index table);
+  // Of the relation's columns, which the expressions have as Vars of `table`, and with a join also
+  // of the columns of `build`, if that is not 0.
+  Compiler(Relation relation, Index table, Index build = 0);
   bool filter(Node* clause);
   bool key(Node* expression);
   bool aggregate(Aggref* aggregate);
+  // A condition of the join: a value of the table equal to a column of the build side.
+  bool join_key(Node* clause);
 
   vector::Program program;
   std::vector<Output> outputs;  // of the aggregates
-  std::vector<int> attributes;  // of the program's columns, by index into the description
+  // Of the program's columns: indexes into the description; -1 for the build side's.
+  std::vector<int> attributes;
+  // Of the build side's columns: their attribute numbers.
+  std::vector<AttrNumber> build_attributes;
+  std::vector<vector::Type> build_types;
 
  private:
   using Expression = vector::Expression;
@@ -58,6 +65,7 @@ class Compiler {
   int constant(Const* value);
   int call(Oid function, List* arguments);
   int column(Node* node);  // of a Var, of any type that can be read
+  int build_column(const Var* var);
   int text_column(Node* node, bool equality);
   int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);
   bool count(Aggref* aggregate, Output& output);
@@ -70,7 +78,7 @@ class Compiler {
   bool range(int expression, int strategy, Const* value);
 
   Relation relation_;
-  Index table_;
+  Index table_, build_;
 };
 
 // The btree strategy of a comparison operator of integers, floats or dates of one type, or among

@@ -47,12 +47,6 @@ int commuted(int strategy) {
   }
 }
 
-// Whether integers of both types are compared by their words.
-bool comparable(Oid a, Oid b) {
-  return (is_integer(a) && is_integer(b)) || (is_float(a) && is_float(b)) ||
-         (a == b && is_int_like(a) && a != OIDOID);
-}
-
 Filter float_comparison(int strategy, uint64_t word) {
   double value = DatumGetFloat8(static_cast<Datum>(word));
   Filter f;

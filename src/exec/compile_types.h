@@ -21,6 +21,12 @@ inline bool is_int_like(Oid type) {
 
 inline bool is_float(Oid type) { return type == FLOAT4OID || type == FLOAT8OID; }
 
+// Whether values of both types are compared by their words.
+inline bool comparable(Oid a, Oid b) {
+  return (is_integer(a) && is_integer(b)) || (is_float(a) && is_float(b)) ||
+         (a == b && is_int_like(a) && a != OIDOID);
+}
+
 inline uint8_t bytes_of(Oid type) {
   switch (type) {
     case BOOLOID:

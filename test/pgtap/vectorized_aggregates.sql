@@ -127,7 +127,7 @@ SELECT same(query, false) FROM (VALUES
   ('SELECT sum(g + 1::float4) FROM t'),
   ('SELECT stddev(a) FROM t'),
   ('SELECT count(*) FROM t TABLESAMPLE BERNOULLI (100)'),
-  ('SELECT count(*) FROM t x, t y WHERE x.id = y.id'),
+  ('SELECT count(*) FROM t x, t y WHERE x.id < y.id AND y.id < 9'),
   ('SELECT count(t.*) FROM t')) q(query);
 
 -- Deleted and updated rows, unfolded and folded; several commits.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "column/vector/build_table.h"
+
 namespace datahike::vector {
 
 namespace {
@@ -34,7 +36,12 @@ void Aggregation::expect(std::span<const Piece> pieces) {
   for (size_t k = 0; k < program_.keys.size(); ++k) {
     const Key& key = program_.keys[k];
     if (key.text >= 0 || program_.expressions[key.expression].op != Op::Column) continue;
-    const int16_t number = program_.columns[program_.expressions[key.expression].argument].number;
+    const Column& column = program_.columns[program_.expressions[key.expression].argument];
+    if (column.build >= 0) {
+      ranges[k] = program_.join.build->range(column.build);
+      continue;
+    }
+    const int16_t number = column.number;
     for (const Piece& piece : pieces) {
       const int at = piece.segment.find(number);
       if (at < 0) continue;
@@ -62,14 +69,28 @@ void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
   }
   poll();
   for (uint32_t base = 0; base < piece.segment.rows(); base += kChunkRows) {
-    if (evaluator_.chunk(base) > 0) add_chunk();
+    if (evaluator_.chunk(base) > 0) {
+      counters_.passed += evaluator_.selected();
+      if (program_.join.kind == Join::None)
+        add_chunk();
+      else
+        add_matches(poll);
+    }
     poll();
+  }
+}
+
+void Aggregation::add_matches(const std::function<void()>& poll) {
+  for (unsigned batches = 1; evaluator_.next_matches(); ++batches) {
+    if (evaluator_.selected() > 0) add_chunk();
+    if (batches % 16 == 0) poll();
   }
 }
 
 // How many states need no chunk of the piece.
 uint64_t Aggregation::add_from_zones() {
-  const bool can = program_.keys.empty() && evaluator_.piece().whole() && evaluator_.all_pass();
+  const bool can = program_.keys.empty() && program_.join.kind == Join::None &&
+                   evaluator_.piece().whole() && evaluator_.all_pass();
   uint64_t answered = 0;
   for (size_t i = 0; i < states_.size(); ++i) {
     done_[i] = can && states_[i]->add_zone(evaluator_);
@@ -84,7 +105,6 @@ void Aggregation::resize(uint32_t groups) {
 }
 
 void Aggregation::add_chunk() {
-  counters_.passed += evaluator_.selected();
   alignas(64) uint32_t groups[kChunkRows];
   if (!program_.keys.empty()) {
     const Vector* keys[Groups::kMostKeys];

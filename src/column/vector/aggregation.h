@@ -33,6 +33,7 @@ class Aggregation {
 
  private:
   void add_chunk();
+  void add_matches(const std::function<void()>& poll);
   void resize(uint32_t groups);
   uint64_t add_from_zones();
 

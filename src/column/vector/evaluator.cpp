@@ -7,6 +7,7 @@
 
 #include "column/bit_packing.h"
 #include "column/kernels.h"
+#include "column/vector/matches.h"
 #include "store/segment_strings.h"
 
 namespace datahike::vector {
@@ -57,7 +58,9 @@ Evaluator::Evaluator(const Program& program)
       reads_(program.columns.size()),
       results_(program.expressions.size()),
       result_epoch_(program.expressions.size()),
-      text_tests_(program.filters.size()) {}
+      text_tests_(program.filters.size()) {
+  if (program.join.kind != Join::None) matches_ = std::make_unique<Matches>(program.join);
+}
 
 Evaluator::~Evaluator() = default;
 
@@ -67,6 +70,7 @@ bool Evaluator::begin(const Piece& piece) {
   ++epoch_;
   for (size_t i = 0; i < reads_.size(); ++i) {
     Read& read = reads_[i];
+    if (program_.columns[i].build >= 0) continue;
     read.at = piece.segment.find(program_.columns[i].number);
     read.nullable =
         read.at >= 0 ? piece.segment.nulls(read.at) > 0 : program_.columns[i].missing_null;
@@ -93,6 +97,7 @@ bool Evaluator::is_column(int expression) const {
 std::optional<column::ZoneMap> Evaluator::zone_of(int expression) const {
   const Expression& e = program_.expressions[expression];
   if (e.op != Op::Column && e.op != Op::Presence) return std::nullopt;
+  if (program_.join.kind != Join::None) return std::nullopt;
   const Read& read = reads_[e.argument];
   if (read.at < 0) return std::nullopt;
   return piece_->segment.zone(read.at);
@@ -135,6 +140,7 @@ unsigned Evaluator::chunk(uint32_t base) {
   base_ = base;
   ++epoch_;
   has_selection_ = false;
+  if (matches_) matches_->found = false;
   rows_ = std::min<uint32_t>(kChunkRows, piece_->segment.rows() - base);
   const size_t words = (rows_ + 63) / 64;
   if (piece_->live.empty()) {
@@ -156,7 +162,8 @@ unsigned Evaluator::chunk(uint32_t base) {
 void Evaluator::make_selection() {
   if (has_selection_) return;
   selected_ = static_cast<unsigned>(kernels().count_bits(mask_, kMaskWords));
-  if (selected_ < rows_) column::select_rows(mask_, kMaskWords, chosen_);
+  all_chosen_ = selected_ == rows_;
+  if (!all_chosen_) column::select_rows(mask_, kMaskWords, chosen_);
   has_selection_ = true;
 }
 
@@ -245,7 +252,7 @@ void Evaluator::apply_to_expression(const Filter& f) {
 
 // Of the selected rows only those whose bit is set are left.
 void Evaluator::restrict_selection(const uint64_t* passed) {
-  const bool all = selected_ == rows_;
+  const bool all = all_chosen_;
   for (unsigned i = 0; i < selected_; ++i) {
     if (passed[i / 64] >> i % 64 & 1) continue;
     const unsigned row = all ? i : chosen_[i];
@@ -267,7 +274,7 @@ void Evaluator::apply_text(const Filter& f, int number) {
     test.of_code.resize(read.codes);
     test_texts(f, read.coded.data(), read.codes, test.of_code.data());
   }
-  const bool all = selected_ == rows_;
+  const bool all = all_chosen_;
   if (read.nullable) read_nulls(reads_[f.column]);
   uint64_t passed[kMaskWords] = {};
   const ByteView* texts = coded ? nullptr : strings(f.column);
@@ -303,6 +310,9 @@ const uint32_t* Evaluator::codes(int column) {
   read.codes_base = base_;
   return read.code;
 }
+
+uint32_t Evaluator::code_count(int column) const { return reads_[column].codes; }
+const ByteView* Evaluator::coded_strings(int column) const { return reads_[column].coded.data(); }
 
 // The column's strings in all rows of the chunk.
 const ByteView* Evaluator::strings(int column) {
@@ -357,14 +367,20 @@ const Vector& Evaluator::value(int expression) {
   Vector& out = result_of(expression);
   const Expression& e = program_.expressions[expression];
   if (result_epoch_[expression] == epoch_)
-    return e.op == Op::Column && selected_ == rows_ ? *reads_[e.argument].values : out;
+    return e.op == Op::Column && all_chosen_ && program_.columns[e.argument].build < 0
+               ? *reads_[e.argument].values
+               : out;
   result_epoch_[expression] = epoch_;
   switch (e.op) {
     case Op::Column: {
+      if (const Column& c = program_.columns[e.argument]; c.build >= 0) {
+        build_values(c, out);
+        return out;
+      }
       raw(e.argument);
       Vector& all = *reads_[e.argument].values;
-      compact(e.argument, selected_ == rows_ ? all : out);
-      return selected_ == rows_ ? all : out;
+      compact(e.argument, all_chosen_ ? all : out);
+      return all_chosen_ ? all : out;
     }
     case Op::Constant:
       out.any_null = e.null;
@@ -386,14 +402,15 @@ const Vector& Evaluator::value(int expression) {
 // The selected rows' values, behind each other; into the column's own vector if all are selected.
 void Evaluator::compact(int column, Vector& out) {
   Read& read = reads_[column];
-  const bool all = selected_ == rows_;
+  const bool all = all_chosen_;
   if (!all) kernels().gather(read.values->words, chosen_, selected_, out.words);
   compact_nulls(column, out);
 }
 
 void Evaluator::compact_nulls(int column, Vector& out) {
+  if (const Column& c = program_.columns[column]; c.build >= 0) return build_nulls(c, out);
   Read& read = reads_[column];
-  const bool all = selected_ == rows_;
+  const bool all = all_chosen_;
   out.any_null = false;
   if (!read.nullable) return;
   read_nulls(read);
@@ -406,9 +423,11 @@ void Evaluator::compact_nulls(int column, Vector& out) {
 }
 
 void Evaluator::compute_length(const Expression& e, Vector& out) {
-  const bool all = selected_ == rows_;
+  const bool all = all_chosen_;
   compact_nulls(e.argument, out);
   Read& read = reads_[e.argument];
+  if (const Column& c = program_.columns[e.argument]; c.build >= 0)
+    return build_lengths(c, e.value != 0, read.lengths, out);
   if (read.codes > 0) {
     const uint32_t* code = codes(e.argument);
     read.lengths.resize(read.codes, ~0u);
@@ -429,8 +448,10 @@ void Evaluator::compute_length(const Expression& e, Vector& out) {
 
 void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
   make_selection();
+  if (const Column& c = program_.columns[column]; c.build >= 0)
+    return build_text_numbers(c, numbers, out);
   Read& read = reads_[column];
-  const bool all = selected_ == rows_;
+  const bool all = all_chosen_;
   const uint32_t* code = read.codes > 0 ? codes(column) : nullptr;
   if (code && numbers.codes_of != pieces_) {
     numbers.of_code.assign(read.codes, TextNumbers::kUnknown);

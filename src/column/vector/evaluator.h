@@ -39,12 +39,15 @@ class Evaluator {
   // Throws ValueError.
   unsigned chunk(uint32_t base);
   unsigned selected() const { return selected_; }
+  // With a join: to the next of the chunk's rows with matches, which are the selected ones then, a
+  // row once for each match; false: there are no more.
+  bool next_matches();
   // Of the selected rows. Throws ValueError.
   const Vector& value(int expression);
   // Numbers of the strings of a text column, the same for equal ones.
   void text_numbers(int column, TextNumbers& numbers, Vector& out);
-  // Whether every row of the piece passes, and the segment's column behind an expression, with what
-  // its zone map says: what zone maps answer needs no chunks.
+  // Whether every row of the piece passes the filters, and the segment's column behind an
+  // expression, with what its zone map says: what zone maps answer needs no chunks.
   bool all_pass() const { return all_pass_; }
   const Piece& piece() const { return *piece_; }
   std::optional<column::ZoneMap> zone_of(int expression) const;
@@ -55,7 +58,9 @@ class Evaluator {
   bool test_zone(const Filter& filter, bool& all) const;
   const Vector& raw(int column);
   const ByteView* strings(int column);
+  uint32_t code_count(int column) const;  // 0: it has none in the piece at hand
   const uint32_t* codes(int column);
+  const ByteView* coded_strings(int column) const;  // by code. REQUIRES: codes() was called
   void read_nulls(Read& read);
   void apply(const Filter& filter, int number);
   void apply_to_column(const Filter& filter, int column);
@@ -70,6 +75,16 @@ class Evaluator {
   void compute_int(const Expression& e, const Vector& left, const Vector& right, Vector& out);
   void compute_float(const Expression& e, const Vector& left, const Vector& right, Vector& out);
   void compute_length(const Expression& e, Vector& out);
+  // evaluator_join.cpp
+  void find_matches();
+  void match_text(size_t key, Vector& out);
+  void select_one_match();
+  void select_all_matches();
+  void build_values(const Column& column, Vector& out) const;
+  void build_nulls(const Column& column, Vector& out) const;
+  void build_lengths(const Column& column, bool utf8, std::vector<uint32_t>& lengths,
+                     Vector& out) const;
+  void build_text_numbers(const Column& column, TextNumbers& numbers, Vector& out) const;
 
   const Program& program_;
   const Piece* piece_ = nullptr;
@@ -78,7 +93,8 @@ class Evaluator {
   uint32_t base_ = 0;
   unsigned rows_ = 0;           // of the chunk
   unsigned selected_ = 0;       // of them
-  bool has_selection_ = false;  // rows_chosen_ is up to date
+  bool has_selection_ = false;  // selected_, all_chosen_ and chosen_ are up to date
+  bool all_chosen_ = false;     // the selected rows are all those of the chunk, in their order
   uint64_t epoch_ = 0;          // another one with each chunk, and each selection
   alignas(64) uint64_t mask_[kMaskWords];
   uint16_t chosen_[kChunkRows];
@@ -87,6 +103,8 @@ class Evaluator {
   std::vector<std::unique_ptr<Vector>> results_;
   std::vector<uint64_t> result_epoch_;
   std::vector<TextTest> text_tests_;  // of the filters
+  struct Matches;
+  std::unique_ptr<Matches> matches_;  // with a join
 };
 
 }  // namespace datahike::vector

@@ -218,6 +218,57 @@ void Groups::probe(const uint64_t* words, const uint64_t* shown, const uint32_t*
   }
 }
 
+void Groups::find(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) const {
+  if (in_array_) return find_in_array(keys, n, groups);
+  if (slots_.empty()) return static_cast<void>(std::fill_n(groups, n, kNone));
+  constexpr unsigned kPart = 64;
+  uint64_t words[kPart * kMostKeys], shown[kMostKeys];
+  uint32_t nulls[kPart], hashes[kPart];
+  const size_t mask = slots_.size() - 1;
+  for (unsigned begin = 0; begin < n; begin += kPart) {
+    const unsigned part = std::min(kPart, n - begin);
+    for (unsigned i = 0; i < part; ++i) {
+      take_row(keys, begin + i, words + size_t{i} * keys_, shown, &nulls[i]);
+      hashes[i] = hash_of(words + size_t{i} * keys_, keys_, nulls[i]);
+      __builtin_prefetch(&slots_[hashes[i] & mask]);
+    }
+    for (unsigned i = 0; i < part; ++i) {
+      const uint64_t* row = words + size_t{i} * keys_;
+      uint32_t group = 0;
+      if (!nulls[i]) {
+        for (size_t slot = hashes[i] & mask; (group = slots_[slot].group) != 0;
+             slot = (slot + 1) & mask)
+          if (slots_[slot].hash == hashes[i] &&
+              std::equal(row, row + keys_, &words_[size_t{group - 1} * keys_]))
+            break;
+      }
+      groups[begin + i] = group - 1;
+    }
+  }
+}
+
+// REQUIRES: no group has a NULL.
+void Groups::find_in_array(std::span<const Vector* const> keys, unsigned n,
+                           uint32_t* groups) const {
+  alignas(64) uint32_t place[kChunkRows];
+  alignas(64) uint8_t outside[kChunkRows];
+  for (unsigned k = 0; k < keys_; ++k) {
+    const Vector& key = *keys[k];
+    const uint64_t low = static_cast<uint64_t>(ranges_[k].low);
+    const uint64_t width = width_of(ranges_[k]);
+    const uint32_t stride = static_cast<uint32_t>(width + 1);
+    for (unsigned i = 0; i < n; ++i) {
+      const uint64_t distance = key.words[i] - low;
+      const bool out = distance >= width;
+      place[i] = (k == 0 ? 0 : place[i] * stride) + (out ? 0 : static_cast<uint32_t>(distance));
+      outside[i] = (k == 0 ? 0 : outside[i]) | out;
+    }
+    if (!key.any_null) continue;
+    for (unsigned i = 0; i < n; ++i) outside[i] |= key.null[i];
+  }
+  for (unsigned i = 0; i < n; ++i) groups[i] = outside[i] ? kNone : array_[place[i]] - 1;
+}
+
 uint32_t Groups::locate(const uint64_t* shown, uint32_t nulls) {
   uint64_t words[kMostKeys];
   for (unsigned k = 0; k < keys_; ++k)

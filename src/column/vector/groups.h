@@ -25,6 +25,9 @@ class Groups {
   void expect(std::span<const KeyRange> ranges);
   // The groups of n rows.
   void assign(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
+  // The groups of n rows of which all keys are known and not NULL; kNone for the others.
+  void find(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) const;
+  static constexpr uint32_t kNone = ~uint32_t{0};
   // The group of these keys, NULL where the key's bit of `nulls` is set.
   uint32_t locate(const uint64_t* words, uint32_t nulls);
 
@@ -48,6 +51,7 @@ class Groups {
   template <unsigned Keys>
   void probe(const uint64_t* words, const uint64_t* shown, const uint32_t* nulls,
              const uint32_t* hashes, unsigned n, uint32_t* groups);
+  void find_in_array(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) const;
   void take_row(std::span<const Vector* const> keys, unsigned row, uint64_t* words, uint64_t* shown,
                 uint32_t* nulls) const;
   uint32_t add(const uint64_t* words, uint32_t nulls, const uint64_t* shown);

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <exception>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 namespace datahike::vector {
 
 using column::Kind;
+
+class BuildTable;
 
 inline constexpr unsigned kChunkRows = 2048;  // evaluated at once
 inline constexpr unsigned kMaskWords = kChunkRows / 64;
@@ -32,6 +35,8 @@ struct Column {
   bool missing_null = true;
   uint64_t missing_word = 0;
   Bytes missing_text;
+  // Of a join's build side, the number of its column there; -1: a column of the table.
+  int build = -1;
 };
 
 // The type of an integer result, which bounds it: bytes of int2, int4, int8.
@@ -120,12 +125,34 @@ struct Key {
   int text = -1;        // or a text column
 };
 
+// A hash join of the table's rows that pass the filters, the probe side, with the rows of a build
+// side (build_table.h) that have equal keys.
+struct Join {
+  enum Kind : uint8_t {
+    None,
+    Inner,
+    Left,  // and the rows without a match, with NULLs for the other side's columns
+    Semi,  // the rows that have a match, each once
+    Anti,  // the rows without a match
+  };
+  Kind kind = None;
+  std::vector<Key> keys;        // of the table
+  std::vector<int> build_keys;  // the columns of the build side that these are compared with
+  std::shared_ptr<const BuildTable> build;
+};
+
+inline const char* name_of(Join::Kind kind) {
+  constexpr const char* kNames[] = {"None", "Inner", "Left", "Semi", "Anti"};
+  return kNames[kind];
+}
+
 struct Program {
   std::vector<Column> columns;
   std::vector<Expression> expressions;
   std::vector<Filter> filters;  // all must hold, tried in this order
   std::vector<Key> keys;
   std::vector<Accumulator> accumulators;
+  Join join;
 };
 
 // An SQL error of an expression: 22003 or 22012.

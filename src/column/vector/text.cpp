@@ -54,6 +54,16 @@ void TextNumbers::number_all(const ByteView* texts, unsigned n, const uint8_t* n
   }
 }
 
+uint32_t TextNumbers::find(ByteView text) const {
+  const auto hash = static_cast<uint32_t>(XXH3_64bits(text.data(), text.size()));
+  size_t slot = hash & (slots_.size() - 1);
+  for (; slots_[slot].number; slot = (slot + 1) & (slots_.size() - 1)) {
+    const uint32_t number = slots_[slot].number - 1;
+    if (slots_[slot].hash == hash && same(texts_[number], text)) return number;
+  }
+  return kUnknown;
+}
+
 uint32_t TextNumbers::number_of(ByteView text, uint32_t hash) {
   size_t slot = hash & (slots_.size() - 1);
   for (; slots_[slot].number; slot = (slot + 1) & (slots_.size() - 1)) {

@@ -20,6 +20,8 @@ class TextNumbers {
   uint32_t number(ByteView text);
   // Of n strings, but for those whose flag in `null` (which may be absent) is set.
   void number_all(const ByteView* texts, unsigned n, const uint8_t* null, uint64_t* numbers);
+  // kUnknown where the string has no number.
+  uint32_t find(ByteView text) const;
   ByteView text(uint32_t number) const { return texts_[number]; }
   uint32_t size() const { return static_cast<uint32_t>(texts_.size()); }
   size_t bytes() const { return bytes_; }
