@@ -56,7 +56,7 @@ class Reader {
     return c == ' ' || c == ',' || c == '\n' || c == '\t' || c == '\r' || c == '\f' || c == '\v';
   }
   static bool ends_token(char c) {
-    return is_blank(c) || is_closing(c) || std::strchr("()[]{}\";", c);
+    return is_blank(c) || is_closing(c) || (c && std::strchr("()[]{}\";", c));
   }
   static bool is_digit(char c) { return c >= '0' && c <= '9'; }
   char peek(size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : 0; }
@@ -251,6 +251,7 @@ class Reader {
     if (name == "nil") return Value();
     if (name == "true") return Value::boolean(true);
     if (name == "false") return Value::boolean(false);
+    if (name.empty()) fail("no value begins here", begin);
     if (name != "/" && (name[0] == '/' || name.back() == '/'))
       fail("malformed symbol " + std::string(name.substr(0, 50)), begin);
     check_name(name, begin);
