@@ -574,6 +574,79 @@ BEGIN
 END $do$;
 GRANT SELECT ON datahike.models TO PUBLIC;
 
+-- Datalog.
+CREATE TYPE datahike.db AS (revision text, as_of text, since text, history bool);
+COMMENT ON TYPE datahike.db IS 'a database value: what queries read; NULLs: as the session''s settings say';
+CREATE DOMAIN datahike.edn AS text;
+COMMENT ON DOMAIN datahike.edn IS 'text that queries take as EDN: keywords, sets, rules';
+
+CREATE FUNCTION datahike.db(revision text DEFAULT NULL) RETURNS datahike.db
+  LANGUAGE sql IMMUTABLE
+  BEGIN ATOMIC SELECT ROW(revision, NULL::text, NULL::text, false)::datahike.db; END;
+COMMENT ON FUNCTION datahike.db(text) IS 'the database at a revision; without one, as the session reads it';
+CREATE FUNCTION datahike.as_of(db datahike.db, t text) RETURNS datahike.db
+  LANGUAGE sql IMMUTABLE
+  BEGIN ATOMIC SELECT ROW(($1).revision, t, ($1).since, ($1).history)::datahike.db; END;
+CREATE FUNCTION datahike.as_of(db datahike.db, t int8) RETURNS datahike.db
+  LANGUAGE sql IMMUTABLE
+  BEGIN ATOMIC SELECT ROW(($1).revision, t::text, ($1).since, ($1).history)::datahike.db; END;
+CREATE FUNCTION datahike.as_of(db datahike.db, t timestamptz) RETURNS datahike.db
+  LANGUAGE sql STABLE
+  BEGIN ATOMIC SELECT ROW(($1).revision,
+    to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ'), ($1).since, ($1).history)::datahike.db; END;
+CREATE FUNCTION datahike.since(db datahike.db, t text) RETURNS datahike.db
+  LANGUAGE sql IMMUTABLE
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, t, ($1).history)::datahike.db; END;
+CREATE FUNCTION datahike.since(db datahike.db, t int8) RETURNS datahike.db
+  LANGUAGE sql IMMUTABLE
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, t::text, ($1).history)::datahike.db; END;
+CREATE FUNCTION datahike.since(db datahike.db, t timestamptz) RETURNS datahike.db
+  LANGUAGE sql STABLE
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of,
+    to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ'), ($1).history)::datahike.db; END;
+CREATE FUNCTION datahike.history(db datahike.db) RETURNS datahike.db
+  LANGUAGE sql IMMUTABLE
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, ($1).since, true)::datahike.db; END;
+COMMENT ON FUNCTION datahike.as_of(datahike.db, text) IS 'the database after the last commit up to a time or tx';
+COMMENT ON FUNCTION datahike.as_of(datahike.db, int8) IS 'the database after the last commit up to a tx';
+COMMENT ON FUNCTION datahike.as_of(datahike.db, timestamptz) IS 'the database after the last commit up to a time';
+COMMENT ON FUNCTION datahike.since(datahike.db, text) IS 'what commits after a time or tx added to the database';
+COMMENT ON FUNCTION datahike.since(datahike.db, int8) IS 'what commits after a tx added to the database';
+COMMENT ON FUNCTION datahike.since(datahike.db, timestamptz) IS 'what commits after a time added to the database';
+COMMENT ON FUNCTION datahike.history(datahike.db) IS 'the database with all that ever was in it';
+
+CREATE FUNCTION datahike.q(query text) RETURNS SETOF record
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_q';
+CREATE FUNCTION datahike.q(query text, VARIADIC inputs "any") RETURNS SETOF record
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_q';
+CREATE FUNCTION datahike.q_json(query text) RETURNS jsonb
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_q_json';
+CREATE FUNCTION datahike.q_json(query text, VARIADIC inputs "any") RETURNS jsonb
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_q_json';
+CREATE FUNCTION datahike.explain_q(query text) RETURNS SETOF text
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_explain_q';
+CREATE FUNCTION datahike.explain_q(query text, VARIADIC inputs "any") RETURNS SETOF text
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_explain_q';
+COMMENT ON FUNCTION datahike.q(text) IS 'answers a Datalog query; a column definition list names and types its columns';
+COMMENT ON FUNCTION datahike.q(text, "any") IS 'the same with inputs: databases, values, collections, relations, rules';
+COMMENT ON FUNCTION datahike.q_json(text) IS 'the answer of a Datalog query as one document';
+COMMENT ON FUNCTION datahike.q_json(text, "any") IS 'the same with inputs';
+COMMENT ON FUNCTION datahike.explain_q(text) IS 'answers a Datalog query, and tells the steps and how many rows each left';
+COMMENT ON FUNCTION datahike.explain_q(text, "any") IS 'the same with inputs';
+
+CREATE FUNCTION datahike.pull(pattern text, entity int8, db datahike.db DEFAULT NULL) RETURNS jsonb
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_pull';
+CREATE FUNCTION datahike.pull(pattern text, entity text, db datahike.db DEFAULT NULL) RETURNS jsonb
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_pull';
+CREATE FUNCTION datahike.pull_many(pattern text, entities int8[], db datahike.db DEFAULT NULL)
+  RETURNS jsonb LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_pull';
+CREATE FUNCTION datahike.pull_many(pattern text, entities text[], db datahike.db DEFAULT NULL)
+  RETURNS jsonb LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_pull';
+COMMENT ON FUNCTION datahike.pull(text, int8, datahike.db) IS 'a tree of attributes of an entity; NULL: it has none of them';
+COMMENT ON FUNCTION datahike.pull(text, text, datahike.db) IS 'the same, of a lookup ref or ident as EDN';
+COMMENT ON FUNCTION datahike.pull_many(text, int8[], datahike.db) IS 'pull() of several entities, in their order';
+COMMENT ON FUNCTION datahike.pull_many(text, text[], datahike.db) IS 'the same, of lookup refs or idents as EDN';
+
 COMMENT ON TABLE datahike.tx_log IS 'internal: changes that the fold worker has not purged yet';
 COMMENT ON TABLE datahike.heads IS 'internal: the newest commit of each branch, fold by fold';
 COMMENT ON TABLE datahike.branch IS 'internal: see branches() and branch_permissions';

@@ -171,6 +171,7 @@ class Puller {
     Scan scan;
     scan.constants[kAttribute] = attribute;
     scan.wanted[kEntity] = scan.wanted[kValue] = true;
+    scan.references = true;
     if (distinct.size() <= 1000) (reverse ? scan.some_values : scan.some_entities) = &distinct;
     source_.scan(scan, [&](Source::Columns& columns, size_t rows) {
       budget_.poll();
@@ -190,7 +191,7 @@ class Puller {
                      std::vector<char>& found, int depth, const std::vector<EntitySet>& above) {
     std::vector<Column> values = read(a.attribute, a.reverse, entities);
     bool component = source_.is_component(a.attribute);
-    bool is_ref = a.reverse || source_.is_ref(a.attribute);
+    bool is_ref = a.reverse || source_.can_follow(a.attribute);
     bool many = a.reverse ? !component : source_.is_many(a.attribute);
     for (Column& v : values)
       if (a.limit && v.size() > *a.limit) v.resize(*a.limit);

@@ -77,6 +77,12 @@ struct Query {
   enum Shape { Relation, Collection, Tuple, Scalar } shape = Relation;
   std::vector<FindElement> find;
   std::vector<std::string> keys;  // return map; empty: none
+  Kind key_kind = Kind::Keyword;
+  Value key(size_t i) const {
+    return key_kind == Kind::Keyword  ? Value::keyword(keys[i])
+           : key_kind == Kind::Symbol ? Value::symbol(keys[i])
+                                      : Value::string(keys[i]);
+  }
   std::vector<Var> with;
   std::vector<Input> inputs;
   std::vector<Clause> where;

@@ -312,6 +312,7 @@ class QueryParser {
     for (const char* name : {"keys", "strs", "syms"}) {
       if (!parts_.count(name)) continue;
       if (!q.keys.empty()) fail("a query has one of :keys, :strs and :syms", section(name));
+      q.key_kind = name[0] == 'k' ? Kind::Keyword : name[1] == 't' ? Kind::String : Kind::Symbol;
       for (const Value& key : parts_[name]) {
         if (!key.is(Kind::Symbol) && !key.is(Kind::Keyword) && !key.is(Kind::String))
           fail("a key of a return map is a symbol", key);

@@ -170,7 +170,7 @@ QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<Quer
   return result;
 }
 
-Value to_value(const QueryResult& result, const Query& query) {
+Value to_value(const QueryResult& result, const Query& query, bool plain_keys) {
   auto row_value = [&](size_t row) {
     if (query.keys.empty()) {
       std::vector<Value> items;
@@ -179,7 +179,8 @@ Value to_value(const QueryResult& result, const Query& query) {
     }
     std::vector<edn::Entry> entries;
     for (size_t i = 0; i < query.keys.size(); ++i)
-      entries.emplace_back(Value::keyword(query.keys[i]), result.columns[i][row]);
+      entries.emplace_back(plain_keys ? Value::string(query.keys[i]) : query.key(i),
+                           result.columns[i][row]);
     return Value::map(std::move(entries));
   };
   switch (query.shape) {

@@ -21,7 +21,8 @@ QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<Quer
 
 // In the query's shape: a relation is a vector of vectors or maps, a collection a vector, a tuple a
 // vector or map, a scalar itself; a tuple or scalar of nothing is nil.
-Value to_value(const QueryResult& result, const Query& query);
+// `plain_keys`: maps have strings as keys.
+Value to_value(const QueryResult& result, const Query& query, bool plain_keys = false);
 
 // Aggregates values of a group. QueryError 42883: there is no such aggregate.
 Value aggregate(const std::string& name, const std::vector<Value>& arguments,

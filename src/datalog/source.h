@@ -20,6 +20,7 @@ struct Scan {
   std::optional<Value> least, greatest;   // of the value, both inclusive
   const Column* some_entities = nullptr;  // distinct
   const Column* some_values = nullptr;
+  bool references = false;  // values of references are wanted as the entities they refer to
 };
 
 class Source {
@@ -31,7 +32,9 @@ class Source {
   virtual void scan(const Scan& scan, const std::function<void(Columns&, size_t rows)>& full) = 0;
   // Of an entity's name: a number, a lookup ref or an ident. nullopt: there is none.
   virtual std::optional<Value> entity(const Value& name) = 0;
-  virtual bool is_ref(const Value& attribute) = 0;
+  virtual bool is_ref(const Value& attribute) = 0;  // its values are entities
+  // Whether pull may follow it: its values are, or stand for, entities (Scan::references).
+  virtual bool can_follow(const Value& attribute) { return is_ref(attribute); }
   virtual bool is_many(const Value& attribute) = 0;
   virtual bool is_component(const Value& attribute) = 0;
 };

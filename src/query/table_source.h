@@ -1,0 +1,51 @@
+// Tables as facts: [?row :table/column ?value], and :schema.table/column where the search path does
+// not have the table. Read by queries, so privileges, row security, indexes and partitions are
+// PostgreSQL's. NULL is no fact. Only tables of the datahike access method have entities.
+#pragma once
+
+#include "query/database.h"
+#include "query/entities.h"
+#include "query/values.h"
+
+namespace datahike::query {
+
+// A column that an attribute names.
+struct TableColumn {
+  Oid relid = InvalidOid;
+  int16 number = 0;
+  Oid type = InvalidOid;
+  int32 typmod = -1;
+  std::string table, column;  // quoted; the table with its schema
+  double rows = 0;            // of the table, an estimate
+  bool unique = false;        // by an index of its own
+  // The table that a foreign key of this column alone refers to.
+  Oid target = InvalidOid;
+  std::string target_table, target_column;
+};
+
+class TableSource : public datalog::Source {
+ public:
+  explicit TableSource(DatabaseValue database) : database_(std::move(database)) {}
+  double estimate(const datalog::Scan& scan) override;
+  void scan(const datalog::Scan& scan, const std::function<void(Columns&, size_t)>& full) override;
+  std::optional<Value> entity(const Value& name) override;
+  // The values of a foreign key are the key's values; pull follows them.
+  bool is_ref(const Value&) override { return false; }
+  bool can_follow(const Value& attribute) override;
+  bool is_many(const Value&) override { return false; }
+  bool is_component(const Value&) override { return false; }
+  bool has(const Value& attribute) { return find(attribute) != nullptr; }
+
+ private:
+  const TableColumn* find(const Value& attribute);
+  void scan_column(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
+                   const std::function<void(Columns&, size_t)>& full);
+  void scan_versions(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
+                     const std::function<void(Columns&, size_t)>& full);
+  std::vector<Value> all_attributes();
+
+  DatabaseValue database_;
+  std::map<std::string, std::optional<TableColumn>> columns_;
+};
+
+}  // namespace datahike::query
