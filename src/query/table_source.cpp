@@ -273,13 +273,6 @@ void TableSource::scan_column(const Value& attribute, const TableColumn& c, cons
   });
 }
 
-void TableSource::scan_versions(const Value&, const TableColumn&, const Scan&,
-                                const std::function<void(Columns&, size_t)>&) {
-  throw datalog::QueryError(datalog::kUnsupported,
-                            "tx and added of a table's attributes are not known to queries",
-                            "datahike.versions() tells them.");
-}
-
 std::optional<Value> TableSource::entity(const Value& name) {
   if (name.is(Kind::Long)) return name;
   if (!name.is_sequence() || name.items().size() != 2 || !find(name.items()[0]))
