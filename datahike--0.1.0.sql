@@ -647,6 +647,100 @@ COMMENT ON FUNCTION datahike.pull(text, text, datahike.db) IS 'the same, of a lo
 COMMENT ON FUNCTION datahike.pull_many(text, int8[], datahike.db) IS 'pull() of several entities, in their order';
 COMMENT ON FUNCTION datahike.pull_many(text, text[], datahike.db) IS 'the same, of lookup refs or idents as EDN';
 
+-- Facts: datoms that are true, each a row (docs/facts.md, docs/decisions/091). Of the versioned access
+-- method, so branches, commits and history are those of any table.
+CREATE TABLE datahike.facts (
+  e int8 NOT NULL,            -- entity
+  a int8 NOT NULL,            -- attribute: the entity that defines it, or a built-in one
+  tx int8 NOT NULL,           -- transaction entity that asserted it
+  r int8,                     -- the entity that a value of type ref is
+  uq bool NOT NULL,           -- the attribute is unique
+  u bytea NOT NULL,           -- empty: of cardinality one; else k
+  k bytea NOT NULL,           -- the value in order-preserving form (src/datom/encoding.cpp), or of
+                              -- a long one its beginning and digest
+  v bytea,                    -- all of it where k is not
+  CONSTRAINT facts_eavt PRIMARY KEY (e, a, u)
+) USING datahike;
+CREATE INDEX facts_aevt ON datahike.facts (a, e);
+CREATE INDEX facts_avet ON datahike.facts (a, k, e);
+CREATE INDEX facts_vaet ON datahike.facts (r, a) WHERE r IS NOT NULL;
+CREATE UNIQUE INDEX facts_unique ON datahike.facts (a, k) WHERE uq;
+CREATE SEQUENCE datahike.entity_id AS int8 MINVALUE 1 MAXVALUE 4398046511103 NO CYCLE;
+CREATE SEQUENCE datahike.fact_tx_number AS int8 MINVALUE 1 MAXVALUE 8796093022207 NO CYCLE;
+-- Which PostgreSQL transaction a transaction of facts was: how its number becomes its commit's.
+CREATE TABLE datahike.fact_tx (
+  tx int8 NOT NULL CONSTRAINT fact_tx_key PRIMARY KEY,
+  xid int8 NOT NULL CONSTRAINT fact_tx_xid_key UNIQUE
+) USING heap;
+REVOKE ALL ON datahike.facts, datahike.fact_tx FROM PUBLIC;
+REVOKE ALL ON SEQUENCE datahike.entity_id, datahike.fact_tx_number FROM PUBLIC;
+SELECT pg_catalog.pg_extension_config_dump('datahike.facts', '');
+SELECT pg_catalog.pg_extension_config_dump('datahike.entity_id', '');
+SELECT pg_catalog.pg_extension_config_dump('datahike.fact_tx_number', '');
+COMMENT ON TABLE datahike.facts IS 'facts that are true: see datoms()';
+COMMENT ON TABLE datahike.fact_tx IS 'internal: which PostgreSQL transaction a transaction of facts was';
+COMMENT ON SEQUENCE datahike.entity_id IS 'internal: ids of entities';
+COMMENT ON SEQUENCE datahike.fact_tx_number IS 'internal: numbers of transactions of facts';
+
+CREATE FUNCTION datahike.transact(tx text) RETURNS jsonb
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_transact';
+COMMENT ON FUNCTION datahike.transact(text) IS 'asserts and retracts facts: transaction data in EDN';
+CREATE FUNCTION datahike.transact(tx jsonb) RETURNS jsonb
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_transact_json';
+COMMENT ON FUNCTION datahike.transact(jsonb) IS 'asserts and retracts facts: transaction data in JSON';
+CREATE FUNCTION datahike.with_tx(tx text) RETURNS jsonb
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_with_tx';
+COMMENT ON FUNCTION datahike.with_tx(text) IS 'what transact() would report, without changing anything';
+CREATE FUNCTION datahike.with_tx(tx jsonb) RETURNS jsonb
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_with_tx_json';
+COMMENT ON FUNCTION datahike.with_tx(jsonb) IS 'what transact() would report, without changing anything';
+REVOKE EXECUTE ON FUNCTION datahike.transact(text), datahike.transact(jsonb), datahike.with_tx(text),
+  datahike.with_tx(jsonb) FROM PUBLIC;
+
+CREATE FUNCTION datahike.datoms(index text,
+  OUT e int8, OUT a text, OUT v jsonb, OUT tx int8, OUT added bool)
+  RETURNS SETOF record LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_datoms';
+COMMENT ON FUNCTION datahike.datoms(text) IS 'the facts of the session''s view, in the order of an index';
+CREATE FUNCTION datahike.datoms(index text, VARIADIC components "any",
+  OUT e int8, OUT a text, OUT v jsonb, OUT tx int8, OUT added bool)
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_datoms';
+COMMENT ON FUNCTION datahike.datoms(text, "any") IS
+  'the facts that begin with these components of an index: eavt, aevt, avet, vaet';
+CREATE FUNCTION datahike.seek_datoms(index text, VARIADIC components "any",
+  OUT e int8, OUT a text, OUT v jsonb, OUT tx int8, OUT added bool)
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_seek_datoms';
+COMMENT ON FUNCTION datahike.seek_datoms(text, "any") IS
+  'the facts from these components of an index on, to its end';
+CREATE FUNCTION datahike.index_range(attribute text, "from" "any", "to" "any",
+  OUT e int8, OUT a text, OUT v jsonb, OUT tx int8, OUT added bool)
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_index_range';
+COMMENT ON FUNCTION datahike.index_range(text, "any", "any") IS
+  'the facts of an attribute from one value to another, both included; NULL: no bound';
+CREATE FUNCTION datahike.entity(e int8) RETURNS jsonb
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_entity';
+COMMENT ON FUNCTION datahike.entity(int8) IS 'what is true of an entity; NULL: nothing is';
+CREATE FUNCTION datahike.entity(e text) RETURNS jsonb
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_entity';
+COMMENT ON FUNCTION datahike.entity(text) IS 'what is true of an entity, named by a lookup ref or an ident in EDN';
+CREATE FUNCTION datahike.schema(OUT id int8, OUT ident text, OUT value_type text,
+  OUT cardinality text, OUT "unique" text, OUT index bool, OUT is_component bool,
+  OUT no_history bool, OUT doc text)
+  RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_schema';
+COMMENT ON FUNCTION datahike.schema() IS 'the attributes that are defined in the session''s view';
+CREATE FUNCTION datahike.fact_value(k bytea, v bytea) RETURNS jsonb
+  LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'datahike_fact_value';
+COMMENT ON FUNCTION datahike.fact_value(bytea, bytea) IS 'the value that a row of datahike.facts holds';
+CREATE FUNCTION datahike.fact_attribute(a int8) RETURNS text
+  LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_fact_attribute';
+COMMENT ON FUNCTION datahike.fact_attribute(int8) IS 'an attribute''s :db/ident';
+CREATE FUNCTION datahike.commit_tx(tx int8) RETURNS int8
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_commit_tx';
+COMMENT ON FUNCTION datahike.commit_tx(int8) IS 'the tx of the commit that a transaction of facts became';
+CREATE FUNCTION datahike.tx_of_commit(tx int8) RETURNS int8
+  LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME', 'datahike_tx_of_commit';
+COMMENT ON FUNCTION datahike.tx_of_commit(int8) IS
+  'the transaction of facts that a commit was, by its tx; the tx itself: it was none';
+
 COMMENT ON TABLE datahike.tx_log IS 'internal: changes that the fold worker has not purged yet';
 COMMENT ON TABLE datahike.heads IS 'internal: the newest commit of each branch, fold by fold';
 COMMENT ON TABLE datahike.branch IS 'internal: see branches() and branch_permissions';

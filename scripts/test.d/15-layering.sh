@@ -1,5 +1,5 @@
 # The plain C++ layers include no PostgreSQL header and nothing from the layers above them.
-plain='store|tree|column|datalog|iforest'
+plain='store|tree|column|datalog|iforest|datom'
 server=$("$PGBIN/pg_config" --includedir-server)
 while read -r file; do
   bad=
@@ -11,4 +11,4 @@ while read -r file; do
     esac
   done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*(<[^>]+>|"[^"]+").*/\1/p' "$file")
   if [ -z "$bad" ]; then ok "${file#"$root/"}"; else not_ok "${file#"$root/"} includes$bad"; fi
-done < <(cd "$root/src" && find "$root"/src/{store,tree,column,datalog,iforest} -name '*.cpp' -o -name '*.h' | sort)
+done < <(cd "$root/src" && find "$root"/src/{store,tree,column,datalog,iforest,datom} -name '*.cpp' -o -name '*.h' | sort)

@@ -4,6 +4,7 @@
 
 #include "datalog/edn.h"
 #include "datalog/error.h"
+#include "datom/attribute.h"
 
 namespace datahike::pg {
 
@@ -42,6 +43,11 @@ void capture_exception(CaughtError& caught) noexcept {
   } catch (const edn::ReadError& e) {
     describe(caught, ERRCODE_INVALID_TEXT_REPRESENTATION, e.what());
   } catch (const datalog::QueryError& e) {
+    const char* s = e.sqlstate;
+    describe(caught, MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]), e.what(), e.hint.c_str());
+  } catch (const datom::ValueError& e) {
+    describe(caught, ERRCODE_INVALID_TEXT_REPRESENTATION, e.what());
+  } catch (const datom::FactError& e) {
     const char* s = e.sqlstate;
     describe(caught, MAKE_SQLSTATE(s[0], s[1], s[2], s[3], s[4]), e.what(), e.hint.c_str());
   } catch (const std::bad_alloc&) {

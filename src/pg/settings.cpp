@@ -1,6 +1,7 @@
 #include "pg/settings.h"
 
 #include "am/horizon.h"
+#include "facts/settings.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/gc.h"
@@ -216,6 +217,7 @@ void define_settings() {
   define_notify();
   define_gc();
   define_vector_settings();
+  facts::define_settings();
   MarkGUCPrefixReserved("datahike");
 }
 

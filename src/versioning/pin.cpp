@@ -1,6 +1,7 @@
 #include "versioning/pin.h"
 #include "versioning/redacted.h"
 
+#include "facts/ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/pins.h"
@@ -81,6 +82,7 @@ store::Uuid pinned_commit(const SessionView& session) {
   if (has_as_of && !pg::parse_as_of(session.as_of, &at))
     throw pg::SqlError(ERRCODE_INVALID_TEXT_REPRESENTATION,
                        std::string("invalid value for datahike.as_of: ") + session.as_of);
+  if (has_as_of) facts::settle_tx(at);
   store::Environment& env = store_with_commits();
   if (commit && !store::load_commit(env, *commit))
     throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,

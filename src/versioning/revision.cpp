@@ -1,5 +1,6 @@
 #include "versioning/revision.h"
 
+#include "facts/ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/settings.h"
@@ -89,6 +90,7 @@ store::Uuid apply_time(const store::Uuid& from, const std::string& text, const s
   if (!pg::parse_as_of(text.c_str(), &at))
     throw pg::SqlError(ERRCODE_INVALID_TEXT_REPRESENTATION,
                        "invalid revision \"" + whole + "\": a timestamp must follow @");
+  facts::settle_tx(at);
   store::Environment& env = current_store();
   auto found = at.is_tx ? store::commit_as_of_tx(env, from, at.tx)
                         : store::commit_as_of_time(env, from, at.time);

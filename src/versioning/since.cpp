@@ -4,6 +4,7 @@
 // commit at or before it. Of a branch's newest transactions, those not folded yet have no tx; they
 // come after every point before the head. Where the point is not before it the worker folds first,
 // and then says which commits they became.
+#include "facts/ids.h"
 #include "pg/bridge.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
@@ -21,6 +22,7 @@ pg::AsOf parse_since(const SessionView& session) {
   if (!pg::parse_as_of(session.since, &at))
     throw pg::SqlError(ERRCODE_INVALID_TEXT_REPRESENTATION,
                        std::string("invalid value for datahike.since: ") + session.since);
+  facts::settle_tx(at);
   return at;
 }
 

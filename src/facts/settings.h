@@ -1,0 +1,8 @@
+// datahike.schema_flexibility.
+#pragma once
+
+namespace datahike::facts {
+
+void define_settings();
+
+}  // namespace datahike::facts
