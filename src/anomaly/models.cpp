@@ -192,11 +192,38 @@ std::shared_ptr<const LoadedModel> find_model(const char* name) {
   return model;
 }
 
-std::shared_ptr<const LoadedModel> load_model(const char* name) {
-  if (auto model = find_model(name)) return model;
+namespace {
+
+[[noreturn]] void throw_not_found(const char* name) {
   throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, std::string("model not found: ") + name,
                      "Models belong to the branch or commit that they were made on: see "
                      "datahike.models.");
+}
+
+// The settings count, not the view of a query that calls the function whose query is planned.
+struct SettingsView {
+  const versioning::SessionView* before = versioning::use_session_view(nullptr);
+  ~SettingsView() { versioning::use_session_view(before); }
+};
+
+}  // namespace
+
+std::shared_ptr<const LoadedModel> load_model(const char* name) {
+  if (auto model = find_model(name)) return model;
+  throw_not_found(name);
+}
+
+std::shared_ptr<const LoadedModel> model_for_planning(const char* name) {
+  {
+    SettingsView settings;
+    pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+    auto model = find_model(name);
+    pg::call([] { PopActiveSnapshot(); });
+    if (model) return model;
+  }
+  // A query within a STABLE function reads what the calling one does.
+  if (!ActiveSnapshotSet()) throw_not_found(name);
+  return load_model(name);
 }
 
 }  // namespace datahike::anomaly

@@ -27,6 +27,8 @@ struct LoadedModel {
 std::shared_ptr<const LoadedModel> load_model(const char* name);
 // The same, nullptr where there is none.
 std::shared_ptr<const LoadedModel> find_model(const char* name);
+// The same while a query is analysed or planned, which is before it has a snapshot and a view.
+std::shared_ptr<const LoadedModel> model_for_planning(const char* name);
 
 // Table of the model, InvalidOid where there is none; nothing is checked.
 Oid table_of_model(const char* name);

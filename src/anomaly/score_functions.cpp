@@ -214,7 +214,7 @@ namespace {
 void check_call(const FuncExpr* call) {
   const std::optional<KnownFunction> known = known_function(call->funcid);
   auto* name = static_cast<Node*>(linitial(call->args));
-  if (!known || known->short_form || !IsA(name, Const) || !ActiveSnapshotSet()) return;
+  if (!known || known->short_form || !IsA(name, Const) || !IsTransactionState()) return;
   auto* constant = castNode(Const, name);
   if (constant->constisnull) return;
   const int first = known->first_feature;
@@ -233,7 +233,7 @@ void check_call(const FuncExpr* call) {
   const int given = call->funcvariadic ? -1 : list_length(call->args) - first;
   const Measure measure = known->measure;
   pg::guard([=] {
-    auto model = load_model(model_name);
+    auto model = model_for_planning(model_name);
     if (given >= 0) require_features(model_name, *model, static_cast<size_t>(given));
     require_measurable(model_name, *model, measure, decay);
   });

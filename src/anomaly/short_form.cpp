@@ -170,7 +170,7 @@ const char* model_of(const Level* level, FuncExpr* call) {
 List* features_of(const char* model) {
   List* names = NIL;
   pg::guard([&names, model] {
-    auto loaded = load_model(model);
+    auto loaded = model_for_planning(model);
     const std::vector<std::string>& features = loaded->model.features;
     pg::call([&] {
       for (const std::string& feature : features) names = lappend(names, pstrdup(feature.c_str()));
@@ -297,14 +297,7 @@ void process(Query* query, const Level* outer, ParseState* state) {
 void process_analyzed(ParseState* state, Node* node) {
   if (!node || !IsA(node, Query)) return;
   auto* query = reinterpret_cast<Query*>(node);
-  if (query->commandType != CMD_UTILITY) {
-    if (!has_short(node, nullptr)) return;
-    const bool push = !ActiveSnapshotSet();
-    if (push) PushActiveSnapshot(GetTransactionSnapshot());
-    process(query, nullptr, state);
-    if (push) PopActiveSnapshot();
-    return;
-  }
+  if (query->commandType != CMD_UTILITY) return process(query, nullptr, state);
   // Commands with a query that has been analysed along with them.
   Node* command = query->utilityStmt;
   if (!command) return;

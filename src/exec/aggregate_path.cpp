@@ -127,6 +127,7 @@ bool describe(PlannerInfo* root, const JoinSides& sides, RelOptInfo* grouped, No
 bool compiles(Relation relation, const AggregatePlan& bound) {
   return pg::guard([&bound, relation] {
     Compiler compiler(relation, bound.table, bound.build);
+    compiler.planning = true;
     return compile(compiler, bound);
   });
 }

@@ -104,6 +104,7 @@ int Compiler::expression(Node* node) {
     }
     case T_FuncExpr: {
       auto* function = reinterpret_cast<FuncExpr*>(node);
+      if (int score = anomaly(function); score >= 0) return score;
       return call(function->funcid, function->args);
     }
     default:

@@ -50,6 +50,9 @@ class Compiler {
   // A condition of the join: a value of the table equal to a column of the build side.
   bool join_key(Node* clause);
 
+  // Only to know whether a query compiles: models are not looked at.
+  bool planning = false;
+
   vector::Program program;
   std::vector<Output> outputs;  // of the aggregates
   // Of the program's columns: indexes into the description; -1 for the build side's.
@@ -64,7 +67,8 @@ class Compiler {
   int expression(Node* node);
   int constant(Const* value);
   int call(Oid function, List* arguments);
-  int column(Node* node);  // of a Var, of any type that can be read
+  int anomaly(FuncExpr* call);  // compile_anomaly.cpp
+  int column(Node* node);       // of a Var, of any type that can be read
   int build_column(const Var* var);
   int text_column(Node* node, bool equality);
   int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);

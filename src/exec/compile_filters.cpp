@@ -278,6 +278,7 @@ bool Compiler::filter(Node* clause) {
     case T_NullTest:
       return null_test(reinterpret_cast<NullTest*>(clause));
     case T_Var:
+    case T_FuncExpr:
     case T_BoolExpr: {
       bool negated = false;
       if (IsA(clause, BoolExpr)) {
@@ -286,9 +287,10 @@ bool Compiler::filter(Node* clause) {
         negated = true;
         clause = static_cast<Node*>(linitial(expr->args));
       }
-      if (!IsA(clause, Var) || exprType(clause) != BOOLOID) return false;
+      if ((!IsA(clause, Var) && !IsA(clause, FuncExpr)) || exprType(clause) != BOOLOID)
+        return false;
       int value = expression(clause);
-      if (value < 0) return false;
+      if (value < 0 || program.expressions[value].bytes != 1) return false;
       Filter f = int_comparison(BTEqualStrategyNumber, !negated);
       f.expression = value;
       program.filters.push_back(f);

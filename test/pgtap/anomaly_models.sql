@@ -184,6 +184,18 @@ RESET datahike.branch;
 SELECT is((SELECT status FROM datahike.merge('fine')), 'fast-forward', 'a merge');
 SELECT is(anomaly_score('merged', 5) > 0, true, '... brings a model along');
 
+-- Within a function, after a statement of its own.
+CREATE FUNCTION train_and_score() RETURNS float8 LANGUAGE plpgsql AS $$
+DECLARE s float8;
+BEGIN
+  PERFORM datahike.create_model('inner', 'SELECT a FROM t', n_trees => 10);
+  EXECUTE 'SELECT max(anomaly_score(''inner'')) FROM t' INTO s;
+  PERFORM anomaly_score('inner', 1);
+  PERFORM datahike.drop_model('inner');
+  RETURN s;
+END $$;
+SELECT is(train_and_score() > 0.5, true, 'a function makes a model and uses it');
+
 -- Rotation.
 SELECT anomaly_score('m', 1, 2, 3) AS before \gset
 SELECT is(datahike.rotate_model('m', 'SELECT a * 100 AS a, b, c FROM t', 30, 'rotated'), 'rotated', 'rotation into a new model');

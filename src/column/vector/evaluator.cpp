@@ -393,6 +393,9 @@ const Vector& Evaluator::value(int expression) {
     case Op::Presence:
       compact_nulls(e.argument, out);
       return out;
+    case Op::Row:
+      compute_row(e, out);
+      return out;
     default:
       compute(expression, out);
       return out;
@@ -444,6 +447,16 @@ void Evaluator::compute_length(const Expression& e, Vector& out) {
     if (out.any_null && out.null[i]) continue;
     out.words[i] = character_count(texts[all ? i : chosen_[i]], e.value != 0);
   }
+}
+
+void Evaluator::compute_row(const Expression& e, Vector& out) {
+  std::vector<const Vector*> operands;
+  std::vector<Type> types;
+  for (const int operand : e.operands) {
+    operands.push_back(&value(operand));
+    types.push_back(program_.expressions[operand].type);
+  }
+  e.function->compute(operands, types, selected_, out);
 }
 
 void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {

@@ -75,6 +75,7 @@ class Evaluator {
   void compute_int(const Expression& e, const Vector& left, const Vector& right, Vector& out);
   void compute_float(const Expression& e, const Vector& left, const Vector& right, Vector& out);
   void compute_length(const Expression& e, Vector& out);
+  void compute_row(const Expression& e, Vector& out);
   // evaluator_join.cpp
   void find_matches();
   void match_text(size_t key, Vector& out);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <exception>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,18 @@ enum class Op : uint8_t {
   IntToFloat,  // left
   Length,      // characters of a text column: `argument`, an index of a column
   Presence,    // only whether a column of any type is NULL: `argument`
+  Row,         // `function` of `operands`
+};
+
+struct Vector;
+
+// A function of several values of a row, computed for many rows at once, by several threads at a
+// time.
+struct RowFunction {
+  virtual ~RowFunction() = default;
+  // Operands are of type Int or Float, as `types` says.
+  virtual void compute(std::span<const Vector* const> operands, std::span<const Type> types,
+                       unsigned rows, Vector& out) const = 0;
 };
 
 // A node of an expression. Operands come before what uses them.
@@ -62,6 +75,8 @@ struct Expression {
   int argument = -1;
   uint64_t value = 0;
   bool null = false;
+  std::vector<int> operands{};
+  std::shared_ptr<const RowFunction> function{};
   bool operator==(const Expression&) const = default;
 };
 
