@@ -1,9 +1,32 @@
 # Isolation forests find what is anomalous in labelled data sets as well as scikit-learn's do, with the same parameters: the means over ten
 # seeds (three, of the largest set, unless ANOMALY_SEEDS says otherwise) of area under the ROC curve and average precision are at most 0.01 below those of baselines.csv.
 dir=$TEST_TMP/anomaly
-data=${ANOMALY_DATA:-$root/../shared/data/anomaly}
-[ -e "$data/baselines.csv" ] || { skip "no $data/baselines.csv"; return; }
 need_cluster "$dir/cluster" || return
+
+# pg_dump takes models along, and who may use them.
+cluster_database dumped datahike >"$dir/dump.log" 2>&1
+"$PGBIN/psql" -Xqd dumped -v ON_ERROR_STOP=1 >>"$dir/dump.log" 2>&1 <<'SQL'
+CREATE TABLE t AS SELECT i, sin(i) AS a, i % 17 AS b FROM generate_series(1, 1000) i;
+SELECT datahike.create_model('dumped', 'SELECT a, b FROM t', contamination => 0.05);
+CREATE VIEW scores AS SELECT i, anomaly_score('dumped') AS s FROM t;
+CREATE ROLE model_reader;
+GRANT SELECT ON datahike_models.dumped TO model_reader;
+SQL
+"$PGBIN/psql" -Xqd postgres -c 'CREATE DATABASE restored TEMPLATE template0' >>"$dir/dump.log" 2>&1
+"$PGBIN/pg_dump" -d dumped 2>>"$dir/dump.log" | "$PGBIN/psql" -Xqd restored -v ON_ERROR_STOP=1 >>"$dir/dump.log" 2>&1
+for database in dumped restored; do
+  "$PGBIN/psql" -XAtqd $database -c "SELECT md5(string_agg(i || ' ' || s, ',' ORDER BY i)), count(*) FROM scores" \
+    -c "SELECT count(*) FROM t WHERE anomaly_predict('dumped')" \
+    -c "SELECT has_table_privilege('model_reader', 'datahike_models.dumped', 'SELECT')" >"$dir/$database.out" 2>>"$dir/dump.log"
+done
+if [ "$(wc -l <"$dir/restored.out")" = 3 ] && cmp -s "$dir/dumped.out" "$dir/restored.out"; then
+  ok "pg_dump takes models along"
+else
+  not_ok "pg_dump takes models along" <(cat "$dir/dump.log" "$dir/dumped.out" "$dir/restored.out")
+fi
+
+data=${ANOMALY_DATA:-$root/../shared/data/anomaly}
+[ -e "$data/baselines.csv" ] || { skip "no $data/baselines.csv"; cluster_stop "$dir/cluster"; return; }
 while IFS=, read -r name rows _ _ _ auc _ _ _ ap _; do
   [ "$name" != dataset ] || continue
   features=$(zcat "$data/$name.csv.gz" | head -1 | tr -d '\r' | sed 's/,label$//')
