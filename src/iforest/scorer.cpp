@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -24,28 +25,51 @@ constexpr size_t kWalks = 8;  // trees walked at once
 
 size_t rounded_up(size_t rows) { return (rows + kBlockStep - 1) / kBlockStep * kBlockStep; }
 
-// Ascending thresholds of one feature, padded with NaN to one less than a power of two.
+// Ascending thresholds of one feature. A value's place among them is looked for in its bucket: the
+// buckets divide the thresholds' range evenly, and a number of a bucket never falls as values rise.
 struct Thresholds {
-  std::vector<double> sorted;
+  std::vector<double> sorted;  // and NaNs, which are above nothing
   size_t count = 0;
+  double low = 0, scale = 0, last = 0;  // of the buckets
+  std::vector<uint16_t> begin;          // of each bucket: thresholds in those before it
+  size_t first_step = 0;                // of the search in a bucket
 
   void close() {
     std::sort(sorted.begin(), sorted.end());
     sorted.erase(std::unique(sorted.begin(), sorted.end()), sorted.end());
     count = sorted.size();
-    size_t padded = 1;
-    while (padded < count + 1) padded *= 2;
-    sorted.resize(padded - 1, kNaN);
+    if (count == 0) return;
+    const size_t buckets = std::min<size_t>(4096, 4 * std::bit_ceil(count));
+    low = sorted.front();
+    const double width = sorted.back() - low;
+    scale = width > 0 && std::isfinite(width) ? static_cast<double>(buckets) / width : 0;
+    if (!std::isfinite(scale)) scale = 0;
+    last = static_cast<double>(buckets - 1);
+    std::vector<size_t> members(buckets);
+    for (const double t : sorted) ++members[bucket(t)];
+    size_t before = 0;
+    for (const size_t n : members) {
+      begin.push_back(static_cast<uint16_t>(before));
+      before += n;
+    }
+    const size_t most = *std::max_element(members.begin(), members.end());
+    first_step = std::bit_ceil(most + 1) / 2;
+    sorted.resize(count + 2 * first_step, kNaN);
+  }
+  size_t bucket(double v) const {
+    double place = (v - low) * scale;
+    place = place > 0 ? place : 0;  // NaN, too
+    place = place < last ? place : last;
+    return static_cast<size_t>(static_cast<int32_t>(place));
   }
   int16_t place(double threshold) const {
     const auto end = sorted.begin() + static_cast<ptrdiff_t>(count);
     return static_cast<int16_t>(std::lower_bound(sorted.begin(), end, threshold) - sorted.begin());
   }
-  // How many are not greater than v; 0 for NaN.
+  // How many are not greater than v; anything for NaN. Thresholds behind the bucket are greater.
   size_t rank(double v) const {
-    const double* at = sorted.data();
-    for (size_t step = (sorted.size() + 1) / 2; step > 0; step /= 2)
-      at += at[step - 1] <= v ? step : 0;
+    const double* at = sorted.data() + begin[bucket(v)];
+    for (size_t step = first_step; step > 0; step /= 2) at += at[step - 1] <= v ? step : 0;
     return static_cast<size_t>(at - sorted.data());
   }
   // The ranks of many values, several searches at a time.
@@ -53,8 +77,8 @@ struct Thresholds {
     size_t i = 0;
     for (; i + 8 <= n; i += 8) {
       std::array<const double*, 8> at;
-      at.fill(sorted.data());
-      for (size_t step = (sorted.size() + 1) / 2; step > 0; step /= 2)
+      for (size_t k = 0; k < 8; ++k) at[k] = sorted.data() + begin[bucket(v[i + k])];
+      for (size_t step = first_step; step > 0; step /= 2)
         for (size_t k = 0; k < 8; ++k) at[k] += at[k][step - 1] <= v[i + k] ? step : 0;
       for (size_t k = 0; k < 8; ++k) out[i + k] = static_cast<int16_t>(at[k] - sorted.data());
     }
@@ -119,34 +143,43 @@ struct Scorer::Group {
   }
 };
 
-// Trees for walking: a leaf leads to itself, so that all rows take as many steps.
+// Trees for walking: a leaf leads to itself, so that all rows take as many steps. A node is named
+// by a word that has all that is asked of it before it is read:
+//   its number in the tree (20 bits), whether missing values go left (1), its feature (11)
 struct Scorer::Walk {
   struct Flat {
-    double split;  // of a leaf: its path length
-    uint32_t right;
-    uint16_t feature;
-    uint8_t left;  // the left child is so many nodes on: 1, of a leaf 0
-    uint8_t missing_left;
+    double split;       // of a leaf: its path length
+    uint32_t child[2];  // right, left
   };
   struct Flats {
     size_t first, depth;
+    uint32_t root;
   };
+  static_assert(kMostFeatures < 2048 && 2 * kMostSample < 1 << 20);
   std::vector<Flat> nodes;
   std::vector<Flats> trees;
 
+  static uint32_t word(const Tree& tree, uint32_t number) {
+    const Node& node = tree.nodes[number];
+    const uint32_t feature = node.feature < 0 ? 0 : static_cast<uint32_t>(node.feature);
+    return number | uint32_t{node.missing_left} << 20 | feature << 21;
+  }
+  static uint32_t number(uint32_t word) { return word & 0xfffff; }
+  static bool missing_left(uint32_t word) { return word >> 20 & 1; }
+  static uint32_t feature(uint32_t word) { return word >> 21; }
+
   void add(const Tree& tree) {
-    Flats flats{nodes.size(), 0};
+    Flats flats{nodes.size(), 0, word(tree, 0)};
     std::vector<unsigned> level(tree.nodes.size(), 0);
-    for (size_t i = 0; i < tree.nodes.size(); ++i) {
+    for (uint32_t i = 0; i < tree.nodes.size(); ++i) {
       const Node& node = tree.nodes[i];
       flats.depth = std::max<size_t>(flats.depth, level[i]);
       if (node.feature < 0) {
-        nodes.push_back({level[i] + average_path(node.size), static_cast<uint32_t>(i), 0, 0, 0});
+        nodes.push_back({level[i] + average_path(node.size), {word(tree, i), word(tree, i)}});
         continue;
       }
       level[i + 1] = level[node.right] = level[i] + 1;
-      nodes.push_back({node.split, node.right, static_cast<uint16_t>(node.feature), 1,
-                       static_cast<uint8_t>(node.missing_left)});
+      nodes.push_back({node.split, {word(tree, node.right), word(tree, i + 1)}});
     }
     trees.push_back(flats);
   }
@@ -211,7 +244,8 @@ size_t Scorer::bytes() const {
   size_t total = walk_->nodes.size() * sizeof(Walk::Flat);
   for (const Group& group : groups_) {
     total += group.steps.size() * sizeof(Step) + group.lengths.size() * sizeof(double);
-    for (const Thresholds& t : group.thresholds) total += t.sorted.size() * sizeof(double);
+    for (const Thresholds& t : group.thresholds)
+      total += t.sorted.size() * sizeof(double) + t.begin.size() * sizeof(uint16_t);
   }
   return total;
 }
@@ -257,34 +291,43 @@ void Scorer::add_ranked(const Group& group, std::span<const double* const> colum
   }
 }
 
-// The path length of each tree, in their order, of the row whose feature f is at
-// columns[f * stride][at]: a stride of 0 is for a row whose values are one behind the other.
-template <class Add>
-void Scorer::walk(const double* const* columns, size_t stride, size_t at, Add add) const {
-  const auto value = [&](size_t f) { return stride ? columns[f][at] : columns[0][f]; };
+// The path length of each tree, in their order, of the row whose feature f is value(f). Without a
+// branch that depends on the row.
+template <bool kMissing, class Value, class Add>
+void Scorer::walk_trees(Value value, Add add) const {
   const Walk::Flat* nodes = walk_->nodes.data();
   const auto& trees = walk_->trees;
   for (size_t begin = 0; begin < trees.size(); begin += kWalks) {
     const size_t count = std::min(kWalks, trees.size() - begin);
     std::array<const Walk::Flat*, kWalks> base;
-    std::array<uint32_t, kWalks> place{};
+    std::array<uint32_t, kWalks> at;
     size_t depth = 0;
     for (size_t k = 0; k < kWalks; ++k) {
       const Walk::Flats& tree = trees[begin + std::min(k, count - 1)];
       base[k] = nodes + tree.first;
+      at[k] = tree.root;
       depth = std::max(depth, tree.depth);
     }
     for (size_t level = 0; level < depth; ++level)
       for (size_t k = 0; k < kWalks; ++k) {
-        const Walk::Flat& node = base[k][place[k]];
-        const double v = value(node.feature);
-        const bool left = (v < node.split) | ((v != v) & (node.missing_left != 0));
-        // Without a branch, which would be as random as the row.
-        const uint32_t mask = 0 - static_cast<uint32_t>(left);
-        place[k] = node.right ^ ((node.right ^ (place[k] + node.left)) & mask);
+        const Walk::Flat& node = base[k][Walk::number(at[k])];
+        const double v = value(Walk::feature(at[k]));
+        size_t left = v < node.split;
+        if constexpr (kMissing) left |= static_cast<size_t>(v != v) & Walk::missing_left(at[k]);
+        at[k] = node.child[left];
       }
-    for (size_t k = 0; k < count; ++k) add(base[k][place[k]].split);
+    for (size_t k = 0; k < count; ++k) add(base[k][Walk::number(at[k])].split);
   }
+}
+
+template <class Value, class Add>
+void Scorer::walk(Value value, Add add) const {
+  bool missing = false;
+  for (size_t f = 0; f < features_; ++f) missing |= std::isnan(value(f));
+  if (missing)
+    walk_trees<true>(value, add);
+  else
+    walk_trees<false>(value, add);
 }
 
 void Scorer::add_block(std::span<const double* const> columns, size_t begin, size_t rows,
@@ -301,11 +344,12 @@ void Scorer::add_block(std::span<const double* const> columns, size_t begin, siz
   for (size_t i = 0; i < rows; ++i) {
     double sum = 0, squares = 0;
     const double* weight = weights;
-    walk(columns.data(), 1, begin + i, [&](double length) {
-      if (weight) return void(sum += *weight++ * length);
-      sum += length;
-      squares += length * length;
-    });
+    walk([&](size_t f) { return columns[f][begin + i]; },
+         [&](double length) {
+           if (weight) return void(sum += *weight++ * length);
+           sum += length;
+           squares += length * length;
+         });
     sums.sum[i] = sum;
     if (sums.squares) sums.squares[i] = squares;
   }
@@ -396,7 +440,7 @@ void Scorer::confidences(std::span<const double* const> columns, size_t rows, Sc
 
 double Scorer::score(const double* row) const {
   double sum = 0;
-  walk(&row, 0, 0, [&](double length) { sum += length; });
+  walk([row](size_t f) { return row[f]; }, [&](double length) { sum += length; });
   return score_of(sum, static_cast<double>(walk_->trees.size()), mean_normal(normal_, nullptr));
 }
 
@@ -404,19 +448,21 @@ double Scorer::weighted_score(const double* row, double decay) const {
   const std::vector<double> each = weights(decay);
   double sum = 0, weight = 0;
   const double* next = each.data();
-  walk(&row, 0, 0, [&](double length) {
-    weight += *next;
-    sum += *next++ * length;
-  });
+  walk([row](size_t f) { return row[f]; },
+       [&](double length) {
+         weight += *next;
+         sum += *next++ * length;
+       });
   return score_of(sum, weight, mean_normal(normal_, each.data()));
 }
 
 double Scorer::confidence(const double* row) const {
   double sum = 0, squares = 0;
-  walk(&row, 0, 0, [&](double length) {
-    sum += length;
-    squares += length * length;
-  });
+  walk([row](size_t f) { return row[f]; },
+       [&](double length) {
+         sum += length;
+         squares += length * length;
+       });
   return confidence_of(sum, squares);
 }
 

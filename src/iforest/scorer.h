@@ -65,12 +65,13 @@ class Scorer {
                  const double* weights, Scratch& scratch, Sums& sums) const;
   void add_ranked(const Group& group, std::span<const double* const> columns, size_t begin,
                   size_t rows, const double* weights, Scratch& scratch, Sums& sums) const;
-  template <class Add>
-  void walk(const double* const* columns, size_t stride, size_t at, Add add) const;
+  template <class Value, class Add>
+  void walk(Value value, Add add) const;
+  template <bool kMissing, class Value, class Add>
+  void walk_trees(Value value, Add add) const;
   std::vector<double> weights(double decay) const;
   double score_of(double sum, double weight, double normal) const;
   double confidence_of(double sum, double squares) const;
-  double weighted(const double* const* columns, size_t at, const double* weights) const;
 
   size_t features_;
   double least_, greatest_;
