@@ -741,6 +741,49 @@ CREATE FUNCTION datahike.tx_of_commit(tx int8) RETURNS int8
 COMMENT ON FUNCTION datahike.tx_of_commit(int8) IS
   'the transaction of facts that a commit was, by its tx; the tx itself: it was none';
 
+CREATE FUNCTION datahike.diff_datoms("from" text, "to" text DEFAULT NULL,
+  OUT e int8, OUT a text, OUT v jsonb, OUT tx int8, OUT added bool)
+  RETURNS SETOF record LANGUAGE sql STABLE
+  BEGIN ATOMIC
+    SELECT f.e, datahike.fact_attribute(f.a), datahike.fact_value(f.k, f.v), f.tx, f.added
+    FROM (SELECT (d.old).e, (d.old).a, (d.old).k, (d.old).v, (d.old).tx, false AS added
+          FROM datahike.diff(NULL::datahike.facts, "from", "to") d
+          WHERE d.op <> 'insert' AND (d.old).k IS DISTINCT FROM (d.new).k
+          UNION ALL
+          SELECT (d.new).e, (d.new).a, (d.new).k, (d.new).v, (d.new).tx, true
+          FROM datahike.diff(NULL::datahike.facts, "from", "to") d
+          WHERE d.op <> 'delete' AND (d.old).k IS DISTINCT FROM (d.new).k) f
+    ORDER BY f.e, f.a, f.added, f.k;
+  END;
+COMMENT ON FUNCTION datahike.diff_datoms(text, text) IS
+  'facts that differ between two revisions: what is not true any more, and what is now';
+CREATE FUNCTION datahike.tx_datoms("from" text, "to" text DEFAULT NULL,
+  OUT tx int8, OUT committed_at timestamptz, OUT e int8, OUT a text, OUT v jsonb, OUT added bool)
+  RETURNS SETOF record LANGUAGE sql STABLE
+  BEGIN ATOMIC
+    SELECT f.tx, f.committed_at, f.e, datahike.fact_attribute(f.a), datahike.fact_value(f.k, f.v), f.added
+    FROM (SELECT datahike.tx_of_commit(r.tx) AS tx, r.tx AS commit_tx, r.committed_at, c.added,
+            c.e, c.a, c.k, c.v
+          FROM datahike.tx_range(NULL::datahike.facts, "from", "to") r,
+            LATERAL (SELECT false AS added, (r.old).e, (r.old).a, (r.old).k, (r.old).v
+                     WHERE r.op <> 'insert'
+                     UNION ALL SELECT true, (r.new).e, (r.new).a, (r.new).k, (r.new).v
+                     WHERE r.op <> 'delete') c) f
+    ORDER BY f.commit_tx, f.e, f.a, f.added, f.k;
+  END;
+COMMENT ON FUNCTION datahike.tx_datoms(text, text) IS
+  'the datoms of each transaction after one revision, up to another (default: the session''s view)';
+CREATE FUNCTION datahike.purge_datoms(entity int8, attribute text DEFAULT NULL,
+  OUT rows int8, OUT versions int8)
+  LANGUAGE sql VOLATILE
+  BEGIN ATOMIC
+    SELECT p.rows, p.versions FROM datahike.purge('datahike.facts', pg_catalog.format('e = %s', entity) ||
+      CASE WHEN attribute IS NULL THEN '' ELSE pg_catalog.format(' AND a = %s',
+        (SELECT d.e FROM datahike.datoms('avet', 'db/ident', attribute) d)) END) p;
+  END;
+COMMENT ON FUNCTION datahike.purge_datoms(int8, text) IS
+  'erases an entity''s facts, or those of one attribute, from every branch and all of history';
+
 COMMENT ON TABLE datahike.tx_log IS 'internal: changes that the fold worker has not purged yet';
 COMMENT ON TABLE datahike.heads IS 'internal: the newest commit of each branch, fold by fold';
 COMMENT ON TABLE datahike.branch IS 'internal: see branches() and branch_permissions';

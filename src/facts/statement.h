@@ -56,7 +56,8 @@ auto with_own_settings(F&& body) -> decltype(body()) {
   const int level = pg::call([] {
     int nest = NewGUCNestLevel();
     for (auto [name, value] :
-         {std::pair{"search_path", "pg_catalog, pg_temp"}, std::pair{"enable_seqscan", "off"}})
+         {std::pair{"search_path", "pg_catalog, pg_temp"}, std::pair{"enable_seqscan", "off"},
+          std::pair{"enable_bitmapscan", "off"}})
       set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     return nest;
   });
