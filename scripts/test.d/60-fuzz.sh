@@ -21,3 +21,11 @@ aggregates() {
 if [ "$AM" != heap ]; then
   if [ "$FULL" = 1 ]; then aggregates "half an hour of aggregates" 2400 --minutes 30; else aggregates "aggregates" 240 --seed 1 --count 10; fi
 fi
+# Datalog over tables against SQL, rules against WITH RECURSIVE.
+datalog() {
+  local name=$1 limit=$2; shift 2
+  if timeout "$limit" "$root/test/fuzz/datalog" "$@" >"$dir/$name.out" 2>&1; then ok "$name"; else not_ok "$name" "$dir/$name.out" 200; fi
+}
+if [ "$AM" != heap ]; then
+  if [ "$FULL" = 1 ]; then datalog "half an hour of Datalog" 2400 --minutes 30; else datalog "Datalog" 240 --seed 1 --count 12; fi
+fi
