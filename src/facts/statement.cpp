@@ -96,7 +96,7 @@ double estimated_rows(const char* sql) {
   double rows = 1000;
   if (cached) {
     rows = linitial_node(PlannedStmt, cached->stmt_list)->planTree->plan_rows;
-    ReleaseCachedPlan(cached, CurrentResourceOwner);
+    ReleaseCachedPlan(cached, nullptr);  // the plan is not saved, so nobody owns it
   }
   SPI_finish();
   MemoryContextSwitchTo(context);
