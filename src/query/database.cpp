@@ -2,7 +2,6 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
-#include "query/table_source.h"
 #include "versioning/named_view.h"
 
 namespace datahike::query {
@@ -42,10 +41,6 @@ ReadUnder::ReadUnder(const DatabaseValue& d) {
 
 ReadUnder::~ReadUnder() {
   if (level_ > 0) AtEOXact_GUC(true, level_);
-}
-
-std::shared_ptr<datalog::Source> open_database(const DatabaseValue& database) {
-  return std::make_shared<TableSource>(database);
 }
 
 }  // namespace datahike::query

@@ -34,6 +34,7 @@ class TableSource : public datalog::Source {
   bool can_follow(const Value& attribute) override;
   bool is_many(const Value&) override { return false; }
   bool is_component(const Value&) override { return false; }
+  bool is_unique(const Value& attribute) { return has(attribute) && find(attribute)->unique; }
   bool has(const Value& attribute) { return find(attribute) != nullptr; }
 
  private:
