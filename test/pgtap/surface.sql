@@ -38,6 +38,14 @@ SELECT function_returns('public', 'anomaly_proba', '{text}'::name[], 'double pre
 SELECT function_returns('public', 'anomaly_confidence', '{text}'::name[], 'double precision');
 SELECT function_returns('public', 'anomaly_score', '{text}'::name[], 'double precision');
 SELECT function_returns('public', 'anomaly_score_weighted', '{text,double precision}'::name[], 'double precision');
+SELECT function_returns('datahike', 'q', '{text}'::name[], 'setof record');
+SELECT function_returns('datahike', 'q', '{text,"\"any\""}'::name[], 'setof record');
+SELECT function_returns('datahike', 'q_json', '{text,"\"any\""}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'explain_q', '{text,"\"any\""}'::name[], 'setof text');
+SELECT function_returns('datahike', 'pull', '{text,bigint,datahike.db}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'pull_many', '{text,bigint[],datahike.db}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'as_of', '{datahike.db,text}'::name[], 'datahike.db');
+SELECT function_returns('datahike', 'history', '{datahike.db}'::name[], 'datahike.db');
 SELECT columns_are('datahike', 'refs', '{name,kind,commit_id,tx,committed_at,author,message,is_current}'::name[]);
 SELECT columns_are('datahike', 'branch_permissions', '{name,owner,protected,mergers}'::name[]);
 SELECT is(
