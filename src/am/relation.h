@@ -54,6 +54,26 @@ struct RecordedColumn {
   Oid type;
 };
 std::vector<RecordedColumn> schema_columns(ByteView schema);
+// What rows have in a column that was added after they were written, unless that is NULL.
+struct RecordedDefault {
+  Oid type = InvalidOid;
+  int32_t typmod = -1;
+  store::Kind kind = store::Kind::Bytes;
+  Bytes value;  // of a by-value kind: the datum
+};
+struct RecordedSchema {
+  struct Column {
+    std::string name, type;
+    Oid type_oid = InvalidOid;
+    bool not_null = false;
+    std::optional<RecordedDefault> added;
+  };
+  std::string space, name;
+  std::map<int16_t, Column> columns;  // by attribute number
+  std::vector<int16_t> key;
+  bool knows_defaults = false;  // an older library did not record them
+};
+RecordedSchema read_schema(ByteView schema);  // CorruptError
 // Schema-qualified name in a recorded schema.
 std::string schema_name(ByteView schema);
 // What has changed between two recorded schemas, in words; an empty one: there was no table.

@@ -1,14 +1,22 @@
 // A table's schema as commits record it:
 //
-//   schema := version:u8 = 1, namespace:sized, name:sized, columns:varint, column*, keys:varint,
-//   key* column := number:varint, name:sized, type name:sized, type oid:varint, not null:u8 key :=
-//   attribute number of the primary key, in its order: varint sized  := length:varint, bytes
+//   schema  := version:u8, namespace:sized, name:sized, columns:varint, column*, keys:varint, key*,
+//              defaults:varint, default*         version 1, of older libraries, has no defaults
+//   column  := number:varint, name:sized, type name:sized, type oid:varint, not null:u8
+//   key     := attribute number of the primary key, in its order: varint
+//   default := number:varint, type oid:varint, typmod:i32, kind:u8, value:sized
+//              what rows have in a column that was added after them: 8 bytes of a by-value datum,
+//              else the value's bytes, without a varlena's header
+//   sized   := length:varint, bytes
+#include "am/added_defaults.h"
 #include "am/relation.h"
 #include "pg/bridge.h"
 
 namespace datahike::am {
 
 namespace {
+
+constexpr uint8_t kSchemaVersion = 2;
 
 // Gathered by PostgreSQL calls into palloc'd memory, before any C++ object exists.
 struct RawColumn {
@@ -17,13 +25,55 @@ struct RawColumn {
   Oid type;
   bool not_null;
 };
+struct RawDefault {
+  int16_t number;
+  Oid type;
+  int32_t typmod;
+  store::Kind kind;
+  const void* bytes;
+  size_t length;
+  Datum bits;  // of a by-value datum
+};
 struct RawSchema {
   const char *schema, *name;
   int columns;
   RawColumn* column;
   int keys;
   int16_t* key;
+  int defaults;
+  RawDefault* added;
 };
+
+void gather_default(RawSchema* raw, int16_t number, Oid type, int32_t typmod, Datum value) {
+  RawDefault& d = raw->added[raw->defaults++];
+  d = {number, type, typmod, store::Kind::Bytes, nullptr, 0, value};
+  FormData_pg_attribute att{};
+  get_typlenbyval(type, &att.attlen, &att.attbyval);
+  att.atttypid = type;
+  att.atttypmod = typmod;
+  d.kind = describe_attribute(att).kind;
+  if (att.attbyval) return;
+  if (att.attlen == -1) value = PointerGetDatum(PG_DETOAST_DATUM_PACKED(value));
+  d.bytes = att.attlen == -1 ? VARDATA_ANY(DatumGetPointer(value)) : DatumGetPointer(value);
+  d.length = att.attlen == -1 ? VARSIZE_ANY_EXHDR(DatumGetPointer(value))
+                              : static_cast<size_t>(att.attlen);
+}
+
+void gather_defaults(Relation relation, RawSchema* raw) {
+  TupleDesc desc = RelationGetDescr(relation);
+  const RelationInfo& info = relation_info(relation);
+  raw->added = static_cast<RawDefault*>(palloc(sizeof(RawDefault) * (desc->natts + 1)));
+  for (int i = 0; i < desc->natts; ++i) {
+    FormData_pg_attribute* att = TupleDescAttr(desc, i);
+    if (att->attisdropped) continue;
+    bool isnull = true;
+    Datum value = att->atthasmissing ? getmissingattr(desc, att->attnum, &isnull) : 0;
+    if (!isnull)
+      gather_default(raw, att->attnum, att->atttypid, att->atttypmod, value);
+    else if (const AddedDefault* added = find_added_default(info, att->attnum))
+      gather_default(raw, att->attnum, added->type, added->typmod, added->value);
+  }
+}
 
 RawSchema gather(Relation relation) {
   RawSchema raw{};
@@ -48,6 +98,7 @@ RawSchema gather(Relation relation) {
     for (int i = 0; i < raw.keys; ++i) raw.key[i] = index->rd_index->indkey.values[i];
     index_close(index, NoLock);
   }
+  gather_defaults(relation, &raw);
   return raw;
 }
 
@@ -57,7 +108,7 @@ Bytes describe_schema(Relation relation) {
   RawSchema raw = pg::call([relation] { return gather(relation); });
   Bytes out;
   ByteWriter w(out);
-  w.fixed<uint8_t>(1);
+  w.fixed<uint8_t>(kSchemaVersion);
   w.sized(std::string_view(raw.schema ? raw.schema : ""));
   w.sized(std::string_view(raw.name ? raw.name : RelationGetRelationName(relation)));
   w.varint(static_cast<uint64_t>(raw.columns));
@@ -71,29 +122,25 @@ Bytes describe_schema(Relation relation) {
   }
   w.varint(static_cast<uint64_t>(raw.keys));
   for (int i = 0; i < raw.keys; ++i) w.varint(static_cast<uint64_t>(raw.key[i]));
+  w.varint(static_cast<uint64_t>(raw.defaults));
+  for (int i = 0; i < raw.defaults; ++i) {
+    const RawDefault& d = raw.added[i];
+    w.varint(static_cast<uint64_t>(d.number));
+    w.varint(d.type);
+    w.fixed<int32_t>(d.typmod);
+    w.fixed(static_cast<uint8_t>(d.kind));
+    const void* bytes = d.bytes ? d.bytes : &d.bits;
+    w.sized(ByteView(static_cast<const uint8_t*>(bytes), d.bytes ? d.length : sizeof d.bits));
+  }
   return out;
 }
 
-namespace {
-
-struct RecordedSchema {
-  struct Column {
-    std::string name, type;
-    Oid type_oid;
-    bool not_null;
-  };
-  std::string name;
-  std::map<int16_t, Column> columns;  // by attribute number
-  std::vector<int16_t> key;
-};
-
-RecordedSchema parse(ByteView schema) {
+RecordedSchema read_schema(ByteView schema) {
   ByteReader r(schema, "table schema");
-  r.fixed<uint8_t>();
   RecordedSchema parsed;
-  std::string space = r.string();
-  std::string name = r.string();
-  parsed.name = space == "public" ? name : space + "." + name;
+  parsed.knows_defaults = r.fixed<uint8_t>() >= kSchemaVersion;
+  parsed.space = r.string();
+  parsed.name = r.string();
   for (uint64_t columns = r.varint(); columns > 0; --columns) {
     auto number = static_cast<int16_t>(r.varint());
     RecordedSchema::Column& c = parsed.columns[number];
@@ -104,7 +151,26 @@ RecordedSchema parse(ByteView schema) {
   }
   for (uint64_t keys = r.varint(); keys > 0; --keys)
     parsed.key.push_back(static_cast<int16_t>(r.varint()));
+  if (!parsed.knows_defaults) return parsed;
+  for (uint64_t defaults = r.varint(); defaults > 0; --defaults) {
+    auto number = static_cast<int16_t>(r.varint());
+    RecordedDefault d;
+    d.type = static_cast<Oid>(r.varint());
+    d.typmod = r.fixed<int32_t>();
+    d.kind = static_cast<store::Kind>(r.fixed<uint8_t>());
+    ByteView value = r.sized();
+    d.value.assign(value.begin(), value.end());
+    if (d.kind <= store::Kind::Float64 && d.value.size() != sizeof(Datum))
+      throw CorruptError("table schema: a default of wrong length");
+    parsed.columns[number].added = std::move(d);
+  }
   return parsed;
+}
+
+namespace {
+
+std::string full_name(const RecordedSchema& schema) {
+  return schema.space == "public" ? schema.name : schema.space + "." + schema.name;
 }
 
 std::string key_of(const RecordedSchema& schema) {
@@ -124,9 +190,9 @@ std::vector<std::string> schema_changes(ByteView before, ByteView after) {
     if (before.empty() == after.empty()) return {};
     return {before.empty() ? "table created" : "table gone"};
   }
-  RecordedSchema a = parse(before), b = parse(after);
+  RecordedSchema a = read_schema(before), b = read_schema(after);
   std::vector<std::string> changes;
-  if (a.name != b.name) changes.push_back("table renamed from " + a.name);
+  if (full_name(a) != full_name(b)) changes.push_back("table renamed from " + full_name(a));
   for (const auto& [number, old] : a.columns)
     if (!b.columns.count(number)) changes.push_back("column " + old.name + " dropped");
   for (const auto& [number, now] : b.columns) {
@@ -150,11 +216,11 @@ std::vector<std::string> schema_changes(ByteView before, ByteView after) {
 
 std::vector<RecordedColumn> schema_columns(ByteView schema) {
   std::vector<RecordedColumn> columns;
-  for (const auto& [number, column] : parse(schema).columns)
+  for (const auto& [number, column] : read_schema(schema).columns)
     columns.push_back({number, column.type_oid});
   return columns;
 }
 
-std::string schema_name(ByteView schema) { return parse(schema).name; }
+std::string schema_name(ByteView schema) { return full_name(read_schema(schema)); }
 
 }  // namespace datahike::am
