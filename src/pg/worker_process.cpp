@@ -10,6 +10,7 @@
 #include "pg/log.h"
 #include "pg/notify.h"
 #include "pg/prepared_rows.h"
+#include "pg/published_refs.h"
 #include "pg/redaction.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
@@ -32,6 +33,7 @@ Horizons* horizons = nullptr;
 Gc* gc = nullptr;
 Redactor* redactor = nullptr;
 constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
+constexpr int64_t kPublishIntervalUs = USECS_PER_SEC;
 
 // SIGTERM cancels the step being done as a query is cancelled: by an error, which unwinds its
 // frames, and which whatever it waits for is interrupted by. run() leaves afterwards.
@@ -251,6 +253,22 @@ bool redaction_step() {
   return false;
 }
 
+// Later than the fold's commit: what is published has to be in PostgreSQL as well.
+bool publish_step() {
+  if (begin_step()) {
+    store::Environment& env = open_store_for_writing();
+    std::vector<store::PublishedRef> refs = present_refs(GetActiveSnapshot());
+    bool known =
+        std::ranges::all_of(refs, [&](const auto& r) { return env.commit(r.commit).has_value(); });
+    if (known && !store::are_published(env, refs)) {
+      store::publish_refs(begin_batch(), refs);
+      commit_batch();
+    }
+  }
+  end_step();
+  return false;
+}
+
 bool purge_step() {
   purge();
   return false;
@@ -328,7 +346,7 @@ void sleep_when_announced(TimestampTz worked) {
   gc = new Gc();
   redactor = new Redactor();
   TimestampTz purged = GetCurrentTimestamp();  // a server that recovers has other work at first
-  TimestampTz worked = purged;
+  TimestampTz worked = purged, published = purged;
   bool ok = true;
   uint64_t folds = slot->folds;
   for (;;) {
@@ -352,6 +370,10 @@ void sleep_when_announced(TimestampTz worked) {
     }
     bool idle = ok && slot->folds == folds;
     folds = slot->folds;
+    if (ok && (idle || GetCurrentTimestamp() - published > kPublishIntervalUs)) {
+      attempt(publish_step, 0);
+      published = GetCurrentTimestamp();
+    }
     if (!idle || serving > served || gc->wanted(*slot) || redactor->wanted(*slot))
       worked = GetCurrentTimestamp();
     pgstat_report_stat(true);

@@ -103,6 +103,15 @@ void backup_store(Environment& env, const std::string& directory, const Identity
   sync_directory(parent_of(directory));
 }
 
+bool are_published(Environment& env, const std::vector<PublishedRef>& refs) {
+  const std::optional<Bytes> stored = env.meta(kRefsKey);
+  return stored && *stored == encode_refs(refs);
+}
+
+void publish_refs(WriteBatch& batch, const std::vector<PublishedRef>& refs) {
+  batch.put_meta(kRefsKey, encode_refs(refs));
+}
+
 std::vector<PublishedRef> read_published_refs(Environment& env) {
   std::vector<PublishedRef> refs;
   const std::optional<Bytes> stored = env.meta(kRefsKey);

@@ -28,7 +28,12 @@ struct PublishedRef {
 // often and may throw.
 void backup_store(Environment& env, const std::string& directory, const Identity& identity,
                   const std::vector<PublishedRef>& refs, const std::function<void()>& pause);
-// The refs of a backup; CorruptError if they are damaged. Empty where there are none.
+// Puts the names into the store itself, for those who read it without its server: what they name
+// must be in it already.
+void publish_refs(WriteBatch& batch, const std::vector<PublishedRef>& refs);
+bool are_published(Environment& env, const std::vector<PublishedRef>& refs);  // exactly these
+// The refs of a backup, or of a store as last published; CorruptError if they are damaged. Empty
+// where there are none.
 std::vector<PublishedRef> read_published_refs(Environment& env);
 
 }  // namespace datahike::store

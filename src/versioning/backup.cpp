@@ -4,8 +4,7 @@
 #include <sys/stat.h>
 
 #include "pg/bridge.h"
-#include "pg/catalog.h"
-#include "pg/log.h"
+#include "pg/published_refs.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"
 #include "versioning/findings.h"
@@ -42,46 +41,6 @@ void refuse_existing(const char* path) {
                      "A backup makes a directory of its own.");
 }
 
-struct NamedBranch {
-  int32_t id;
-  char name[256];
-};
-
-// Branches with their names, as a snapshot sees them.
-std::vector<NamedBranch> named_branches(Snapshot snapshot) {
-  List* found = pg::call([=] {
-    List* branches = NIL;
-    Relation rel = table_open(pg::extension().branch, AccessShareLock);
-    TableScanDesc scan = table_beginscan(rel, snapshot, 0, nullptr);
-    HeapTuple tuple;
-    while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
-      bool isnull;
-      auto* branch = static_cast<NamedBranch*>(palloc0(sizeof(NamedBranch)));
-      branch->id = DatumGetInt32(heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull));
-      Datum name = heap_getattr(tuple, 2, RelationGetDescr(rel), &isnull);
-      strlcpy(branch->name, TextDatumGetCString(name), sizeof branch->name);
-      branches = lappend(branches, branch);
-    }
-    table_endscan(scan);
-    table_close(rel, AccessShareLock);
-    return branches;
-  });
-  std::vector<NamedBranch> branches;
-  ListCell* cell;
-  foreach (cell, found) branches.push_back(*static_cast<NamedBranch*>(lfirst(cell)));
-  return branches;
-}
-
-std::vector<store::PublishedRef> present_refs() {
-  Snapshot snapshot = pg::call([] { return RegisterSnapshot(GetLatestSnapshot()); });
-  std::vector<store::PublishedRef> refs;
-  for (const NamedBranch& branch : named_branches(snapshot))
-    if (std::optional<pg::Head> head = pg::read_head(branch.id, snapshot))
-      refs.push_back({'b', branch.name, head->commit});
-  pg::call([=] { UnregisterSnapshot(snapshot); });
-  return refs;
-}
-
 int64_t backup(const char* path) {
   require_role(ROLE_PG_WRITE_SERVER_FILES, "pg_write_server_files");
   require_absolute(path);
@@ -89,7 +48,9 @@ int64_t backup(const char* path) {
   wait_for_fold();
   store::Environment& env = pg::open_store();
   // Refs first: what they name is in every later state of the store.
-  std::vector<store::PublishedRef> refs = present_refs();
+  Snapshot snapshot = pg::call([] { return RegisterSnapshot(GetLatestSnapshot()); });
+  std::vector<store::PublishedRef> refs = pg::present_refs(snapshot);
+  pg::call([=] { UnregisterSnapshot(snapshot); });
   env.refresh();
   store::backup_store(env, path, pg::store_identity(), refs,
                       [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); });
