@@ -5,7 +5,7 @@ DATA = datahike--0.1.0.sql
 
 SOURCES = $(wildcard src/column/*.cpp src/tree/*.cpp src/store/*.cpp \
                      src/column/vector/*.cpp src/iforest/*.cpp src/anomaly/*.cpp src/datalog/*.cpp src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp \
-                     src/exec/*.cpp src/query/*.cpp src/datom/*.cpp src/facts/*.cpp)
+                     src/exec/*.cpp src/query/*.cpp src/datom/*.cpp src/facts/*.cpp src/fdw/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 
 REGRESS = $(basename $(notdir $(wildcard sql/*.sql)))

@@ -784,6 +784,17 @@ CREATE FUNCTION datahike.purge_datoms(entity int8, attribute text DEFAULT NULL,
 COMMENT ON FUNCTION datahike.purge_datoms(int8, text) IS
   'erases an entity''s facts, or those of one attribute, from every branch and all of history';
 
+-- The foreign data wrapper.
+CREATE FUNCTION datahike.fdw_handler() RETURNS fdw_handler
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'datahike_fdw_handler';
+CREATE FUNCTION datahike.fdw_validator(options text[], catalog oid) RETURNS void
+  LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'datahike_fdw_validator';
+CREATE FOREIGN DATA WRAPPER datahike HANDLER datahike.fdw_handler VALIDATOR datahike.fdw_validator;
+COMMENT ON FOREIGN DATA WRAPPER datahike IS 'tables of other branches, commits and times';
+COMMENT ON FUNCTION datahike.fdw_handler() IS 'internal: the foreign data wrapper';
+COMMENT ON FUNCTION datahike.fdw_validator(text[], oid) IS 'internal: the options of servers and foreign tables';
+REVOKE EXECUTE ON FUNCTION datahike.fdw_handler(), datahike.fdw_validator(text[], oid) FROM PUBLIC;
+
 COMMENT ON TABLE datahike.tx_log IS 'internal: changes that the fold worker has not purged yet';
 COMMENT ON TABLE datahike.heads IS 'internal: the newest commit of each branch, fold by fold';
 COMMENT ON TABLE datahike.branch IS 'internal: see branches() and branch_permissions';

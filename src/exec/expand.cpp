@@ -1,5 +1,6 @@
-// Replaces calls of at(), blame(), versions(), diff() and commit_changes() in FROM clauses by the
-// queries of the table that they stand for, before the planner sees them. So privileges, row
+// Replaces calls of at(), blame(), versions(), diff() and commit_changes() in FROM clauses, and
+// foreign tables (foreign.cpp), by the queries of the table that they stand for, before the planner
+// sees them. So privileges, row
 // security, indexes, partitions, joins and aggregates are PostgreSQL's own. What is not replaced
 // calls the function itself (view_function.cpp), which runs a query that is.
 #include "exec/compositions.h"
@@ -322,6 +323,11 @@ bool expand(Node* node, Expansion* expansion) {
   auto* query = reinterpret_cast<Query*>(node);
   for (int i = 1; i <= list_length(query->rtable); ++i) {
     auto* entry = static_cast<RangeTblEntry*>(list_nth(query->rtable, i - 1));
+    if (Oid table = replace_foreign_table(query, i, next_number()); OidIsValid(table)) {
+      expansion->any = true;
+      pg::guard([=] { expanded_tables->insert(table); });
+      continue;
+    }
     if (entry->rtekind != RTE_FUNCTION || list_length(entry->functions) != 1) continue;
     auto* function = linitial_node(RangeTblFunction, entry->functions);
     if (!IsA(function->funcexpr, FuncExpr)) continue;
@@ -353,6 +359,11 @@ PlannedStmt* plan(Query* parse, const char* text, int options, ParamListInfo par
   return planned;
 }
 
+// A role that a user mapping names has gone into plans.
+void forget_all_plans(Datum, int, uint32) {
+  if (expanded_tables && !expanded_tables->empty()) ResetPlanCache();
+}
+
 void forget_plans(Datum, Oid relid) {
   if (!expanded_tables || expanded_tables->empty()) return;
   if (OidIsValid(relid) && expanded_tables->count(relid) == 0) return;
@@ -370,6 +381,7 @@ void install_expansion() {
   previous_planner = planner_hook;
   planner_hook = plan;
   CacheRegisterRelcacheCallback(forget_plans, 0);
+  CacheRegisterSyscacheCallback(USERMAPPINGUSERSERVER, forget_all_plans, 0);
 }
 
 }  // namespace datahike::exec

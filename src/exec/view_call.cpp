@@ -1,6 +1,8 @@
 #include "exec/view_call.h"
 
 #include "am/slot.h"
+#include "fdw/target.h"
+#include "pg/bridge.h"
 
 extern "C" {
 #include "nodes/nodeFuncs.h"
@@ -34,6 +36,14 @@ ViewCall view_call_of(const RangeTblEntry* entry) {
           static_cast<NamedKind>(intVal(lfourth(parts))),
           static_cast<Node*>(list_nth(parts, 4)),
           static_cast<Node*>(list_nth(parts, 5))};
+}
+
+std::optional<versioning::SessionView> view_of_call(NamedKind kind, const char* first,
+                                                    const char* second, Snapshot snapshot) {
+  if (kind != NamedKind::Server) return versioning::named_view_of(kind, first, second, snapshot);
+  const auto server = static_cast<Oid>(std::strtoul(first, nullptr, 10));
+  fdw::ServerOptions options = pg::call([=] { return fdw::server_options(server); });
+  return versioning::view_of_options(options.view, snapshot);
 }
 
 char* argument_text(Datum value, Oid type) {

@@ -25,16 +25,21 @@ using versioning::NamedKind;
 
 struct ViewCall {
   int number;            // no other call of this session has it
-  Oid function;          // whose EXECUTE privilege is needed
+  Oid function;          // whose EXECUTE privilege is needed; InvalidOid: a foreign table's
   Oid relation;          // that the call names
   NamedKind kind;        // of the view
-  Node *first, *second;  // its arguments, of type text; as_of also timestamptz or int8
+  Node *first, *second;  // its arguments, of type text; as_of also timestamptz or int8.
+                         // Kind Server: the server's OID, as text
 };
 
 void set_view_call(RangeTblEntry* entry, const ViewCall& call);
 // Whether a table's entry carries a call.
 bool is_view_call(const RangeTblEntry* entry);
 ViewCall view_call_of(const RangeTblEntry* entry);  // REQUIRES: is_view_call()
+
+// As versioning::named_view_of(), for all kinds.
+std::optional<versioning::SessionView> view_of_call(NamedKind kind, const char* first,
+                                                    const char* second, Snapshot snapshot);
 
 // A value of an argument as text; palloc'd.
 char* argument_text(Datum value, Oid type);
@@ -43,6 +48,10 @@ char* argument_text(Datum value, Oid type);
 Oid table_of_type(Oid type);
 // Refuses what is no datahike table, nor a partitioned one: 42809.
 void require_datahike(Oid relid);
+
+// Puts a query of the table in the place of a foreign table that reads it (foreign.cpp). Returns
+// that table, InvalidOid where the entry is none such, or has to be scanned by the wrapper.
+Oid replace_foreign_table(Query* query, int index, int number);
 
 void install_expansion();        // expand.cpp
 void install_view_paths();       // view_scan.cpp

@@ -4,6 +4,7 @@
 // statement's own snapshot.
 #include "am/horizon.h"
 #include "exec/view_call.h"
+#include "fdw/options.h"
 #include "pg/bridge.h"
 #include "versioning/named_view.h"
 
@@ -97,7 +98,7 @@ const versioning::SessionView* view_of(CustomScanState* node) {
   char* second = evaluate(node, lsecond(plan->custom_exprs));
   Snapshot snapshot = statement->es_snapshot;
   return pg::guard([=] {
-    auto view = versioning::named_view_of(kind, first, second, snapshot);
+    auto view = view_of_call(kind, first, second, snapshot);
     std::deque<Resolved>& resolved = statements[statement];
     resolved.push_back({number, kind, view, versioning::hold_named_view(kind, view)});
     return view_in(resolved.back());
@@ -108,9 +109,10 @@ const versioning::SessionView* view_of(CustomScanState* node) {
 // plan was made.
 void check_rights(CustomScanState* node) {
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
-  AclResult result = pg_proc_aclcheck(function_of(plan), GetUserId(), ACL_EXECUTE);
-  if (result != ACLCHECK_OK)
-    aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function_of(plan)));
+  if (Oid function = function_of(plan); OidIsValid(function)) {
+    AclResult result = pg_proc_aclcheck(function, GetUserId(), ACL_EXECUTE);
+    if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_FUNCTION, get_func_name(function));
+  }
   int relation = bms_next_member(plan->custom_relids, -1);
   RangeTblEntry* entry = exec_rt_fetch(static_cast<Index>(relation), node->ss.ps.state);
   check_enable_rls(relation_of(plan), entry->checkAsUser, false);
@@ -173,9 +175,17 @@ void explain_expression(CustomScanState* node, List* ancestors, ExplainState* ou
   ExplainPropertyText(label, deparse_expression(expression, context, false, false), out);
 }
 
+void explain_server(CustomScan* plan, ExplainState* out) {
+  auto* first = castNode(Const, linitial(plan->custom_exprs));
+  const auto server =
+      static_cast<Oid>(std::strtoul(TextDatumGetCString(first->constvalue), nullptr, 10));
+  ExplainPropertyText("View", fdw::describe_view(fdw::server_options(server)), out);
+}
+
 void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
   NamedKind kind = kind_of(plan);
+  if (kind == NamedKind::Server) return explain_server(plan, out);
   bool difference = kind == NamedKind::Difference || kind == NamedKind::Step;
   explain_expression(node, ancestors, out, "Revision",
                      static_cast<Node*>(linitial(plan->custom_exprs)));

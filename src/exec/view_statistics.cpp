@@ -115,7 +115,7 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
   } else {
     NamedKind kind = call.kind;
     pg::guard([=] {
-      auto view = versioning::named_view_of(kind, first, second, GetActiveSnapshot());
+      auto view = view_of_call(kind, first, second, GetActiveSnapshot());
       if (view) believe_view(relation, rel, &*view);
     });
   }

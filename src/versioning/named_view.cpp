@@ -105,6 +105,29 @@ std::optional<SessionView> named_view_of(NamedKind kind, const char* first, cons
   }
 }
 
+SessionView view_of_options(const ViewOptions& options, Snapshot s) {
+  SessionView session;
+  if (options.commit_id) {
+    session = pinned_to(statement_commit(options.commit_id, current_settings(), s));
+  } else {
+    const char* name = options.branch ? options.branch : pg::kDefaultBranch;
+    session.branch = static_cast<int32_t>(pg::call([=] { return pg::find_branch(name); }));
+    if (session.branch < 0)
+      throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT,
+                         std::string("branch \"") + name + "\" does not exist",
+                         "datahike.branches() lists the branches.");
+    if (options.as_of) {
+      strlcpy(session.as_of, options.as_of, sizeof session.as_of);
+      session.pinned = true;
+      session = pinned_as(session, s);
+    }
+  }
+  if (!options.since) return session;
+  strlcpy(session.since, options.since, sizeof session.since);
+  session.pinned_by = "a server's view";
+  return session;
+}
+
 std::shared_ptr<const void> hold_named_view(NamedKind kind,
                                             const std::optional<SessionView>& view) {
   if (kind != NamedKind::Step) return nullptr;

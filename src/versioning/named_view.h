@@ -20,11 +20,20 @@ enum class NamedKind {
   History,     // versions(revision): every row version of the commit's ancestors
   Difference,  // the rows live at the first revision's commit and not at the second's
   Step,        // the same of a commit and a parent of it, given by their ids
+  Server,      // what a foreign server names: view_of_options()
 };
 // The view that a call means, for a statement with that snapshot. What becomes a commit stays
 // readable until the transaction ends. Errors: 42704, 22P02, 40001.
 std::optional<SessionView> named_view_of(NamedKind kind, const char* first, const char* second,
                                          Snapshot snapshot);
+
+// A view by the options of a foreign server; nullptr: not given. Without commit_id it is of the
+// branch, or of the default one, with what this transaction has changed there: the settings of the
+// session do not count.
+struct ViewOptions {
+  const char *branch = nullptr, *commit_id = nullptr, *as_of = nullptr, *since = nullptr;
+};
+SessionView view_of_options(const ViewOptions& options, Snapshot snapshot);
 
 // Part of a view that is not to stay until the statement ends; nullptr: there is none.
 std::shared_ptr<const void> hold_named_view(NamedKind kind, const std::optional<SessionView>& view);

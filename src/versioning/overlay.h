@@ -115,6 +115,11 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   }
 
   TableOverlay& table(uint64_t id);
+  // The tables that deltas have touched or that were asked for.
+  template <class Visit>
+  void each_table(Visit&& visit) const {
+    for (const auto& [id, table] : tables_) visit(id, table);
+  }
   // Whether the row is live after the first `limit` deltas.
   bool is_live(TableOverlay& table, uint64_t rowid, uint32_t limit);
   // Whether it is live in the tree and the tree's rows still count; ignores removals in deltas, and

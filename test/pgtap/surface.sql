@@ -55,6 +55,9 @@ SELECT is(
   'commit_id uuid, parents uuid[], tx bigint, committed_at timestamp with time zone, author text, message text, changes jsonb',
   'log() has the promised columns');
 
+SELECT is((SELECT fdwname::text FROM pg_foreign_data_wrapper), 'datahike', 'the foreign data wrapper');
+SELECT is((SELECT fdwhandler::regproc::text || ' ' || fdwvalidator::regproc::text FROM pg_foreign_data_wrapper), 'datahike.fdw_handler datahike.fdw_validator', 'has a handler and a validator');
+
 SELECT is(current_setting('datahike.branch'), 'db', 'the default branch is db');
 SELECT is(current_setting('datahike.commit_id'), '', 'no commit is pinned');
 SELECT is(current_setting('datahike.as_of'), '', 'no time is pinned');

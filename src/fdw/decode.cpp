@@ -1,0 +1,137 @@
+#include "fdw/decode.h"
+
+#include "am/convert.h"
+#include "pg/bridge.h"
+
+namespace datahike::fdw {
+
+namespace {
+
+using store::Kind;
+
+Datum make_fixed(ByteView bytes, MemoryContext memory) {
+  auto* p = static_cast<char*>(MemoryContextAlloc(memory, bytes.size()));
+  std::memcpy(p, bytes.data(), bytes.size());
+  return PointerGetDatum(p);
+}
+
+// With a 1-byte header where PostgreSQL allows one.
+Datum make_varlena(ByteView bytes, bool plain_storage, MemoryContext memory) {
+  bool brief = bytes.size() + VARHDRSZ_SHORT <= VARATT_SHORT_MAX && !plain_storage;
+  auto* p = static_cast<char*>(MemoryContextAllocHuge(memory, bytes.size() + VARHDRSZ));
+  if (brief)
+    SET_VARSIZE_SHORT(p, bytes.size() + VARHDRSZ_SHORT);
+  else
+    SET_VARSIZE(p, bytes.size() + VARHDRSZ);
+  std::memcpy(brief ? VARDATA_SHORT(p) : VARDATA(p), bytes.data(), bytes.size());
+  return PointerGetDatum(p);
+}
+
+Datum make_datum(ByteView bytes, Kind kind, bool plain_storage, MemoryContext memory) {
+  return kind == Kind::Fixed ? make_fixed(bytes, memory)
+                             : make_varlena(bytes, plain_storage, memory);
+}
+
+bool is_plain(Oid type) {
+  return pg::call([=] { return get_typstorage(type) == TYPSTORAGE_PLAIN; });
+}
+
+struct Place {
+  const RowFormat& format;
+  const Column& column;
+  TupleTableSlot* slot;
+  MemoryContext memory;
+};
+
+// An OID that another database has given to a type of its own means something else here.
+void require_known_type(const Place& place, Oid type) {
+  if (place.format.own_types || type < FirstNormalObjectId) return;
+  throw pg::SqlError(
+      ERRCODE_FEATURE_NOT_SUPPORTED,
+      "column \"" + place.column.was->name + "\" has values of a type of the other database's own",
+      "Types that are not built in cannot be read from another store: leave the "
+      "column out.");
+}
+
+void put(const Place& place, Datum value, Oid type, int32_t typmod) {
+  int index = place.column.index;
+  TupleTableSlot* slot = place.slot;
+  slot->tts_isnull[index] = false;
+  const am::Attribute& as = place.column.as;
+  if (type == as.type && typmod == as.typmod) {
+    slot->tts_values[index] = value;
+    return;
+  }
+  FormData_pg_attribute* att = TupleDescAttr(slot->tts_tupleDescriptor, index);
+  Oid foreign_table = place.format.foreign_table;
+  MemoryContext memory = place.memory;
+  slot->tts_values[index] = pg::call([=] {
+    return convert_to(value, type, typmod, *att, foreign_table, memory, &slot->tts_isnull[index]);
+  });
+}
+
+// The row was written before the column was added.
+void put_added(const Place& place) {
+  const am::RecordedSchema::Column& was = *place.column.was;
+  if (!place.format.schema.knows_defaults)
+    throw pg::SqlError(
+        ERRCODE_FEATURE_NOT_SUPPORTED,
+        "column \"" + was.name + "\" cannot be read of rows from before it was added",
+        "The commit was recorded by an older library, without the value that such "
+        "rows have.");
+  if (!was.added) return;
+  const am::RecordedDefault& d = *was.added;
+  require_known_type(place, d.type);
+  if (d.kind <= Kind::Float64) {
+    Datum value;
+    std::memcpy(&value, d.value.data(), sizeof value);
+    put(place, value, d.type, d.typmod);
+    return;
+  }
+  bool plain = d.kind == Kind::Bytes && is_plain(d.type);
+  put(place, make_datum(d.value, d.kind, plain, place.memory), d.type, d.typmod);
+}
+
+}  // namespace
+
+Datum convert_to(Datum value, Oid type, int32_t typmod, const FormData_pg_attribute& to,
+                 Oid foreign_table, MemoryContext memory, bool* isnull) {
+  Datum converted = am::convert_value(value, type, typmod, to, foreign_table, isnull);
+  if (*isnull || to.attbyval) return converted;
+  MemoryContext before = MemoryContextSwitchTo(memory);
+  if (to.attlen == -1) converted = PointerGetDatum(PG_DETOAST_DATUM(converted));
+  converted = datumCopy(converted, false, to.attlen);
+  MemoryContextSwitchTo(before);
+  return converted;
+}
+
+void decode_row(const RowFormat& format, const store::SegmentReader& segment, uint32_t row,
+                TupleTableSlot* slot, MemoryContext memory) {
+  for (const Column& column : format.columns) {
+    const Place place{format, column, slot, memory};
+    const int at = segment.find(column.number);
+    if (at < 0) {
+      put_added(place);
+      continue;
+    }
+    if (segment.is_null(at, row)) continue;
+    const store::ColumnSpec spec = segment.spec(at);
+    require_known_type(place, spec.type);
+    const bool same = spec.type == column.as.type && spec.typmod == column.as.typmod;
+    if (same && (spec.kind != column.as.kind || spec.width != column.as.width))
+      throw CorruptError("segment at row " + std::to_string(segment.first_rowid()) +
+                         " holds values of type " + std::to_string(spec.type) +
+                         " in another form than that type has");
+    if (spec.kind <= Kind::Float64) {
+      put(place, static_cast<Datum>(segment.bits(at, row)), spec.type, spec.typmod);
+      continue;
+    }
+    bool plain = column.as.plain_storage;
+    if (!same) plain = spec.kind == Kind::Bytes && is_plain(spec.type);
+    column::Scratch scratch;
+    put(place, make_datum(segment.bytes(at, row, scratch), spec.kind, plain, memory), spec.type,
+        spec.typmod);
+  }
+}
+
+}  // namespace datahike::fdw

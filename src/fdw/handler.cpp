@@ -1,0 +1,195 @@
+// The callbacks of the foreign data wrapper "datahike".
+#include "fdw/import.h"
+#include "fdw/modify.h"
+#include "fdw/scan.h"
+#include "pg/bridge.h"
+
+extern "C" {
+#include "access/sysattr.h"
+#include "commands/explain.h"
+#include "foreign/fdwapi.h"
+#include "foreign/foreign.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/planmain.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "utils/sampling.h"
+
+PG_FUNCTION_INFO_V1(datahike_fdw_handler);
+PGDLLEXPORT Datum datahike_fdw_handler(PG_FUNCTION_ARGS);
+}
+
+namespace datahike::fdw {
+
+namespace {
+
+constexpr double kRowsPerPage = 50;
+
+void estimate_size(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
+  rel->tuples = ActiveSnapshotSet() ? count_rows(foreign_table, GetActiveSnapshot()) : 1000;
+  rel->pages = static_cast<BlockNumber>(std::min(rel->tuples / kRowsPerPage + 1, 4e9));
+  set_baserel_size_estimates(root, rel);
+}
+
+void add_paths(PlannerInfo* root, RelOptInfo* rel, Oid) {
+  Cost startup = rel->baserestrictcost.startup;
+  Cost total = startup + seq_page_cost * rel->pages +
+               (cpu_tuple_cost + rel->baserestrictcost.per_tuple) * rel->tuples;
+  add_path(rel, reinterpret_cast<Path*>(
+                    create_foreignscan_path(root, rel, nullptr, rel->rows, startup, total, NIL,
+                                            rel->lateral_relids, nullptr, NIL)));
+}
+
+// The columns that the scan has to bring: what is not asked for is not decoded.
+List* used_columns(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
+  Bitmapset* used = nullptr;
+  pull_varattnos(reinterpret_cast<Node*>(rel->reltarget->exprs), rel->relid, &used);
+  ListCell* cell;
+  foreach (cell, rel->baserestrictinfo)
+    pull_varattnos(reinterpret_cast<Node*>(static_cast<RestrictInfo*>(lfirst(cell))->clause),
+                   rel->relid, &used);
+  Relation relation = table_open(foreign_table, NoLock);
+  List* columns = NIL;
+  if (bms_is_member(-FirstLowInvalidHeapAttributeNumber, used)) {
+    columns = all_columns(relation);  // the whole row
+  } else {
+    TupleDesc desc = RelationGetDescr(relation);
+    for (int i = 1; i <= desc->natts; ++i)
+      if (bms_is_member(i - FirstLowInvalidHeapAttributeNumber, used) &&
+          !TupleDescAttr(desc, i - 1)->attisdropped)
+        columns = lappend_int(columns, i);
+  }
+  table_close(relation, NoLock);
+  return columns;
+}
+
+ForeignScan* make_plan(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table, ForeignPath*,
+                       List* tlist, List* clauses, Plan* outer) {
+  List* columns = used_columns(root, rel, foreign_table);
+  return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, NIL,
+                          list_make1(columns), NIL, NIL, outer);
+}
+
+Scan* scan_of(ForeignScanState* node) { return static_cast<Scan*>(node->fdw_state); }
+
+Oid user_of(ForeignScanState* node) {
+  auto* plan = castNode(ForeignScan, node->ss.ps.plan);
+  RangeTblEntry* entry = exec_rt_fetch(plan->scan.scanrelid, node->ss.ps.state);
+  return OidIsValid(entry->checkAsUser) ? entry->checkAsUser : GetUserId();
+}
+
+void begin(ForeignScanState* node, int flags) {
+  if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
+  EState* estate = node->ss.ps.state;
+  auto* plan = castNode(ForeignScan, node->ss.ps.plan);
+  node->fdw_state = open_scan({node->ss.ss_currentRelation, estate->es_snapshot, user_of(node),
+                               linitial_node(List, plan->fdw_private), estate->es_query_cxt});
+}
+
+TupleTableSlot* iterate(ForeignScanState* node) {
+  TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
+  next_row(scan_of(node), slot);
+  return slot;
+}
+
+void rescan(ForeignScanState* node) { rewind_scan(scan_of(node)); }
+
+void end(ForeignScanState* node) {
+  if (Scan* scan = scan_of(node)) close_scan(scan);
+}
+
+void explain(ForeignScanState* node, ExplainState* out) {
+  auto* plan = castNode(ForeignScan, node->ss.ps.plan);
+  Oid foreign_table = RelationGetRelid(node->ss.ss_currentRelation);
+  ExplainPropertyText("View",
+                      describe_view(server_options(GetForeignTable(foreign_table)->serverid)), out);
+  ExplainPropertyText("Relation", quoted(table_name(foreign_table)), out);
+  List* names = NIL;
+  ListCell* cell;
+  foreach (cell, linitial_node(List, plan->fdw_private))
+    names = lappend(names,
+                    get_attname(foreign_table, static_cast<AttrNumber>(lfirst_int(cell)), false));
+  if (out->verbose) ExplainPropertyList("Columns", names, out);
+}
+
+// A sample of all rows, each as likely as any other.
+int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* live,
+                   double* dead) {
+  bool pushed = !ActiveSnapshotSet();
+  if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
+  MemoryContext rows_memory = CurrentMemoryContext;
+  MemoryContext memory =
+      AllocSetContextCreate(CurrentMemoryContext, "datahike sample", ALLOCSET_DEFAULT_SIZES);
+  Scan* scan =
+      open_scan({relation, GetActiveSnapshot(), GetUserId(), all_columns(relation), memory});
+  TupleTableSlot* slot =
+      MakeSingleTupleTableSlot(RelationGetDescr(relation), table_slot_callbacks(relation));
+  ReservoirStateData sampling;
+  reservoir_init_selection_state(&sampling, wanted);
+  double seen = 0, skip = -1;
+  int taken = 0;
+  for (; next_row(scan, slot); ++seen) {
+    int place = taken;
+    if (taken < wanted) {
+      ++taken;
+    } else {
+      if (skip < 0) skip = reservoir_get_next_S(&sampling, seen, wanted);
+      if (skip-- > 0) continue;
+      skip = -1;
+      place = static_cast<int>(wanted * sampler_random_fract(&sampling.randstate));
+      heap_freetuple(rows[place]);
+    }
+    MemoryContextSwitchTo(rows_memory);
+    rows[place] = ExecCopySlotHeapTuple(slot);
+  }
+  ExecDropSingleTupleTableSlot(slot);
+  close_scan(scan);
+  MemoryContextDelete(memory);
+  if (pushed) PopActiveSnapshot();
+  *live = seen;
+  *dead = 0;
+  return taken;
+}
+
+bool analyze(Relation relation, AcquireSampleRowsFunc* function, BlockNumber* pages) {
+  *function = acquire_sample;
+  bool pushed = !ActiveSnapshotSet();
+  if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
+  double rows = count_rows(RelationGetRelid(relation), GetActiveSnapshot());
+  if (pushed) PopActiveSnapshot();
+  *pages = static_cast<BlockNumber>(std::min(rows / kRowsPerPage + 1, 4e9));
+  return true;
+}
+
+// Rows of a foreign table cannot be locked: nobody who changes them would know.
+RowMarkType row_mark(RangeTblEntry*, LockClauseStrength strength) {
+  if (strength != LCS_NONE)
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("rows of datahike's foreign tables cannot be locked"),
+                    errhint("SET datahike.branch and lock the table's own rows.")));
+  return ROW_MARK_COPY;
+}
+
+}  // namespace
+
+}  // namespace datahike::fdw
+
+Datum datahike_fdw_handler(PG_FUNCTION_ARGS) {
+  using namespace datahike::fdw;
+  FdwRoutine* routine = makeNode(FdwRoutine);
+  routine->GetForeignRelSize = estimate_size;
+  routine->GetForeignPaths = add_paths;
+  routine->GetForeignPlan = make_plan;
+  routine->BeginForeignScan = begin;
+  routine->IterateForeignScan = iterate;
+  routine->ReScanForeignScan = rescan;
+  routine->EndForeignScan = end;
+  routine->ExplainForeignScan = explain;
+  routine->AnalyzeForeignTable = analyze;
+  routine->ImportForeignSchema = import_schema;
+  routine->GetForeignRowMarkType = row_mark;
+  add_modify_callbacks(routine);
+  PG_RETURN_POINTER(routine);
+}

@@ -1,0 +1,56 @@
+// A scan of a foreign table: by the table's own scan where the table as it is now has the columns
+// that are asked for, else by the segments of the view's rows (a column or table that has been
+// dropped since, a type that has changed).
+#pragma once
+
+#include "am/row_cursor.h"
+#include "fdw/decode.h"
+#include "fdw/other_store.h"
+#include "fdw/target.h"
+
+namespace datahike::fdw {
+
+struct Scan {
+  Target target;
+  std::vector<Column> columns;
+  Oid foreign_table = InvalidOid;
+  TupleDesc row_type = nullptr;  // of the foreign table
+  MemoryContext row_memory = nullptr;
+  Relation relation = nullptr;  // the present table, locked
+  SnapshotData snapshot;        // names the view
+  // By the table's own scan.
+  TableScanDesc table_scan = nullptr;
+  TupleTableSlot* table_row = nullptr;
+  int last_attribute = 0;
+  // By segments.
+  std::unique_ptr<am::RowCursor> cursor;
+  store::SegmentReader segment;
+  bool has_segment = false, in_store = false;
+  uint64_t generation = 0;
+
+  // Of another store.
+  std::unique_ptr<OtherRows> other;
+
+  ~Scan();
+};
+
+// What a scan is asked for.
+struct ScanRequest {
+  Relation foreign;
+  Snapshot snapshot;
+  Oid user;       // whose privileges count
+  List* columns;  // attribute numbers of the foreign table, ascending
+  MemoryContext memory;
+};
+// Lives until the memory context goes. Checks privileges. Plain PostgreSQL code, as the others.
+Scan* open_scan(const ScanRequest& request);
+bool next_row(Scan* scan, TupleTableSlot* slot);  // false at the end
+void rewind_scan(Scan* scan);
+void close_scan(Scan* scan);
+
+// About how many rows the foreign table has.
+double count_rows(Oid foreign_table, Snapshot snapshot);
+// All columns of a relation that are not dropped.
+List* all_columns(Relation relation);
+
+}  // namespace datahike::fdw
