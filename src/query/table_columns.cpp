@@ -5,6 +5,7 @@
 #include "pg/catalog.h"
 
 extern "C" {
+#include "catalog/pg_inherits.h"
 #include "commands/defrem.h"
 }
 
@@ -18,7 +19,7 @@ struct Found {
   int32 typmod;
   char *table, *column, *target_table, *target_column;
   double rows;
-  bool unique;
+  bool unique, alone;
 };
 
 char* qualified(Oid relid) {
@@ -72,6 +73,7 @@ bool look_up(const char* schema, const char* table, const char* column, Found* o
   out->table = qualified(relid);
   out->column = pstrdup(quote_identifier(column));
   out->rows = 1000;
+  out->alone = kind != RELKIND_PARTITIONED_TABLE && !has_subclass(relid);
   if (!is_readable(relid)) return true;  // the query says so
   Relation relation = table_open(relid, AccessShareLock);
   if (kind != RELKIND_PARTITIONED_TABLE) {
@@ -108,6 +110,7 @@ const TableColumn* TableSource::find(const Value& attribute) {
                               text_of(found.table),
                               text_of(found.column),
                               found.rows,
+                              found.alone,
                               found.unique,
                               found.target,
                               text_of(found.target_table),

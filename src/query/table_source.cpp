@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "query/row_lookup.h"
 
 extern "C" {
 #include "executor/spi.h"
@@ -63,7 +64,8 @@ void fetch(Portal portal, CellType* type, bool references, Batch* out) {
     out->tids[i] = *reinterpret_cast<ItemPointer>(DatumGetPointer(values[1]));
     out->cells[i] = cell_of(values[2], nulls[2], type);
     if (references) {
-      out->targets[i] = DatumGetObjectId(values[3]);
+      out->targets[i] = nulls[3] ? InvalidOid : DatumGetObjectId(values[3]);
+      if (nulls[3]) continue;
       out->target_tids[i] = *reinterpret_cast<ItemPointer>(DatumGetPointer(values[4]));
     }
   }
@@ -131,6 +133,19 @@ class QueryText {
     });
     text += " AND t." + column_name + " = ANY ($" + std::to_string(parameters_.count + 1) + ")";
     put(pg::call([=] { return get_array_type(element); }), array);
+  }
+  void rows(const std::vector<uint64_t>& rowids) {
+    std::vector<ItemPointerData> tids;
+    for (uint64_t rowid : rowids) tids.push_back(am::to_tid(rowid));
+    std::vector<Datum> items;
+    for (ItemPointerData& tid : tids) items.push_back(PointerGetDatum(&tid));
+    Datum* data = items.data();
+    int count = static_cast<int>(items.size());
+    text += " AND t.ctid = ANY ($" + std::to_string(parameters_.count + 1) + ")";
+    put(pg::call([] { return get_array_type(TIDOID); }), pg::call([=] {
+          return PointerGetDatum(
+              construct_array(data, count, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
+        }));
   }
   std::string column_name;
 
@@ -200,25 +215,59 @@ void TableSource::scan(const Scan& scan, const std::function<void(Columns&, size
       scan.wanted[kTx] || scan.wanted[kAdded] || scan.constants[kTx] || scan.constants[kAdded];
   if (versions)
     scan_versions(attribute, *column, scan, full);
-  else
-    scan_column(attribute, *column, scan, full);
+  else if (!scan_entities(attribute, *column, scan, full))
+    scan_column(attribute, *column, scan, nullptr, nullptr, full);
+}
+
+bool TableSource::scan_entities(const Value& attribute, const TableColumn& c, const Scan& scan,
+                                const std::function<void(Columns&, size_t)>& full) {
+  std::vector<int64_t> wanted;
+  if (scan.constants[kEntity]) {
+    wanted.push_back(scan.constants[kEntity]->as_integer());
+  } else if (scan.some_entities) {
+    for (const Value& e : *scan.some_entities)
+      if (e.is(Kind::Long)) wanted.push_back(e.as_integer());
+  }
+  bool few = !wanted.empty() || scan.some_entities;
+  if (!few || !c.alone || database_.history || versioning::current_settings().history) return false;
+  if (scan.references && OidIsValid(c.target) && wanted.size() > 100) return false;
+  Oid relid = c.relid;
+  uint64_t table = pg::call([=] { return pg::find_table_id(relid); });
+  auto found = rows_of_entities(table, branch_of(database_), wanted);
+  if (!found) return false;
+  if (found->entities.empty()) return true;  // rows of other tables
+  std::unordered_set<int64_t> met;
+  std::vector<Columns> kept;
+  std::vector<size_t> counts;
+  scan_column(attribute, c, scan, &found->rowids, &met, [&](Columns& columns, size_t rows) {
+    kept.push_back(std::move(columns));
+    counts.push_back(rows);
+  });
+  if (met.size() < found->entities.size()) return false;
+  for (size_t i = 0; i < kept.size(); ++i) full(kept[i], counts[i]);
+  return true;
 }
 
 void TableSource::scan_column(const Value& attribute, const TableColumn& c, const Scan& scan,
+                              const std::vector<uint64_t>* rowids, std::unordered_set<int64_t>* met,
                               const std::function<void(Columns&, size_t)>& full) {
   bool references = scan.references && OidIsValid(c.target);
   Parameters parameters;
-  bool entities = scan.wanted[kEntity] || scan.constants[kEntity] || scan.some_entities;
+  bool entities = scan.wanted[kEntity] || scan.constants[kEntity] || scan.some_entities || rowids;
   // System columns need a privilege on the whole table.
   std::string row = entities ? "t.tableoid, t.ctid" : "0::pg_catalog.oid, '(0,1)'::pg_catalog.tid";
   std::string from = "SELECT " + row + ", t." + c.column;
   if (references) from += ", r.tableoid, r.ctid";
   from += " FROM " + c.table + " t";
   if (references)
-    from += " JOIN " + c.target_table + " r ON t." + c.column + " = r." + c.target_column;
-  QueryText query(from + " WHERE t." + c.column + " IS NOT NULL", c.type, parameters);
+    from += std::string(rowids ? " LEFT" : "") + " JOIN " + c.target_table + " r ON t." + c.column +
+            " = r." + c.target_column;
+  QueryText query(from + (rowids ? " WHERE true" : " WHERE t." + c.column + " IS NOT NULL"), c.type,
+                  parameters);
   query.column_name = c.column;
-  if (!references) {
+  if (rowids) {
+    query.rows(*rowids);
+  } else if (!references) {
     if (scan.constants[kValue]) query.compare("=", *scan.constants[kValue]);
     if (scan.least) query.compare(">=", *scan.least);
     if (scan.greatest) query.compare("<=", *scan.greatest);
@@ -248,6 +297,9 @@ void TableSource::scan_column(const Value& attribute, const TableColumn& c, cons
     Columns columns;
     size_t count = 0;
     for (size_t i = 0; i < batch.rows; ++i) {
+      if (met) met->insert(rows.entity(batch.tables[i], batch.tids[i]));
+      if (batch.cells[i].kind == Cell::Null) continue;
+      if (references && !OidIsValid(batch.targets[i])) continue;
       Value value = references ? Value::integer(rows.entity(batch.targets[i], batch.target_tids[i]))
                                : value_of(batch.cells[i]);
       if (!is_among(value, scan.constants[kValue])) continue;

@@ -17,6 +17,7 @@ struct TableColumn {
   int32 typmod = -1;
   std::string table, column;  // quoted; the table with its schema
   double rows = 0;            // of the table, an estimate
+  bool alone = false;         // a table without partitions or children
   bool unique = false;        // by an index of its own
   // The table that a foreign key of this column alone refers to.
   Oid target = InvalidOid;
@@ -39,8 +40,13 @@ class TableSource : public datalog::Source {
 
  private:
   const TableColumn* find(const Value& attribute);
+  // With `rowids` only these row versions, NULLs included, and no condition.
   void scan_column(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
+                   const std::vector<uint64_t>* rowids, std::unordered_set<int64_t>* met,
                    const std::function<void(Columns&, size_t)>& full);
+  // Only of some entities' rows, where that is cheaper than all rows; false: it is not.
+  bool scan_entities(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
+                     const std::function<void(Columns&, size_t)>& full);
   void scan_versions(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
                      const std::function<void(Columns&, size_t)>& full);
   std::vector<Value> all_attributes();
