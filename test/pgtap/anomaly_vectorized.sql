@@ -1,4 +1,5 @@
 -- Scores within aggregates that are computed column by column are those of the functions, row by row, on the same table and on heap.
+SET datahike.vectorized_min_rows = 0;
 SELECT * FROM no_plan();
 CREATE TABLE t (id int, a float8, b int, c float4, n int2, g int) USING datahike;
 INSERT INTO t SELECT i, sin(i), i % 17, CASE WHEN i % 11 <> 0 THEN i / 7.0 END, nullif(i % 3, 0), i % 5 FROM generate_series(1, 6000) i;
