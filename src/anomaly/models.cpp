@@ -36,6 +36,13 @@ void relation_changed(Datum, Oid relid) {
 }
 void catalog_changed(Datum, int, uint32) { ++epoch; }
 
+void transaction_ends(XactEvent event, void*) {
+  if (event == XACT_EVENT_ABORT) ++epoch;
+}
+void subtransaction_ends(SubXactEvent event, SubTransactionId, SubTransactionId, void*) {
+  if (event == SUBXACT_EVENT_ABORT_SUB) ++epoch;
+}
+
 bool is_model_table(Relation relation) {
   TupleDesc desc = RelationGetDescr(relation);
   if (relation->rd_rel->relkind != RELKIND_RELATION || desc->natts != 3) return false;
@@ -122,6 +129,8 @@ uint64_t view_number() {
 }  // namespace
 
 void register_model_callbacks() {
+  RegisterXactCallback(transaction_ends, nullptr);
+  RegisterSubXactCallback(subtransaction_ends, nullptr);
   CacheRegisterRelcacheCallback(relation_changed, 0);
   CacheRegisterSyscacheCallback(RELOID, catalog_changed, 0);
   CacheRegisterSyscacheCallback(NAMESPACEOID, catalog_changed, 0);
@@ -133,21 +142,23 @@ ModelKey current_key() {
   Snapshot s = GetActiveSnapshot();
   ModelKey key;
   key.epoch = epoch;
-  key.completed = s->snapXactCompletionCount;
   key.xmin = s->xmin;
   key.xmax = s->xmax;
+  key.own = GetTopTransactionIdIfAny();
+  key.in_progress = s->xcnt;
   key.command = s->curcid;
   key.transaction = IsolationIsSerializable() ? MyProc->lxid : InvalidLocalTransactionId;
   key.user = GetUserId();
   key.view = view_number();
+  key.known = s->snapshot_type == SNAPSHOT_MVCC && !s->takenDuringRecovery;
   return key;
 }
 
 bool is_current(const ModelKey& key) {
   Snapshot s = GetActiveSnapshot();
-  // The number of completed transactions is unknown (0) in snapshots that came from elsewhere.
-  return key.epoch == epoch && key.completed == s->snapXactCompletionCount && key.completed != 0 &&
-         key.xmin == s->xmin && key.xmax == s->xmax && key.command == s->curcid &&
+  return key.known && key.epoch == epoch && key.xmax == s->xmax && key.in_progress == s->xcnt &&
+         key.xmin == s->xmin && key.command == s->curcid && !s->takenDuringRecovery &&
+         s->snapshot_type == SNAPSHOT_MVCC && key.own == GetTopTransactionIdIfAny() &&
          key.user == GetUserId() && key.view == view_number() &&
          (!IsolationIsSerializable() || key.transaction == MyProc->lxid);
 }
@@ -164,7 +175,32 @@ Oid table_of_model(const char* name) {
   return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
+namespace {
+
+// What the names meant when they were last looked up.
+struct Recent {
+  ModelKey key;
+  std::shared_ptr<const LoadedModel> model;
+};
+std::unordered_map<std::string, Recent> recent;
+constexpr size_t kMostRecent = 64;
+
+std::shared_ptr<const LoadedModel> look_up(const char* name);
+
+}  // namespace
+
 std::shared_ptr<const LoadedModel> find_model(const char* name) {
+  if (auto at = recent.find(name); at != recent.end() && is_current(at->second.key))
+    return at->second.model;
+  auto model = look_up(name);
+  if (recent.size() >= kMostRecent) recent.clear();
+  if (model) recent.insert_or_assign(name, Recent{current_key(), model});
+  return model;
+}
+
+namespace {
+
+std::shared_ptr<const LoadedModel> look_up(const char* name) {
   Row row{};
   pg::call([name, out = &row] {
     Oid relid = table_of_model(name);
@@ -191,8 +227,6 @@ std::shared_ptr<const LoadedModel> find_model(const char* name) {
   loaded.emplace(row.where, model);
   return model;
 }
-
-namespace {
 
 [[noreturn]] void throw_not_found(const char* name) {
   throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, std::string("model not found: ") + name,

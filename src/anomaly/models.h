@@ -36,14 +36,19 @@ Oid table_of_model(const char* name);
 void check_name(const char* name);
 
 // What a result of load_model() depends on, so that it need not be asked for again. Plain data.
+//
+// Of transactions below a snapshot's xmax only fewer can be in progress as time goes on: so two
+// snapshots with the same xmax and as many transactions in progress see the same, if the session's
+// own transaction is the same, has come as far, and has undone nothing (which changes the epoch).
 struct ModelKey {
   uint64_t epoch;
-  uint64_t completed;  // transactions
-  TransactionId xmin, xmax;
+  TransactionId xmin, xmax, own;
+  uint32_t in_progress;
   CommandId command;
   LocalTransactionId transaction;  // under SERIALIZABLE: each is to read the model's table once
   Oid user;
   uint64_t view;  // changes with the view of the running query
+  bool known;     // false: of a snapshot of another kind
 };
 ModelKey current_key();
 // Whether what was loaded under `key` is what load_model() would give now.

@@ -205,6 +205,24 @@ struct Scratch::Memory {
 Scratch::Scratch() : memory_(std::make_unique<Memory>()) {}
 Scratch::~Scratch() = default;
 
+namespace {
+
+// Of trees whose samples had different sizes, the mean.
+double mean_normal(std::span<const double> normal, const double* weights) {
+  const bool same =
+      std::all_of(normal.begin(), normal.end(), [&](double c) { return c == normal.front(); });
+  if (same) return normal.front();
+  double sum = 0, weight = 0;
+  for (size_t i = 0; i < normal.size(); ++i) {
+    const double w = weights ? weights[i] : 1;
+    sum += w * normal[i];
+    weight += w;
+  }
+  return sum / weight;
+}
+
+}  // namespace
+
 Scorer::Scorer(const Model& model)
     : features_(model.features.size()),
       least_(model.least),
@@ -219,6 +237,7 @@ Scorer::Scorer(const Model& model)
     normal_.push_back(average_path(tree.sample));
     age_.push_back(model.generation - tree.generation);
   }
+  mean_normal_ = mean_normal(normal_, nullptr);
   if (nodes / 2 > kMostSplits * model.trees.size()) return;
   const std::span<const Tree> trees(model.trees);
   size_t begin = 0, splits = 0;
@@ -355,24 +374,6 @@ void Scorer::add_block(std::span<const double* const> columns, size_t begin, siz
   }
 }
 
-namespace {
-
-// Of trees whose samples had different sizes, the mean.
-double mean_normal(std::span<const double> normal, const double* weights) {
-  const bool same =
-      std::all_of(normal.begin(), normal.end(), [&](double c) { return c == normal.front(); });
-  if (same) return normal.front();
-  double sum = 0, weight = 0;
-  for (size_t i = 0; i < normal.size(); ++i) {
-    const double w = weights ? weights[i] : 1;
-    sum += w * normal[i];
-    weight += w;
-  }
-  return sum / weight;
-}
-
-}  // namespace
-
 std::vector<double> Scorer::weights(double decay) const {
   std::vector<double> all;
   for (const uint32_t age : age_) {
@@ -404,7 +405,7 @@ double Scorer::probability(double score) const {
 
 void Scorer::scores(std::span<const double* const> columns, size_t rows, Scratch& scratch,
                     double* out) const {
-  const double normal = mean_normal(normal_, nullptr);
+  const double normal = mean_normal_;
   const auto trees = static_cast<double>(walk_->trees.size());
   Sums sums{scratch.memory_->sum, nullptr};
   for (size_t begin = 0; begin < rows; begin += kBlockRows) {
@@ -441,7 +442,7 @@ void Scorer::confidences(std::span<const double* const> columns, size_t rows, Sc
 double Scorer::score(const double* row) const {
   double sum = 0;
   walk([row](size_t f) { return row[f]; }, [&](double length) { sum += length; });
-  return score_of(sum, static_cast<double>(walk_->trees.size()), mean_normal(normal_, nullptr));
+  return score_of(sum, static_cast<double>(walk_->trees.size()), mean_normal_);
 }
 
 double Scorer::weighted_score(const double* row, double decay) const {

@@ -78,7 +78,7 @@ class Scorer {
   bool has_range_;
   std::vector<double> normal_;  // c() of each tree's sample
   std::vector<uint32_t> age_;
-  double normal_sum_;
+  double mean_normal_;
   std::vector<Group> groups_;  // empty: the trees are too large
   std::unique_ptr<Walk> walk_;
   const Kernels* kernels_;
