@@ -778,7 +778,7 @@ CREATE FUNCTION datahike.purge_datoms(entity int8, attribute text DEFAULT NULL,
   LANGUAGE sql VOLATILE
   BEGIN ATOMIC
     SELECT p.rows, p.versions FROM datahike.purge('datahike.facts', pg_catalog.format('e = %s', entity) ||
-      CASE WHEN attribute IS NULL THEN '' ELSE pg_catalog.format(' AND a = %s',
+      CASE WHEN attribute IS NULL THEN '' ELSE pg_catalog.format(' AND a = %L',
         (SELECT d.e FROM datahike.datoms('avet', 'db/ident', attribute) d)) END) p;
   END;
 COMMENT ON FUNCTION datahike.purge_datoms(int8, text) IS

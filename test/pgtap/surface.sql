@@ -46,6 +46,22 @@ SELECT function_returns('datahike', 'pull', '{text,bigint,datahike.db}'::name[],
 SELECT function_returns('datahike', 'pull_many', '{text,bigint[],datahike.db}'::name[], 'jsonb');
 SELECT function_returns('datahike', 'as_of', '{datahike.db,text}'::name[], 'datahike.db');
 SELECT function_returns('datahike', 'history', '{datahike.db}'::name[], 'datahike.db');
+SELECT function_returns('datahike', 'transact', '{text}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'transact', '{jsonb}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'with_tx', '{text}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'with_tx', '{jsonb}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'datoms', '{text}'::name[], 'setof record');
+SELECT function_returns('datahike', 'datoms', '{text,"\"any\""}'::name[], 'setof record');
+SELECT function_returns('datahike', 'seek_datoms', '{text,"\"any\""}'::name[], 'setof record');
+SELECT function_returns('datahike', 'index_range', '{text,"\"any\"","\"any\""}'::name[], 'setof record');
+SELECT function_returns('datahike', 'entity', '{bigint}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'entity', '{text}'::name[], 'jsonb');
+SELECT function_returns('datahike', 'schema', '{}'::name[], 'setof record');
+SELECT function_returns('datahike', 'diff_datoms', '{text,text}'::name[], 'setof record');
+SELECT function_returns('datahike', 'tx_datoms', '{text,text}'::name[], 'setof record');
+SELECT function_returns('datahike', 'purge_datoms', '{bigint,text}'::name[], 'record');
+SELECT function_returns('datahike', 'commit_tx', '{bigint}'::name[], 'bigint');
+SELECT function_returns('datahike', 'tx_of_commit', '{bigint}'::name[], 'bigint');
 SELECT columns_are('datahike', 'refs', '{name,kind,commit_id,tx,committed_at,author,message,is_current}'::name[]);
 SELECT columns_are('datahike', 'branch_permissions', '{name,owner,protected,mergers}'::name[]);
 SELECT is(
