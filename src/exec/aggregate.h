@@ -4,6 +4,7 @@
 #include "exec/compile.h"
 #include "column/vector/aggregation.h"
 #include "column/vector/build_table.h"
+#include "column/vector/parallel.h"
 
 extern "C" {
 #include "nodes/extensible.h"
@@ -23,6 +24,10 @@ struct AggregatePlan {
   int join_kind;     // vector::Join::Kind
   List* conditions;  // table's value = build side's column
   List* columns;     // attribute numbers (integers) of what the child returns, 0: none
+  // ORDER BY a count LIMIT: how many groups are returned, 0: all; by which of the aggregates.
+  int top;
+  int top_by;
+  bool descending;
 };
 List* pack(const AggregatePlan& plan);
 AggregatePlan unpack(const List* packed);
@@ -55,6 +60,17 @@ bool compile(Compiler& compiler, const AggregatePlan& plan);
 // destructor. `type` is the result's.
 Datum aggregate_result(const vector::Aggregation& groups, const Output& output, uint32_t group,
                        Oid type, bool* isnull);
+
+// Of an aggregate whose form is Count or Distinct.
+int64_t count_of(const vector::Aggregation& groups, const Output& output, uint32_t group);
+
+struct TopGroup {
+  int64_t count;
+  uint32_t part, group;
+};
+// The first groups by a count, at most `most` of them, in their order; returns how many.
+size_t top_groups(const vector::ParallelAggregation& all, const vector::Program& program,
+                  const Output& output, bool descending, size_t most, TopGroup* out);
 
 Node* create_aggregate_state(CustomScan* plan);  // aggregate_scan.cpp
 extern const CustomScanMethods aggregate_scan_methods;

@@ -1,6 +1,7 @@
 // Planning "Datahike Aggregate": grouping and aggregates of one datahike table whose conditions,
 // keys and aggregates all compile (compile.h). All else is left to PostgreSQL.
 #include <algorithm>
+#include <cmath>
 
 #include "am/slot.h"
 #include "exec/aggregate.h"
@@ -9,6 +10,7 @@
 #include "pg/vector_settings.h"
 
 extern "C" {
+#include "catalog/pg_operator.h"
 #include "executor/nodeHash.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
@@ -172,7 +174,7 @@ Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, L
 const CustomPathMethods path_methods = {"Datahike Aggregate", make_plan, nullptr};
 
 // Of memory for so many groups, about.
-double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan, double rows,
+double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan,
                     double groups) {
   constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16, kDistinctBytes = 40;
   double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0;
@@ -186,11 +188,7 @@ double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& p
     List* pair = lappend(list_copy(plan.keys), value);
     distinct += estimate_num_groups(root, pair, input->rows, nullptr, nullptr);
   }
-  // Several parts of the table have groups of their own until they are merged.
-  constexpr double kRowsOfMorsel = 131072, kMostMorsels = 64;
-  double tables = std::clamp(rows / kRowsOfMorsel, 1.0, kMostMorsels);
-  double once = (plan.keys == NIL ? 0 : groups * of_group) + distinct * kDistinctBytes;
-  return std::min(once * tables, once + rows * (of_group + kDistinctBytes));
+  return (plan.keys == NIL ? 0 : groups * of_group) + distinct * kDistinctBytes;
 }
 
 double build_bytes(const RelOptInfo* build) {
@@ -201,12 +199,12 @@ double build_bytes(const RelOptInfo* build) {
 
 // Of reading, filtering, grouping and adding up; with a join, of reading the build side and finding
 // matches.
-Cost run_cost(RelOptInfo* input, const JoinSides& sides, const AggregatePlan& plan) {
+Cost run_cost(RelOptInfo* input, const JoinSides& sides, const AggregatePlan& plan, double passes) {
   double of_row = list_length(plan.filters) + list_length(plan.conditions) * 2.0 + 1.0;
   double of_match = list_length(plan.keys) * 2.0 + list_length(plan.aggregates);
   double matches = sides.build ? input->rows : sides.probe->tuples;
-  Cost cost = kStartCost +
-              (sides.probe->tuples * of_row + matches * of_match) * kValueCost * cpu_operator_cost;
+  Cost of_pass = (sides.probe->tuples * of_row + matches * of_match) * kValueCost;
+  Cost cost = kStartCost + passes * of_pass * cpu_operator_cost;
   if (!enable_seqscan) cost += disable_cost;  // it is one, too
   if (!sides.build) return cost;
   Path* build = sides.build->cheapest_total_path;
@@ -228,13 +226,15 @@ void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* groupe
   path->path.parent = grouped;
   path->path.pathtarget = grouped->reltarget;
   path->path.rows = static_cast<Path*>(linitial(grouped->pathlist))->rows;
-  double bytes =
-      needed_bytes(root, input, plan, std::max(sides.probe->tuples, input->rows), path->path.rows);
-  if (sides.build) bytes += build_bytes(sides.build);
-  if (bytes > static_cast<double>(get_hash_memory_limit())) return;
+  const double memory = static_cast<double>(get_hash_memory_limit());
+  if (sides.build && build_bytes(sides.build) > memory) return;
+  // Groups that need more are computed in several passes over the table.
+  constexpr double kMostPasses = 8;
+  const double passes = std::ceil(needed_bytes(root, input, plan, path->path.rows) / memory);
+  if (passes > (plan.keys == NIL ? 1 : kMostPasses)) return;
   QualCost having;
   cost_qual_eval(&having, static_cast<List*>(static_cast<void*>(extra->havingQual)), root);
-  path->path.startup_cost = run_cost(input, sides, plan);
+  path->path.startup_cost = run_cost(input, sides, plan, std::max(passes, 1.0));
   path->path.total_cost = path->path.startup_cost + having.startup +
                           path->path.rows * (cpu_tuple_cost + having.per_tuple) +
                           grouped->reltarget->cost.startup +
@@ -246,11 +246,80 @@ void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* groupe
   add_path(grouped, &path->path);
 }
 
+// Which aggregate is a count that an ORDER BY sorts by, and alone; -1: none.
+int sorted_count(PlannerInfo* root, const AggregatePlan& plan, bool* descending) {
+  constexpr Oid kInt8Greater = 413;  // pg_operator has no name for it
+  if (list_length(root->parse->sortClause) != 1) return -1;
+  auto* clause = static_cast<SortGroupClause*>(linitial(root->parse->sortClause));
+  if (clause->sortop != Int8LessOperator && clause->sortop != kInt8Greater) return -1;
+  Node* by = get_sortgroupclause_expr(clause, root->processed_tlist);
+  if (!IsA(by, Aggref)) return -1;
+  Oid function = reinterpret_cast<Aggref*>(by)->aggfnoid;
+  if (function != F_COUNT_ && function != F_COUNT_ANY) return -1;
+  *descending = clause->sortop == kInt8Greater;
+  int number = 0;
+  ListCell* cell;
+  foreach (cell, plan.aggregates) {
+    if (equal(lfirst(cell), by)) return number;
+    ++number;
+  }
+  return -1;
+}
+
+// How many rows LIMIT and OFFSET let through at most; 0 where that is not known, or is too many.
+// (What the planner keeps as limit_tuples is of queries without groups.)
+int most_rows(const Query* query) {
+  constexpr int64 kMost = 1000;
+  int64 rows = 0;
+  for (Node* node : {query->limitCount, query->limitOffset}) {
+    if (!node && node == query->limitOffset) continue;
+    if (!node || !IsA(node, Const) || reinterpret_cast<Const*>(node)->constisnull) return 0;
+    int64 value = DatumGetInt64(reinterpret_cast<Const*>(node)->constvalue);
+    if (value < 0 || value > kMost) return 0;
+    rows += value;
+  }
+  return rows > kMost ? 0 : static_cast<int>(rows);
+}
+
+// ORDER BY count(...) LIMIT n: the first n groups alone are returned, in that order.
+void add_top_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output) {
+  Query* query = root->parse;
+  int most = query->limitOption == LIMIT_OPTION_COUNT ? most_rows(query) : 0;
+  if (!pg::setting_vectorized || most == 0 || query->distinctClause != NIL ||
+      query->hasWindowFuncs || query->setOperations)
+    return;
+  ListCell* cell;
+  foreach (cell, input->pathlist) {
+    auto* path = static_cast<CustomPath*>(lfirst(cell));
+    if (!IsA(path, CustomPath) || path->methods != &path_methods) continue;
+    AggregatePlan plan = unpack(static_cast<List*>(linitial(path->custom_private)));
+    if (lsecond(path->custom_private) || plan.keys == NIL) return;
+    plan.top_by = sorted_count(root, plan, &plan.descending);
+    if (plan.top_by < 0) return;
+    plan.top = most;
+    auto* top = makeNode(CustomPath);
+    *top = *path;
+    top->path.parent = output;
+    top->path.pathtarget = root->upper_targets[UPPERREL_ORDERED];
+    top->path.pathkeys = root->sort_pathkeys;
+    top->path.rows = std::min(path->path.rows, static_cast<double>(most));
+    top->path.startup_cost += path->path.rows * kValueCost * cpu_operator_cost;
+    top->path.total_cost =
+        top->path.startup_cost +
+        top->path.rows * (cpu_tuple_cost + top->path.pathtarget->cost.per_tuple) +
+        top->path.pathtarget->cost.startup;
+    top->custom_private = list_make2(pack(plan), nullptr);
+    add_path(output, &top->path);
+    return;
+  }
+}
+
 void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, RelOptInfo* output,
                  void* extra) {
   if (previous_upper_paths) previous_upper_paths(root, stage, input, output, extra);
   if (stage == UPPERREL_GROUP_AGG)
     add_aggregate_path(root, input, output, static_cast<GroupPathExtraData*>(extra));
+  if (stage == UPPERREL_ORDERED) add_top_path(root, input, output);
 }
 
 }  // namespace
@@ -271,10 +340,13 @@ bool is_datahike_table(PlannerInfo* root, RelOptInfo* rel) {
 }
 
 List* pack(const AggregatePlan& plan) {
-  return list_concat(list_make4(makeInteger(static_cast<int>(plan.table)), plan.filters, plan.keys,
-                                plan.aggregates),
-                     list_make4(makeInteger(static_cast<int>(plan.build)),
-                                makeInteger(plan.join_kind), plan.conditions, plan.columns));
+  List* packed =
+      list_concat(list_make4(makeInteger(static_cast<int>(plan.table)), plan.filters, plan.keys,
+                             plan.aggregates),
+                  list_make4(makeInteger(static_cast<int>(plan.build)), makeInteger(plan.join_kind),
+                             plan.conditions, plan.columns));
+  return list_concat(packed, list_make3(makeInteger(plan.top), makeInteger(plan.top_by),
+                                        makeInteger(plan.descending)));
 }
 
 AggregatePlan unpack(const List* packed) {
@@ -285,7 +357,10 @@ AggregatePlan unpack(const List* packed) {
           static_cast<Index>(intVal(list_nth(packed, 4))),
           intVal(list_nth(packed, 5)),
           static_cast<List*>(list_nth(packed, 6)),
-          static_cast<List*>(list_nth(packed, 7))};
+          static_cast<List*>(list_nth(packed, 7)),
+          intVal(list_nth(packed, 8)),
+          intVal(list_nth(packed, 9)),
+          intVal(list_nth(packed, 10)) != 0};
 }
 
 List* expressions_of(const AggregatePlan& plan) {

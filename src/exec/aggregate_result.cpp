@@ -67,6 +67,13 @@ Datum average(const vector::State& sum, uint32_t group, int64_t count) {
 
 }  // namespace
 
+int64_t count_of(const Aggregation& groups, const Output& output, uint32_t group) {
+  if (output.form == Output::Distinct) return groups.state(output.sum).integer(group);
+  int64_t count = output.rows >= 0 ? groups.state(output.rows).integer(group) : 0;
+  if (output.nulls >= 0) count -= groups.state(output.nulls).integer(group);
+  return count;
+}
+
 Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t group, Oid type,
                        bool* isnull) {
   *isnull = false;

@@ -11,6 +11,7 @@
 extern "C" {
 #include "access/parallel.h"
 #include "commands/explain.h"
+#include "executor/nodeHash.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
@@ -25,20 +26,31 @@ namespace {
 // What a run leaves behind: kept by the scan's state, which goes with the scan or after an error.
 struct Run {
   Compiler compiler;
-  std::unique_ptr<vector::Aggregation> groups;
+  vector::Execution execution;
+  std::unique_ptr<vector::ParallelAggregation> groups;
   Run(Relation relation, const AggregatePlan& plan) : compiler(relation, plan.table, plan.build) {}
+};
+
+struct TopRow {
+  int64_t count;
+  MinimalTuple row;
 };
 
 // Nothing in it has a destructor: it is PostgreSQL's memory.
 struct AggregateScan {
   CustomScanState state;
   Relation relation;
-  TableScanDesc scan;      // nullptr: not begun
-  TupleTableSlot* row;     // of the table, for rows that are converted one by one
-  List* parameters;        // ExprStates
-  MemoryContext context;   // of the run
-  const Run* run;          // nullptr: not run yet
-  uint32_t next;           // group to return
+  TableScanDesc scan;     // nullptr: not begun
+  TupleTableSlot* row;    // of the table, for rows that are converted one by one
+  List* parameters;       // ExprStates
+  MemoryContext context;  // of the run
+  Run* run;               // nullptr: not run yet
+  size_t part;            // of the run's groups, the one to return from
+  uint32_t next;          // group of it to return
+  // Of the first groups by a count, if only those are wanted: their rows, in order.
+  bool wants_top;
+  struct TopRow* top;
+  size_t top_rows;
   vector::Counters total;  // of all runs, for EXPLAIN
 };
 AggregateScan* as_aggregate(CustomScanState* state) {
@@ -54,6 +66,7 @@ void begin(CustomScanState* node, EState* estate, int flags) {
   // What it returns are no rows of the table: WHERE CURRENT OF must not find one here.
   scan->relation = std::exchange(node->ss.ss_currentRelation, nullptr);
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
+  scan->wants_top = plan_of(node).top > 0;
   scan->parameters = ExecInitExprList(plan->custom_exprs, &node->ss.ps);
   ListCell* cell;
   foreach (cell, plan->custom_plans)
@@ -104,7 +117,7 @@ void set_missing_values(vector::Program& program, const std::vector<int>& attrib
   }
 }
 
-void aggregate(Run& run, AggregateScan* scan, const vector::Execution& execution) {
+void aggregate(Run& run, AggregateScan* scan) {
   const am::RelationInfo& info = am::relation_info(scan->relation);
   set_missing_values(run.compiler.program, run.compiler.attributes, scan->relation, info);
   std::vector<int> attributes = run.compiler.attributes;
@@ -112,12 +125,13 @@ void aggregate(Run& run, AggregateScan* scan, const vector::Execution& execution
   std::sort(attributes.begin(), attributes.end());
   am::TableView view = am::begin_batch_scan(scan->scan, info);
   am::BatchCursor cursor(view, scan->relation, info, attributes, scan->row);
-  run.groups = std::make_unique<vector::Aggregation>(run.compiler.program);
+  run.groups.reset();
+  run.groups = std::make_unique<vector::ParallelAggregation>(run.compiler.program, run.execution);
   const auto poll = [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); };
   for (;;) {
     std::vector<vector::Piece> pieces = cursor.next();
+    run.groups->add(pieces, poll);
     if (pieces.empty()) return;
-    vector::aggregate(run.compiler.program, *run.groups, pieces, execution, poll);
   }
 }
 
@@ -128,16 +142,28 @@ unsigned threads() {
   return IsParallelWorker() ? 1 : std::min(wanted, all);
 }
 
+// Groups beyond the memory for them are computed in more passes. There are limits to that: one
+// group alone may need as much.
+void divide(vector::Execution& execution) {
+  constexpr unsigned kMostPasses = 64;
+  if (std::exchange(execution.by_key, true)) {
+    execution.pass *= 2;
+    execution.passes *= 2;
+  }
+  if (execution.passes > kMostPasses) execution.most_bytes = SIZE_MAX;
+}
+
 // What one way of computing cannot tell is computed anew in another.
 void aggregate_somehow(Run& run, AggregateScan* scan) {
-  vector::Execution execution{threads(), false};
   for (;;) try {
-      return aggregate(run, scan, execution);
+      return aggregate(run, scan);
     } catch (const vector::Unbounded&) {
       for (vector::Accumulator& a : run.compiler.program.accumulators)
         if (a.sum == vector::Sum::Bounded) a.sum = vector::Sum::Moments;
     } catch (const vector::InRowOrder&) {
-      execution.in_row_order = true;
+      run.execution.in_row_order = true;
+    } catch (const vector::TooManyGroups&) {
+      divide(run.execution);
     }
 }
 
@@ -160,6 +186,16 @@ void aggregate_somehow(Run& run, AggregateScan* scan) {
   throw pg::SqlError(ERRCODE_DIVISION_BY_ZERO, "division by zero");
 }
 
+void run_pass(AggregateScan* scan, Run& run) {
+  try {
+    aggregate_somehow(run, scan);
+  } catch (const vector::ValueError& e) {
+    raise_value_error(e.kind);
+  }
+  scan->part = 0;
+  scan->next = 0;
+}
+
 void run_aggregate(AggregateScan* scan, const AggregatePlan& bound) {
   auto run = std::make_shared<Run>(scan->relation, bound);
   if (!compile(run->compiler, bound))
@@ -169,11 +205,9 @@ void run_aggregate(AggregateScan* scan, const AggregatePlan& bound) {
   if (bound.build)
     run->compiler.program.join.build = read_build_side(
         static_cast<PlanState*>(linitial(scan->state.custom_ps)), run->compiler, bound.columns);
-  try {
-    aggregate_somehow(*run, scan);
-  } catch (const vector::ValueError& e) {
-    raise_value_error(e.kind);
-  }
+  run->execution.threads = threads();
+  run->execution.most_bytes = pg::call([] { return get_hash_memory_limit(); });
+  run_pass(scan, *run);
   const vector::Counters& c = run->groups->counters();
   scan->total.segments += c.segments;
   scan->total.pruned += c.pruned;
@@ -182,6 +216,17 @@ void run_aggregate(AggregateScan* scan, const AggregatePlan& bound) {
   am::count_batch_rows(scan->scan, c.rows);
   scan->run = run.get();
   am::attach_to_scan(scan->scan, std::move(run));
+}
+
+// The groups of the next pass; false: there is none.
+bool run_next_pass(AggregateScan* scan) {
+  vector::Execution& execution = scan->run->execution;
+  if (execution.pass + 1 >= execution.passes) return false;
+  ++execution.pass;
+  MemoryContext old = MemoryContextSwitchTo(scan->context);
+  pg::guard([scan] { run_pass(scan, *scan->run); });
+  MemoryContextSwitchTo(old);
+  return true;
 }
 
 void run(CustomScanState* node) {
@@ -199,11 +244,10 @@ void run(CustomScanState* node) {
   MemoryContextSwitchTo(scan->context);
   pg::guard([&bound, scan] { run_aggregate(scan, bound); });
   MemoryContextSwitchTo(old);
-  scan->next = 0;
 }
 
-Datum key_value(const Run& run, uint32_t group, int key, Oid type) {
-  const vector::Aggregation& groups = *run.groups;
+Datum key_value(const Run& run, const vector::Aggregation& groups, uint32_t group, int key,
+                Oid type) {
   if (run.compiler.program.keys[key].text < 0) {
     uint64_t word = groups.key_word(group, static_cast<unsigned>(key));
     if (type != FLOAT4OID) return static_cast<Datum>(word);
@@ -216,26 +260,104 @@ Datum key_value(const Run& run, uint32_t group, int key, Oid type) {
 
 void fill(const AggregateScan* scan, TupleTableSlot* slot, uint32_t group) {
   const Run& run = *scan->run;
+  const vector::Aggregation& groups = *run.groups->parts()[scan->part];
   int keys = static_cast<int>(run.compiler.program.keys.size());
   TupleDesc desc = slot->tts_tupleDescriptor;
   for (int i = 0; i < desc->natts; ++i) {
     Oid type = TupleDescAttr(desc, i)->atttypid;
     if (i < keys) {
-      slot->tts_isnull[i] = run.groups->key_is_null(group, static_cast<unsigned>(i));
-      slot->tts_values[i] = slot->tts_isnull[i] ? 0 : key_value(run, group, i, type);
+      slot->tts_isnull[i] = groups.key_is_null(group, static_cast<unsigned>(i));
+      slot->tts_values[i] = slot->tts_isnull[i] ? 0 : key_value(run, groups, group, i, type);
     } else {
-      slot->tts_values[i] = aggregate_result(*run.groups, run.compiler.outputs[i - keys], group,
-                                             type, &slot->tts_isnull[i]);
+      slot->tts_values[i] = aggregate_result(groups, run.compiler.outputs[i - keys], group, type,
+                                             &slot->tts_isnull[i]);
+    }
+  }
+}
+
+// Merges the first groups of the pass at hand into those of the passes before.
+void take_top(CustomScanState* node, const AggregatePlan& plan) {
+  AggregateScan* scan = as_aggregate(node);
+  const auto most = static_cast<size_t>(plan.top);
+  auto* found = static_cast<TopGroup*>(palloc(most * sizeof(TopGroup)));
+  size_t count = pg::guard([&] {
+    const Compiler& compiler = scan->run->compiler;
+    return top_groups(*scan->run->groups, compiler.program, compiler.outputs[plan.top_by],
+                      plan.descending, most, found);
+  });
+  auto* merged = static_cast<TopRow*>(palloc(most * sizeof(TopRow)));
+  size_t old = 0, fresh = 0, rows = 0;
+  for (; rows < most && (old < scan->top_rows || fresh < count); ++rows) {
+    bool from_old = old < scan->top_rows;
+    if (from_old && fresh < count)
+      from_old = plan.descending ? scan->top[old].count >= found[fresh].count
+                                 : scan->top[old].count <= found[fresh].count;
+    if (from_old) {
+      merged[rows] = scan->top[old++];
+      continue;
+    }
+    TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
+    ExecClearTuple(slot);
+    scan->part = found[fresh].part;
+    fill(scan, slot, found[fresh].group);
+    ExecStoreVirtualTuple(slot);
+    merged[rows] = {found[fresh].count, ExecCopySlotMinimalTuple(slot)};
+    ++fresh;
+  }
+  scan->top = merged;
+  scan->top_rows = rows;
+}
+
+// Runs all passes.
+void run_top(CustomScanState* node) {
+  AggregateScan* scan = as_aggregate(node);
+  scan->top = nullptr;
+  scan->top_rows = 0;
+  AggregatePlan plan = plan_of(node);
+  MemoryContext old = MemoryContextSwitchTo(scan->context);
+  do take_top(node, plan);
+  while (run_next_pass(scan));
+  MemoryContextSwitchTo(old);
+  scan->next = 0;
+}
+
+TupleTableSlot* next_top(CustomScanState* node) {
+  AggregateScan* scan = as_aggregate(node);
+  ExprContext* context = node->ss.ps.ps_ExprContext;
+  TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
+  if (scan->next == scan->top_rows)
+    return ExecClearTuple(node->ss.ps.ps_ProjInfo ? node->ss.ps.ps_ResultTupleSlot : slot);
+  ResetExprContext(context);
+  ExecForceStoreMinimalTuple(scan->top[scan->next++].row, slot, false);
+  context->ecxt_scantuple = slot;
+  return node->ss.ps.ps_ProjInfo ? ExecProject(node->ss.ps.ps_ProjInfo) : slot;
+}
+
+// To a part with a group that has not been returned; false: there is none.
+bool has_next(AggregateScan* scan) {
+  for (;;) {
+    const auto& parts = scan->run->groups->parts();
+    if (scan->next < parts[scan->part]->groups()) return true;
+    scan->next = 0;
+    if (++scan->part < parts.size()) continue;
+    if (!run_next_pass(scan)) {
+      scan->part = parts.size() - 1;
+      scan->next = parts.back()->groups();
+      return false;
     }
   }
 }
 
 TupleTableSlot* next(CustomScanState* node) {
   AggregateScan* scan = as_aggregate(node);
-  if (!scan->run) run(node);
+  if (!scan->run) {
+    run(node);
+    if (scan->wants_top) run_top(node);
+  }
+  if (scan->wants_top) return next_top(node);
   ExprContext* context = node->ss.ps.ps_ExprContext;
   TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
-  while (scan->next < scan->run->groups->groups()) {
+  while (has_next(scan)) {
     CHECK_FOR_INTERRUPTS();
     ResetExprContext(context);
     ExecClearTuple(slot);
@@ -268,7 +390,9 @@ void end(CustomScanState* node) {
 void rescan(CustomScanState* node) {
   AggregateScan* scan = as_aggregate(node);
   // The same parameters and the same snapshot give the same groups.
-  if (scan->run && !node->ss.ps.chgParam) {
+  bool again = scan->run && (scan->run->execution.passes == 1 || scan->wants_top);
+  if (again && !node->ss.ps.chgParam) {
+    scan->part = 0;
     scan->next = 0;
     return;
   }
@@ -320,8 +444,11 @@ void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
     explain_list(node, ancestors, out, "Hash Cond", plan.conditions, true);
   }
   explain_list(node, ancestors, out, "Scan Filter", plan.filters, true);
+  if (plan.top) ExplainPropertyInteger("Top Groups", nullptr, plan.top, out);
   if (!out->analyze) return;
   const vector::Counters& c = as_aggregate(node)->total;
+  if (as_aggregate(node)->run && as_aggregate(node)->run->execution.passes > 1)
+    ExplainPropertyInteger("Passes", nullptr, as_aggregate(node)->run->execution.passes, out);
   ExplainPropertyInteger("Segments", nullptr, static_cast<int64>(c.segments), out);
   if (plan.filters == NIL) return;
   ExplainPropertyInteger("Segments Pruned", nullptr, static_cast<int64>(c.pruned), out);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "column/vector/build_table.h"
+#include "column/vector/hash.h"
 
 namespace datahike::vector {
 
@@ -17,12 +18,14 @@ std::vector<bool> float_keys(const Program& program) {
 
 }  // namespace
 
-Aggregation::Aggregation(const Program& program)
+Aggregation::Aggregation(const Program& program, Part part)
     : program_(program),
+      part_(part),
       evaluator_(program),
       groups_(float_keys(program)),
       texts_(program.keys.size()),
       text_keys_(program.keys.size()),
+      hashes_(program.keys.size()),
       done_(program.accumulators.size()) {
   for (const Accumulator& a : program.accumulators) states_.push_back(make_state(a));
   if (program.keys.empty()) resize(1);
@@ -76,14 +79,24 @@ void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
       else
         add_matches(poll);
     }
+    check_size();
     poll();
   }
+}
+
+void Aggregation::add_first_chunk(const Piece& piece) {
+  if (!evaluator_.begin(piece) || evaluator_.chunk(0) == 0) return;
+  if (program_.join.kind != Join::None && !evaluator_.next_matches()) return;
+  counters_.passed += evaluator_.selected();
+  if (evaluator_.selected() > 0) add_chunk();
 }
 
 void Aggregation::add_matches(const std::function<void()>& poll) {
   for (unsigned batches = 1; evaluator_.next_matches(); ++batches) {
     if (evaluator_.selected() > 0) add_chunk();
-    if (batches % 16 == 0) poll();
+    if (batches % 16 != 0) continue;
+    check_size();
+    poll();
   }
 }
 
@@ -104,7 +117,47 @@ void Aggregation::resize(uint32_t groups) {
   sized_ = groups;
 }
 
+// Leaves the rows whose groups are of this part.
+void Aggregation::keep_part() {
+  alignas(64) uint64_t hash[kChunkRows], text[kChunkRows];
+  uint16_t places[kChunkRows];
+  const unsigned n = evaluator_.selected();
+  std::fill_n(hash, n, 0);
+  for (size_t k = 0; k < program_.keys.size(); ++k) {
+    const Key& key = program_.keys[k];
+    if (key.text >= 0) {
+      evaluator_.text_hashes(key.text, hashes_[k], text);
+      for (unsigned i = 0; i < n; ++i) hash[i] = mix(hash[i] ^ text[i]);
+      continue;
+    }
+    const Vector& v = evaluator_.value(key.expression);
+    const bool real = program_.expressions[key.expression].type == Type::Float;
+    for (unsigned i = 0; i < n; ++i) {
+      const uint64_t word = v.any_null && v.null[i] ? 0
+                            : real                  ? normalised(v.words[i])
+                                                    : v.words[i];
+      hash[i] = mix(hash[i] ^ word);
+    }
+  }
+  unsigned kept = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    places[kept] = static_cast<uint16_t>(i);
+    kept += (hash[i] >> 32) * part_.of >> 32 == part_.number;
+  }
+  evaluator_.keep(places, kept);
+}
+
+// Without keys there is nothing to divide.
+void Aggregation::check_size() const {
+  if (part_.most_bytes != SIZE_MAX && !program_.keys.empty() && bytes() > part_.most_bytes)
+    throw TooManyGroups();
+}
+
 void Aggregation::add_chunk() {
+  if (part_.of > 1) {
+    keep_part();
+    if (evaluator_.selected() == 0) return;
+  }
   alignas(64) uint32_t groups[kChunkRows];
   if (!program_.keys.empty()) {
     const Vector* keys[Groups::kMostKeys];
@@ -149,6 +202,7 @@ void Aggregation::merge(Aggregation& later) {
   counters_.pruned += later.counters_.pruned;
   counters_.rows += later.counters_.rows;
   counters_.passed += later.counters_.passed;
+  check_size();
 }
 
 size_t Aggregation::bytes() const {

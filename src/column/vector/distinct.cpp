@@ -1,9 +1,8 @@
 #include "column/vector/distinct.h"
 
-#include <bit>
-#include <cmath>
-#include <limits>
 #include <utility>
+
+#include "column/vector/hash.h"
 
 namespace datahike::vector {
 
@@ -149,12 +148,6 @@ class Distinct final : public State {
       if (v.any_null && v.null[row]) continue;
       counts_[0] += words_.insert(a_.second ? normalised(v.words[row]) : v.words[row]);
     }
-  }
-  // -0 equals 0, and all NaNs equal each other.
-  static uint64_t normalised(uint64_t word) {
-    const double v = std::bit_cast<double>(word);
-    if (v == 0) return 0;
-    return std::isnan(v) ? std::bit_cast<uint64_t>(std::numeric_limits<double>::quiet_NaN()) : word;
   }
   Accumulator a_;
   std::vector<int64_t> counts_;

@@ -356,6 +356,13 @@ void Evaluator::read_nulls(Read& read) {
   read.nulls_base = base_;
 }
 
+const uint64_t* Evaluator::null_bits(int column) {
+  Read& read = reads_[column];
+  if (!read.nullable) return nullptr;
+  read_nulls(read);
+  return read.nulls;
+}
+
 Vector& Evaluator::result_of(int expression) {
   std::unique_ptr<Vector>& result = results_[expression];
   if (!result) result = std::make_unique<Vector>();
@@ -457,36 +464,6 @@ void Evaluator::compute_row(const Expression& e, Vector& out) {
     types.push_back(program_.expressions[operand].type);
   }
   e.function->compute(operands, types, selected_, out);
-}
-
-void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
-  make_selection();
-  if (const Column& c = program_.columns[column]; c.build >= 0)
-    return build_text_numbers(c, numbers, out);
-  Read& read = reads_[column];
-  const bool all = all_chosen_;
-  const uint32_t* code = read.codes > 0 ? codes(column) : nullptr;
-  if (code && numbers.codes_of != pieces_) {
-    numbers.of_code.assign(read.codes, TextNumbers::kUnknown);
-    numbers.codes_of = pieces_;
-  }
-  compact_nulls(column, out);
-  if (!code) {
-    const ByteView* texts = strings(column);
-    ByteView chosen[kChunkRows];
-    for (unsigned i = 0; i < selected_; ++i)
-      chosen[i] = out.any_null && out.null[i] ? ByteView() : texts[all ? i : chosen_[i]];
-    numbers.number_all(chosen, selected_, out.any_null ? out.null : nullptr, out.words);
-    return;
-  }
-  for (unsigned i = 0; i < selected_; ++i) {
-    out.words[i] = 0;
-    if (out.any_null && out.null[i]) continue;
-    uint32_t& known = numbers.of_code[code[all ? i : chosen_[i]]];
-    if (known == TextNumbers::kUnknown)
-      known = numbers.number(read.coded[code[all ? i : chosen_[i]]]);
-    out.words[i] = known;
-  }
 }
 
 }  // namespace datahike::vector

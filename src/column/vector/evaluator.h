@@ -44,6 +44,10 @@ class Evaluator {
   bool next_matches();
   // Of the selected rows. Throws ValueError.
   const Vector& value(int expression);
+  // Of the selected rows only those at these places, ascending, are left.
+  void keep(const uint16_t* places, unsigned n);
+  // Hashes of the strings of a text column; 0 where NULL.
+  void text_hashes(int column, TextHashes& hashes, uint64_t* out);
   // Numbers of the strings of a text column, the same for equal ones.
   void text_numbers(int column, TextNumbers& numbers, Vector& out);
   // Whether every row of the piece passes the filters, and the segment's column behind an
@@ -62,6 +66,7 @@ class Evaluator {
   const uint32_t* codes(int column);
   const ByteView* coded_strings(int column) const;  // by code. REQUIRES: codes() was called
   void read_nulls(Read& read);
+  const uint64_t* null_bits(int column);  // of the chunk's rows; nullptr: none is NULL
   void apply(const Filter& filter, int number);
   void apply_to_column(const Filter& filter, int column);
   void apply_to_expression(const Filter& filter);
@@ -85,6 +90,7 @@ class Evaluator {
   void build_nulls(const Column& column, Vector& out) const;
   void build_lengths(const Column& column, bool utf8, std::vector<uint32_t>& lengths,
                      Vector& out) const;
+  void build_hashes(const Column& column, uint64_t* out) const;
   void build_text_numbers(const Column& column, TextNumbers& numbers, Vector& out) const;
 
   const Program& program_;

@@ -1,6 +1,7 @@
 // Joins: finding the matches of a chunk's rows, and reading the build side's columns.
 #include <algorithm>
 
+#include "column/vector/hash.h"
 #include "column/vector/matches.h"
 
 namespace datahike::vector {
@@ -160,6 +161,27 @@ void Evaluator::build_lengths(const Column& column, bool utf8, std::vector<uint3
     if (lengths[number] == ~0u) lengths[number] = character_count(texts.text(number), utf8);
     out.words[i] = lengths[number];
   }
+}
+
+// Their numbers serve as hashes: they are the same for all that read the build side.
+void Evaluator::build_hashes(const Column& column, uint64_t* out) const {
+  const uint64_t* words = program_.join.build->words(column.build);
+  const uint8_t* null = program_.join.build->nulls(column.build);
+  for (unsigned i = 0; i < selected_; ++i) {
+    const uint32_t row = matches_->build[i];
+    out[i] = row == Matches::kNone || null[row] ? 0 : mix(words[row] + 1);
+  }
+}
+
+void Evaluator::keep(const uint16_t* places, unsigned n) {
+  for (unsigned i = 0; i < n; ++i) {
+    const unsigned place = places[i];
+    chosen_[i] = all_chosen_ ? static_cast<uint16_t>(place) : chosen_[place];
+    if (matches_) matches_->build[i] = matches_->build[place];
+  }
+  all_chosen_ &= n == selected_;
+  selected_ = n;
+  ++epoch_;  // what was computed is of other rows
 }
 
 void Evaluator::build_text_numbers(const Column& column, TextNumbers& numbers, Vector& out) const {

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <limits>
+#include <utility>
+
+#include "column/vector/hash.h"
 
 namespace datahike::vector {
 
@@ -11,20 +13,6 @@ namespace {
 
 constexpr size_t kFirstSlots = 4096;
 constexpr uint64_t kMostPlaces = 1 << 20;  // of the array: 4 MB
-
-uint64_t mix(uint64_t x) {
-  x *= 0x9e3779b97f4a7c15;
-  x ^= x >> 32;
-  x *= 0xd6e8feb86659fd93;
-  return x ^ x >> 32;
-}
-
-uint64_t normalised(uint64_t word) {
-  const double v = std::bit_cast<double>(word);
-  if (v == 0) return 0;
-  if (std::isnan(v)) return std::bit_cast<uint64_t>(std::numeric_limits<double>::quiet_NaN());
-  return word;
-}
 
 uint32_t hash_of(const uint64_t* words, unsigned keys, uint32_t nulls) {
   uint64_t hash = nulls;
@@ -162,7 +150,14 @@ void Groups::widen(std::span<const Vector* const> keys, unsigned n) {
 }
 
 void Groups::make_table(size_t slots) {
-  slots_.assign(slots, {});
+  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
+  for (const Slot& s : old) {
+    if (!s.group) continue;
+    size_t slot = s.hash & (slots - 1);
+    while (slots_[slot].group) slot = (slot + 1) & (slots - 1);
+    slots_[slot] = s;
+  }
+  if (!old.empty()) return;
   for (uint32_t group = 0; group < count_; ++group) {
     const uint32_t hash = hash_of(&words_[size_t{group} * keys_], keys_, nulls_[group]);
     size_t slot = hash & (slots - 1);

@@ -50,27 +50,40 @@ bool needs_row_order(const Program& program) {
                              [](const Accumulator& a) { return a.sum == Sum::Float32; });
 }
 
-// The morsels that threads take one after the other. Kept by every task that may still start.
+bool has_distinct(const Program& program) {
+  return std::ranges::any_of(program.accumulators,
+                             [](const Accumulator& a) { return a.sum == Sum::Distinct; });
+}
+
+// Whether some rows from here and there have so many groups that merging is not worth it.
+bool has_many_groups(const Program& program, std::span<const Piece> pieces) {
+  constexpr size_t kPieces = 8;
+  constexpr uint32_t kMany = 512;
+  Program keys = program;
+  keys.accumulators.clear();
+  Aggregation sample(keys);
+  const size_t step = std::max<size_t>(1, pieces.size() / kPieces);
+  for (size_t i = 0; i < pieces.size(); i += step) sample.add_first_chunk(pieces[i]);
+  return sample.groups() >= kMany && uint64_t{sample.groups()} * 4 >= sample.counters().passed;
+}
+
+// Items that threads take one after the other. Kept by every task that may still start.
 struct Work {
-  const Program& program;
-  std::vector<std::span<const Piece>> morsels;
-  std::vector<std::unique_ptr<Aggregation>> results;
+  std::function<void(size_t, const std::function<void()>&)> item;
+  size_t count = 0;
   std::vector<std::exception_ptr> errors;
   std::atomic<size_t> next{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::condition_variable done;
-  size_t running = 0;  // threads that have entered take_all()
+  size_t running = 0;  // threads that have entered the loop of help()
 
   void take(size_t i, const std::function<void()>& poll) {
     try {
-      auto result = std::make_unique<Aggregation>(program);
-      result->expect(morsels[i]);
-      for (const Piece& piece : morsels[i]) result->add(piece, poll);
-      results[i] = std::move(result);
+      item(i, poll);
     } catch (...) {
       errors[i] = std::current_exception();
-      next = morsels.size();  // nothing after it counts
+      next = count;  // nothing after it counts
     }
   }
 };
@@ -98,7 +111,7 @@ void block_signals(sigset_t* before) {
 void help(Work& work) {
   {
     std::lock_guard lock(work.mutex);
-    if (work.stop || work.next >= work.morsels.size()) return;
+    if (work.stop || work.next >= work.count) return;
     ++work.running;
   }
   sigset_t before;
@@ -106,7 +119,7 @@ void help(Work& work) {
   const auto poll = [&work] {
     if (work.stop) throw Stopped();
   };
-  for (size_t i; !work.stop && (i = work.next++) < work.morsels.size();) work.take(i, poll);
+  for (size_t i; !work.stop && (i = work.next++) < work.count;) work.take(i, poll);
   std::lock_guard lock(work.mutex);
   --work.running;
   work.done.notify_all();
@@ -140,8 +153,8 @@ void wait_for_others(Work& work, const std::function<void()>* poll) {
 
 void run(const std::shared_ptr<Work>& work, unsigned threads, const std::function<void()>& poll) {
   try {
-    if (threads > 1) ask_for_help(work, std::min<size_t>(threads, work->morsels.size()));
-    for (size_t i; (i = work->next++) < work->morsels.size();) {
+    if (threads > 1) ask_for_help(work, std::min<size_t>(threads, work->count));
+    for (size_t i; (i = work->next++) < work->count;) {
       work->take(i, poll);
       if (!work->errors[i]) continue;
       // The error of values in an earlier part counts, so the others go on. Any other ends them.
@@ -160,29 +173,80 @@ void run(const std::shared_ptr<Work>& work, unsigned threads, const std::functio
 
 }  // namespace
 
-void aggregate(const Program& program, Aggregation& total, std::span<const Piece> pieces,
-               const Execution& execution, const std::function<void()>& poll) {
-  const bool one_by_one = execution.in_row_order || needs_row_order(program) ||
-                          (execution.threads <= 1 && !depends_on_order(program));
-  std::vector<std::span<const Piece>> morsels;
-  if (!one_by_one) morsels = morsels_of(pieces);
-  if (morsels.size() <= 1 && (one_by_one || total.counters().rows == 0)) {
-    total.expect(pieces);
+ParallelAggregation::ParallelAggregation(const Program& program, const Execution& execution)
+    : program_(program), execution_(execution) {
+  by_key_ = execution.by_key;
+}
+
+// How it goes on with all pieces is decided with the first ones, and not by the number of threads.
+void ParallelAggregation::decide(std::span<const Piece> pieces) {
+  const bool keys = !program_.keys.empty();
+  const bool in_order = execution_.in_row_order || needs_row_order(program_);
+  const bool distinct = has_distinct(program_);
+  const bool matters = execution_.threads > 1 || depends_on_order(program_);
+  if (keys && matters && !by_key_) by_key_ = distinct || has_many_groups(program_, pieces);
+  in_row_order_ = in_order || by_key_ || !matters || (distinct && !keys);
+  const unsigned threads = by_key_ ? execution_.threads : 1;
+  for (unsigned i = 0; i < threads; ++i) {
+    Part part;
+    part.number = execution_.pass * threads + i;
+    part.of = execution_.passes * threads;
+    if (execution_.most_bytes != SIZE_MAX) part.most_bytes = execution_.most_bytes / threads;
+    parts_.push_back(std::make_unique<Aggregation>(program_, part));
+  }
+  decided_ = true;
+}
+
+void ParallelAggregation::add(std::span<const Piece> pieces, const Poll& poll) {
+  if (!decided_) decide(pieces);
+  if (pieces.empty()) return;
+  if (parts_.size() > 1) return add_by_key(pieces, poll);
+  if (!in_row_order_) return add_morsels(pieces, poll);
+  parts_.front()->expect(pieces);
+  for (const Piece& piece : pieces) parts_.front()->add(piece, poll);
+}
+
+void ParallelAggregation::add_by_key(std::span<const Piece> pieces, const Poll& poll) {
+  auto work = std::make_shared<Work>();
+  work->count = parts_.size();
+  work->errors.resize(work->count);
+  work->item = [this, pieces](size_t i, const Poll& poll_item) {
+    parts_[i]->expect(pieces);
+    for (const Piece& piece : pieces) parts_[i]->add(piece, poll_item);
+  };
+  run(work, execution_.threads, poll);
+}
+
+void ParallelAggregation::add_morsels(std::span<const Piece> pieces, const Poll& poll) {
+  constexpr size_t kLeastBytes = 8 << 20;  // that groups within small ranges may need for an array
+  Aggregation& total = *parts_.front();
+  const std::vector<std::span<const Piece>> morsels = morsels_of(pieces);
+  total.expect(pieces);
+  if (morsels.size() <= 1 && total.counters().rows == 0) {
     for (const Piece& piece : pieces) total.add(piece, poll);
     return;
   }
-  auto work = std::make_shared<Work>(program, std::move(morsels));
-  work->results.resize(work->morsels.size());
-  work->errors.resize(work->morsels.size());
-  total.expect(pieces);
+  Part part;
+  if (execution_.most_bytes != SIZE_MAX)
+    part.most_bytes = std::max(execution_.most_bytes / morsels.size(), kLeastBytes);
+  std::vector<std::unique_ptr<Aggregation>> results(morsels.size());
+  auto work = std::make_shared<Work>();
+  work->count = morsels.size();
+  work->errors.resize(work->count);
+  work->item = [&](size_t i, const Poll& poll_item) {
+    auto result = std::make_unique<Aggregation>(program_, part);
+    result->expect(morsels[i]);
+    for (const Piece& piece : morsels[i]) result->add(piece, poll_item);
+    results[i] = std::move(result);
+  };
   try {
-    run(work, execution.threads, poll);
+    run(work, execution_.threads, poll);
   } catch (const ValueError& e) {
     // A sum that overflows within a morsel need not do so in the whole.
     if (e.kind == ValueError::FloatOverflow) throw InRowOrder();
     throw;
   }
-  for (std::unique_ptr<Aggregation>& result : work->results) {
+  for (std::unique_ptr<Aggregation>& result : results) {
     poll();
     total.merge(*result);
     result.reset();

@@ -54,6 +54,8 @@ void TextNumbers::number_all(const ByteView* texts, unsigned n, const uint8_t* n
   }
 }
 
+uint64_t text_hash(ByteView text) { return XXH3_64bits(text.data(), text.size()); }
+
 uint32_t TextNumbers::find(ByteView text) const {
   const auto hash = static_cast<uint32_t>(XXH3_64bits(text.data(), text.size()));
   size_t slot = hash & (slots_.size() - 1);

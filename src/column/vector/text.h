@@ -24,7 +24,9 @@ class TextNumbers {
   uint32_t find(ByteView text) const;
   ByteView text(uint32_t number) const { return texts_[number]; }
   uint32_t size() const { return static_cast<uint32_t>(texts_.size()); }
-  size_t bytes() const { return bytes_; }
+  size_t bytes() const {
+    return bytes_ + texts_.capacity() * sizeof(ByteView) + slots_.capacity() * sizeof(Slot);
+  }
 
   // The numbers of the codes of the segment column at hand, filled as they are asked for.
   static constexpr uint32_t kUnknown = ~uint32_t{0};
@@ -46,6 +48,14 @@ class TextNumbers {
   size_t block_left_ = 0;
   uint8_t* block_at_ = nullptr;
   size_t bytes_ = 0;
+};
+
+uint64_t text_hash(ByteView text);
+
+// Hashes of the codes of the segment column at hand.
+struct TextHashes {
+  std::vector<uint64_t> of_code;
+  uint64_t codes_of = 0;  // the piece's number
 };
 
 // A filter's test of a string. Of a segment with codes each code is tested once.

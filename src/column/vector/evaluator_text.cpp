@@ -1,0 +1,58 @@
+// Text columns as keys: numbers and hashes of the selected rows' strings.
+#include "column/vector/evaluator.h"
+
+namespace datahike::vector {
+
+void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
+  make_selection();
+  if (const Column& c = program_.columns[column]; c.build >= 0)
+    return build_text_numbers(c, numbers, out);
+  const bool all = all_chosen_;
+  const uint32_t* code = code_count(column) > 0 ? codes(column) : nullptr;
+  if (code && numbers.codes_of != pieces_) {
+    numbers.of_code.assign(code_count(column), TextNumbers::kUnknown);
+    numbers.codes_of = pieces_;
+  }
+  compact_nulls(column, out);
+  if (!code) {
+    const ByteView* texts = strings(column);
+    ByteView chosen[kChunkRows];
+    for (unsigned i = 0; i < selected_; ++i)
+      chosen[i] = out.any_null && out.null[i] ? ByteView() : texts[all ? i : chosen_[i]];
+    numbers.number_all(chosen, selected_, out.any_null ? out.null : nullptr, out.words);
+    return;
+  }
+  const ByteView* coded = coded_strings(column);
+  for (unsigned i = 0; i < selected_; ++i) {
+    out.words[i] = 0;
+    if (out.any_null && out.null[i]) continue;
+    const uint32_t c = code[all ? i : chosen_[i]];
+    uint32_t& known = numbers.of_code[c];
+    if (known == TextNumbers::kUnknown) known = numbers.number(coded[c]);
+    out.words[i] = known;
+  }
+}
+
+void Evaluator::text_hashes(int column, TextHashes& hashes, uint64_t* out) {
+  make_selection();
+  if (const Column& c = program_.columns[column]; c.build >= 0) return build_hashes(c, out);
+  const bool all = all_chosen_;
+  const uint32_t* code = code_count(column) > 0 ? codes(column) : nullptr;
+  if (code && hashes.codes_of != pieces_) {
+    const ByteView* coded = coded_strings(column);
+    hashes.of_code.resize(code_count(column));
+    for (uint32_t c = 0; c < code_count(column); ++c) hashes.of_code[c] = text_hash(coded[c]);
+    hashes.codes_of = pieces_;
+  }
+  const ByteView* texts = code ? nullptr : strings(column);
+  const uint64_t* nulls = null_bits(column);
+  for (unsigned i = 0; i < selected_; ++i) {
+    const unsigned row = all ? i : chosen_[i];
+    if (nulls && nulls[row / 64] >> row % 64 & 1)
+      out[i] = 0;
+    else
+      out[i] = code ? hashes.of_code[code[row]] : text_hash(texts[row]);
+  }
+}
+
+}  // namespace datahike::vector
