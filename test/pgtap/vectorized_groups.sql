@@ -1,4 +1,5 @@
 -- Many groups: the same answers from one thread and several, and where they need more memory than they may and are computed in passes.
+SET datahike.vectorized_min_rows = 0;
 SELECT * FROM no_plan();
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
