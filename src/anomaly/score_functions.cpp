@@ -204,7 +204,7 @@ std::optional<KnownFunction> known_function(Oid function) {
   }
   if (auto at = known_functions.find(function); at != known_functions.end()) return at->second;
   std::optional<KnownFunction> known = look_up(function);
-  known_functions.emplace(function, known);
+  pg::guard([&] { known_functions.emplace(function, known); });
   return known;
 }
 

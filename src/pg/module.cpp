@@ -2,6 +2,7 @@
 #include "am/omitted_rows.h"
 #include "am/rowids.h"
 #include "anomaly/short_form.h"
+#include "exec/score.h"
 #include "exec/view_call.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -26,6 +27,7 @@ void _PG_init(void) {
   install_executor_hooks();
   datahike::exec::install_expansion();
   datahike::exec::install_view_paths();
+  datahike::exec::install_score_paths();
   datahike::exec::install_view_statistics();
   datahike::exec::install_aggregate_paths();
   install_planner_hook();

@@ -1,0 +1,28 @@
+// The custom scan "Datahike Score": above a scan of any one table (or VALUES, function, subquery)
+// it gathers rows, scores them many at a time, and hands them on with their scores, so that
+// conditions and select list find those as columns.
+#pragma once
+
+#include "anomaly/measures.h"
+
+extern "C" {
+#include "nodes/extensible.h"
+#include "nodes/plannodes.h"
+}
+
+namespace datahike::exec {
+
+// What a plan says of each call (custom_private, lists of integers in this order). The plan's
+// custom_scan_tlist has the columns of the scan below, then a column for each call; its
+// custom_exprs have the arguments of all calls, one behind the other.
+struct PlannedCall {
+  anomaly::Measure measure;
+  int arguments;      // of it in custom_exprs
+  int first_feature;  // of them: before it are the name and, if it is not the first, the decay
+};
+
+Node* create_score_state(CustomScan* plan);  // score_scan.cpp
+extern const CustomScanMethods score_scan_methods;
+void install_score_paths();  // score_path.cpp
+
+}  // namespace datahike::exec

@@ -1,0 +1,86 @@
+-- Scores of many rows at once, in select lists, conditions and orders over tables of any kind, are those of the functions row by row.
+SELECT * FROM no_plan();
+CREATE TABLE t (id int PRIMARY KEY, a float8, b int, c numeric, d float4, g int, name text) USING datahike;
+INSERT INTO t SELECT i, sin(i), i % 17, i / 7.0, nullif(i % 5, 0), i % 3, 'row ' || i FROM generate_series(1, 3000) i;
+INSERT INTO t VALUES (0, 'NaN', 1, NULL, NULL, 1, NULL), (-1, NULL, NULL, NULL, NULL, 2, ''), (-2, 'Infinity', NULL, 'NaN', 3, 2, repeat('x', 5000));
+DELETE FROM t WHERE id % 100 = 7;
+CREATE INDEX ON t (b);
+CREATE TABLE h USING heap AS SELECT * FROM t;
+CREATE INDEX ON h (b);
+ANALYZE t;
+ANALYZE h;
+SELECT datahike.create_model('m', 'SELECT a, b, c, d FROM t', contamination => 0.02);
+SELECT datahike.rotate_model('m', 'SELECT a, b, c, d FROM t');
+
+CREATE FUNCTION is_batched(query text) RETURNS bool LANGUAGE plpgsql AS $$
+DECLARE line text;
+BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
+    IF line LIKE '%Datahike Score%' THEN RETURN true; END IF;
+  END LOOP;
+  RETURN false;
+END $$;
+-- In the order of the rows.
+CREATE FUNCTION answer(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE r record; result text := '';
+BEGIN
+  FOR r IN EXECUTE query LOOP result := result || r::text || E'\n'; END LOOP;
+  RETURN md5(result) || ' ' || length(result);
+EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM;
+END $$;
+CREATE FUNCTION same(query text, batched bool DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE ours text; q text;
+BEGIN
+  FOREACH q IN ARRAY array[query, regexp_replace(query, '\mt\M', 'h', 'g')] LOOP
+    SET LOCAL datahike.vectorized = on;
+    RETURN NEXT is(is_batched(q), batched, q || CASE WHEN batched THEN ' is batched' ELSE ' is not batched' END);
+    ours := answer(q);
+    SET LOCAL datahike.vectorized = off;
+    RETURN NEXT is(is_batched(q), false, '... not with the setting off');
+    RETURN NEXT is(ours, answer(q), q);
+    SET LOCAL datahike.vectorized = on;
+  END LOOP;
+END $$;
+
+SELECT same($$SELECT id, anomaly_score('m') FROM t$$);
+SELECT same($$SELECT *, anomaly_score('m'), anomaly_predict('m'), anomaly_proba('m'), anomaly_confidence('m'), anomaly_score_weighted('m', 0.5) FROM t$$);
+SELECT same($$SELECT name FROM t WHERE anomaly_score('m') > 0.55$$);
+SELECT same($$SELECT name FROM t WHERE anomaly_predict('m') AND g = 1 AND name LIKE '%1%'$$);
+SELECT same($$SELECT id, round(anomaly_score('m')::numeric, 3) FROM t WHERE NOT anomaly_predict('m') ORDER BY anomaly_score('m') DESC, id LIMIT 50$$);
+SELECT same($$SELECT id, CASE WHEN g = 1 THEN anomaly_score('m', a, b, c, 1) ELSE anomaly_score('m', d, b, c, a) END FROM t$$);
+SELECT same($$SELECT DISTINCT anomaly_predict('m'), g FROM t ORDER BY 1, 2$$);
+SELECT same($$SELECT anomaly_predict('m'), array_agg(id ORDER BY id) FROM t GROUP BY 1 ORDER BY 1$$);
+SELECT same($$SELECT id, anomaly_score('m') FROM t WHERE b = 3 ORDER BY id$$);
+SELECT same($$SELECT id, ctid IS NULL, tableoid::regclass IS NULL, x, anomaly_score('m') FROM t AS x WHERE anomaly_score('m') > 0.5 ORDER BY id$$);
+SELECT same($$SELECT id, anomaly_score('m') FROM t LIMIT 20$$, false);
+SELECT same($$SELECT id, anomaly_score('m', a + 1, b, c, d) FROM t$$, false);
+SELECT same($$SELECT id, anomaly_score('m') FROM t FOR UPDATE$$, false);
+SELECT same($$SELECT id, anomaly_score(NULL, a, b, c, d) FROM t$$, true);
+SELECT same($$SELECT s.id, s.x, (SELECT count(*) FROM (SELECT anomaly_score('m', a, b, s.x, d) AS y FROM t WHERE b = s.id) z WHERE y > 0.5) FROM (VALUES (1, 2.0), (2, 9.0), (3, 1.0)) s(id, x)$$);
+SELECT same($$SELECT i, anomaly_score('m', i, i % 3, i, 1) FROM generate_series(1, 500) i, (SELECT 1 FROM t LIMIT 1) x$$, false);
+SELECT ok(is_batched($$SELECT i, anomaly_score('m', i, i, i, 1) FROM generate_series(1, 500) i$$), 'a function is scored in batches');
+SELECT is(answer($$SELECT i, anomaly_score('m', i, i, i, 1) FROM generate_series(1, 500) i$$), answer($$SELECT i, anomaly_score('m', i + 0, i, i, 1) FROM generate_series(1, 500) i$$), '... as row by row');
+SELECT ok(is_batched($$SELECT anomaly_score('m') FROM (SELECT a, b, c, d FROM t ORDER BY id OFFSET 10) x WHERE anomaly_score('m') > 0.5$$), 'a subquery is, too');
+SELECT is(answer($$SELECT anomaly_score('m') FROM (SELECT a, b, c, d FROM t ORDER BY id OFFSET 10) x WHERE anomaly_score('m') > 0.5$$),
+  answer($$SELECT anomaly_score('m', a + 0, b, c, d) FROM (SELECT a, b, c, d FROM t ORDER BY id OFFSET 10) x WHERE anomaly_score('m', a + 0, b, c, d) > 0.5$$), '... as row by row');
+PREPARE q(text, float8) AS SELECT id FROM t WHERE anomaly_score($1, a, b, c, d) > $2 ORDER BY id;
+SET plan_cache_mode = force_generic_plan;
+SELECT results_eq('EXECUTE q(''m'', 0.55)', $$SELECT id FROM h WHERE anomaly_score('m', a + 0, b, c, d) > 0.55 ORDER BY id$$, 'a model given as a parameter');
+SELECT is_empty('EXECUTE q(NULL, 0.5)', 'no model: no score');
+SELECT throws_ok('EXECUTE q(''no'', 0.55)', '42704', 'model not found: no', 'an unknown model');
+DEALLOCATE q;
+RESET plan_cache_mode;
+
+-- A cursor keeps its rows and its model while both change.
+BEGIN;
+DECLARE c CURSOR FOR SELECT id, anomaly_score('m') AS s FROM t ORDER BY id;
+CREATE TEMP TABLE before AS SELECT id, anomaly_score('m') AS s FROM h;
+FETCH 5 FROM c;
+SELECT datahike.create_model('m', 'SELECT a, b, c, d FROM t WHERE id < 50', replace => true);
+DELETE FROM t WHERE id > 100;
+CREATE FUNCTION rest() RETURNS TABLE (id int, s float8) LANGUAGE plpgsql AS $$
+DECLARE c refcursor := 'c'; r record;
+BEGIN LOOP FETCH c INTO r; EXIT WHEN NOT FOUND; id := r.id; s := r.s; RETURN NEXT; END LOOP; END $$;
+SELECT set_eq('SELECT * FROM rest()', 'SELECT * FROM before WHERE id > (SELECT max(id) FROM (SELECT id FROM before ORDER BY id LIMIT 5) x)', 'a cursor keeps rows and model');
+ROLLBACK;
+SELECT * FROM finish();
