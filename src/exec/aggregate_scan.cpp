@@ -16,6 +16,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/numeric.h"
 #include "utils/ruleutils.h"
 }
 
@@ -167,9 +168,9 @@ void aggregate_somehow(Run& run, AggregateScan* scan) {
     }
 }
 
-[[noreturn]] void raise_value_error(vector::ValueError::Kind kind) {
+[[noreturn]] void raise_value_error(const vector::ValueError& error) {
   using vector::ValueError;
-  switch (kind) {
+  switch (error.kind) {
     case ValueError::SmallintRange:
       throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "smallint out of range");
     case ValueError::IntegerRange:
@@ -180,6 +181,13 @@ void aggregate_somehow(Run& run, AggregateScan* scan) {
       throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
     case ValueError::FloatUnderflow:
       throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow");
+    case ValueError::TimestampNaN:
+      throw pg::SqlError(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, "timestamp cannot be NaN");
+    case ValueError::TimestampRange: {
+      char value[64];
+      snprintf(value, sizeof value, "timestamp out of range: \"%g\"", error.value);
+      throw pg::SqlError(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, value);
+    }
     case ValueError::DivisionByZero:
       break;
   }
@@ -190,7 +198,7 @@ void run_pass(AggregateScan* scan, Run& run) {
   try {
     aggregate_somehow(run, scan);
   } catch (const vector::ValueError& e) {
-    raise_value_error(e.kind);
+    raise_value_error(e);
   }
   scan->part = 0;
   scan->next = 0;
@@ -250,6 +258,12 @@ Datum key_value(const Run& run, const vector::Aggregation& groups, uint32_t grou
                 Oid type) {
   if (run.compiler.program.keys[key].text < 0) {
     uint64_t word = groups.key_word(group, static_cast<unsigned>(key));
+    // extract() of a timestamp.
+    if (type == NUMERICOID) return NumericGetDatum(int64_to_numeric(static_cast<int64>(word)));
+    if (type == FLOAT8OID &&
+        run.compiler.program.expressions[run.compiler.program.keys[key].expression].type ==
+            vector::Type::Int)
+      return Float8GetDatum(static_cast<double>(static_cast<int64>(word)));
     if (type != FLOAT4OID) return static_cast<Datum>(word);
     return Float4GetDatum(static_cast<float4>(DatumGetFloat8(static_cast<Datum>(word))));
   }

@@ -186,7 +186,9 @@ int Compiler::call(Oid function, List* arguments) {
     e.value = utf8;
     return add(e);
   }
-  int left = arguments ? expression(static_cast<Node*>(linitial(arguments))) : -1;
+  if (!arguments) return -1;
+  if (int time = time_call(function, arguments); time >= 0) return time;
+  int left = expression(static_cast<Node*>(linitial(arguments)));
   if (left < 0 || widens(function)) return left;
   Function known;
   if (!describe_function(function, &known)) return -1;
@@ -209,6 +211,7 @@ bool Compiler::key(Node* node) {
   key.text = text_column(node, true);
   if (key.text < 0) {
     key.expression = expression(node);
+    if (key.expression < 0) key.expression = time_field(node);
     if (key.expression < 0) return false;
   }
   program.keys.push_back(key);

@@ -68,7 +68,9 @@ class Compiler {
   int constant(Const* value);
   int call(Oid function, List* arguments);
   int anomaly(FuncExpr* call);  // compile_anomaly.cpp
-  int column(Node* node);       // of a Var, of any type that can be read
+  int time_field(Node* node);   // compile_time.cpp
+  int time_call(Oid function, List* arguments);
+  int column(Node* node);  // of a Var, of any type that can be read
   int build_column(const Var* var);
   int text_column(Node* node, bool equality);
   int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);

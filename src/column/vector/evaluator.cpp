@@ -397,6 +397,12 @@ const Vector& Evaluator::value(int expression) {
     case Op::Length:
       compute_length(e, out);
       return out;
+    case Op::TimeField:
+      compute_field(e, out);
+      return out;
+    case Op::ToTimestamp:
+      compute_timestamp(e, out);
+      return out;
     case Op::Presence:
       compact_nulls(e.argument, out);
       return out;

@@ -81,6 +81,8 @@ class Evaluator {
   void compute_float(const Expression& e, const Vector& left, const Vector& right, Vector& out);
   void compute_length(const Expression& e, Vector& out);
   void compute_row(const Expression& e, Vector& out);
+  void compute_field(const Expression& e, Vector& out);      // time.cpp
+  void compute_timestamp(const Expression& e, Vector& out);  // likewise
   // evaluator_join.cpp
   void find_matches();
   void match_text(size_t key, Vector& out);

@@ -18,6 +18,7 @@ namespace datahike::vector {
 using column::Kind;
 
 class BuildTable;
+class TimeZone;
 
 inline constexpr unsigned kChunkRows = 2048;  // evaluated at once
 inline constexpr unsigned kMaskWords = kChunkRows / 64;
@@ -49,10 +50,12 @@ enum class Op : uint8_t {
   Multiply,
   Divide,
   Modulo,
-  IntToFloat,  // left
-  Length,      // characters of a text column: `argument`, an index of a column
-  Presence,    // only whether a column of any type is NULL: `argument`
-  Row,         // `function` of `operands`
+  IntToFloat,   // left
+  Length,       // characters of a text column: `argument`, an index of a column
+  TimeField,    // left: a timestamp; argument: which field; value: whether in the program's zone
+  ToTimestamp,  // left: seconds since 1970
+  Presence,     // only whether a column of any type is NULL: `argument`
+  Row,          // `function` of `operands`
 };
 
 struct Vector;
@@ -168,9 +171,10 @@ struct Program {
   std::vector<Key> keys;
   std::vector<Accumulator> accumulators;
   Join join;
+  std::shared_ptr<const TimeZone> zone;
 };
 
-// An SQL error of an expression: 22003 or 22012.
+// An SQL error of an expression: 22003, 22008 or 22012.
 struct ValueError : std::exception {
   enum Kind {
     SmallintRange,
@@ -178,9 +182,12 @@ struct ValueError : std::exception {
     BigintRange,
     FloatOverflow,
     FloatUnderflow,
+    TimestampNaN,
+    TimestampRange,
     DivisionByZero
   } kind;
-  explicit ValueError(Kind k) : kind(k) {}
+  double value;  // TimestampRange: what is out of range
+  explicit ValueError(Kind k, double v = 0) : kind(k), value(v) {}
   const char* what() const noexcept override { return "value out of range"; }
 };
 
