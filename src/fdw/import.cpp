@@ -75,15 +75,29 @@ const char* recorded_type(Oid type, const char* recorded, const char* column, co
   return type_name(type, typmod);
 }
 
+// Commits do not record collations: the one that the table's column has now, if it is of that type.
+Oid collation_now(Oid relation, int16_t number, Oid type) {
+  if (!OidIsValid(relation)) return InvalidOid;
+  HeapTuple tuple = SearchSysCache2(ATTNUM, ObjectIdGetDatum(relation), Int16GetDatum(number));
+  if (!HeapTupleIsValid(tuple)) return InvalidOid;
+  auto* att = reinterpret_cast<Form_pg_attribute>(GETSTRUCT(tuple));
+  Oid collation = att->atttypid == type ? att->attcollation : InvalidOid;
+  ReleaseSysCache(tuple);
+  return collation;
+}
+
 // Plain PostgreSQL code: `table` is the caller's.
 char* command_for_recorded(const RecordedTable* table, const char* local_schema, const char* server,
                            bool own_types) {
   const am::RecordedSchema& schema = table->schema;
+  Oid relation = own_types ? pg::find_relation(table->id) : InvalidOid;
   Command command(pstrdup(schema.name.c_str()), local_schema);
   for (const auto& [number, column] : schema.columns) {
     const char* type = recorded_type(column.type_oid, column.type.c_str(), column.name.c_str(),
                                      schema.name.c_str(), own_types);
-    command.add_column(column.name.c_str(), type, InvalidOid, InvalidOid, column.not_null);
+    Oid collation = collation_now(relation, number, column.type_oid);
+    command.add_column(column.name.c_str(), type, collation, get_typcollation(column.type_oid),
+                       column.not_null);
   }
   return command.finish(server, schema.space.c_str());
 }

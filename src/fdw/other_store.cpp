@@ -27,7 +27,11 @@ constexpr unsigned kMostReaders = 1024;          // where this process is the fi
 constexpr long kSmb = 0x517B, kCifs = 0xFF534D42, kNfs = 0x6969, kSmb2 = 0xFE534D42;
 
 using FileId = std::pair<dev_t, ino_t>;
-std::map<FileId, OtherStore> stores;
+// Not closed at exit either: see pg/store.cpp.
+std::map<FileId, OtherStore>& stores() {
+  static auto* opened = new std::map<FileId, OtherStore>;
+  return *opened;
+}
 
 struct Place {
   std::string directory;
@@ -139,7 +143,7 @@ OtherStore& open_other_store(const ServerOptions& options, Oid user) {
   refuse_network(place.directory);
   const FileId id(file.st_dev, file.st_ino);
   refuse_own(id);
-  OtherStore& store = stores[id];
+  OtherStore& store = stores()[id];
   if (!store.env) store.env = open_environment(place, file);
   if (store.scans > 0) return store;
   store.env->refresh();
@@ -148,7 +152,7 @@ OtherStore& open_other_store(const ServerOptions& options, Oid user) {
 }
 
 void release_other_stores() {
-  for (auto& [id, store] : stores)
+  for (auto& [id, store] : stores())
     if (store.env && store.scans == 0 && store.env->reading()) store.env->release();
 }
 

@@ -1,5 +1,5 @@
 -- Foreign tables: tables at other views of this database, with the definitions of that time.
-SELECT plan(78);
+SELECT plan(79);
 SET datahike.branch = 'db';
 CREATE SCHEMA q3;
 CREATE SCHEMA side;
@@ -111,6 +111,11 @@ CREATE INDEX big_k ON big (k);
 CREATE SCHEMA old;
 SELECT format('CREATE SERVER old FOREIGN DATA WRAPPER datahike OPTIONS (commit_id %L)', commit_id) FROM datahike.log(max => 1) \gexec
 IMPORT FOREIGN SCHEMA public LIMIT TO (big) FROM SERVER old INTO old;
+CREATE TABLE cased (id int, w text COLLATE "C");
+INSERT INTO cased VALUES (1, 'a'), (2, 'B');
+SELECT format('CREATE SERVER cased FOREIGN DATA WRAPPER datahike OPTIONS (commit_id %L)', commit_id) FROM datahike.log(max => 1) \gexec
+IMPORT FOREIGN SCHEMA public LIMIT TO (cased) FROM SERVER cased INTO old;
+SELECT results_eq('SELECT w COLLATE "default" FROM old.cased ORDER BY old.cased.w', $$VALUES ('B'), ('a')$$, 'collations');
 CREATE TABLE was USING heap AS TABLE big;
 DELETE FROM big WHERE id % 2 = 0;
 UPDATE big SET k = -1 WHERE id < 1000;
