@@ -1,6 +1,7 @@
 -- extract() of timestamps as a key, in any time zone: the same answers with datahike.vectorized on and off.
 SELECT * FROM no_plan();
 SET work_mem = '256MB';
+SET datahike.vectorized_min_rows = 0;
 SET cpu_tuple_cost = 1000;  -- so that a few rows are worth it, too
 SET jit = off;
 CREATE TABLE t (id int8, ts timestamp, tz timestamptz, seconds float8, unix int8);
