@@ -17,17 +17,25 @@ std::string short_form(const Value& form) {
   return text.size() > 200 ? text.substr(0, 200) + "..." : text;
 }
 
-bool binds(const Step& step, Var v) {
-  if (step.stored) return std::find(step.names.begin(), step.names.end(), v) != step.names.end();
-  if (step.clause->kind == Clause::Not || step.clause->is_predicate) return false;
-  std::set<Var> vars;
-  collect_vars(*step.clause, vars);
-  return vars.count(v) > 0;
+std::string forms_of(const Step& step) {
+  if (step.together.empty()) return short_form(step.clause->form);
+  std::string text;
+  for (const Clause* c : step.together) text += (text.empty() ? "" : " ") + short_form(c->form);
+  return text;
 }
 
 void vars_of(const Step& step, std::set<Var>& vars) {
   if (step.clause) collect_vars(*step.clause, vars);
+  for (const Clause* c : step.together) collect_vars(*c, vars);
   vars.insert(step.names.begin(), step.names.end());
+}
+
+bool binds(const Step& step, Var v) {
+  if (step.stored) return std::find(step.names.begin(), step.names.end(), v) != step.names.end();
+  if (step.clause->kind == Clause::Not || step.clause->is_predicate) return false;
+  std::set<Var> vars;
+  vars_of(step, vars);
+  return vars.count(v) > 0;
 }
 
 // Leaves out columns that nothing needs any more, and the rows that thereby become alike where
@@ -79,16 +87,6 @@ Relation join_stored(const Relation& left, Stored& right, const std::vector<Var>
   return out;
 }
 
-std::vector<Step> steps_of(const std::vector<Clause>& clauses) {
-  std::vector<Step> steps;
-  for (const Clause& c : clauses) {
-    Step s;
-    s.clause = &c;
-    steps.push_back(std::move(s));
-  }
-  return steps;
-}
-
 const AnySource& Evaluator::source(const std::string& name, const Scope& scope) const {
   auto found = sources.find(name == "$" ? scope.source : name);
   if (found == sources.end())
@@ -105,7 +103,7 @@ Source& Evaluator::facts(const std::string& name, const Scope& scope) const {
 
 Relation Evaluator::conjunction(const std::vector<Clause>& clauses, Relation start,
                                 const std::set<Var>& wanted) {
-  return steps(steps_of(clauses), std::move(start), wanted, Scope());
+  return steps(steps_of(clauses, Scope()), std::move(start), wanted, Scope());
 }
 
 bool Evaluator::is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo) {
@@ -132,7 +130,7 @@ double Evaluator::cost(const Step& step, const Relation& rows, const Scope& scop
     if (c.kind == Clause::Call) return -2;
     if (c.kind == Clause::Not) return -1;
     std::set<Var> vars;
-    collect_vars(c, vars);
+    vars_of(step, vars);
     for (Var v : vars) connected = connected || rows.has(v);
     if (c.kind == Clause::Pattern) {
       const AnySource& any = source(c.source, scope);
@@ -140,6 +138,11 @@ double Evaluator::cost(const Step& step, const Relation& rows, const Scope& scop
         Scan scan;
         prepare_scan(c, *any.facts, scan);
         size = any.facts->estimate(scan);
+        for (const Clause* other : step.together) {
+          Scan of_other;
+          prepare_scan(*other, *any.facts, of_other);
+          size = std::min(size, any.facts->estimate(of_other));
+        }
         by_entity = c.terms[0].kind == Term::Variable && rows.has(c.terms[0].var);
       } else {
         size = static_cast<double>(any.tuples.items().size());
@@ -201,9 +204,10 @@ Relation Evaluator::step(const Step& s, Relation rows, const std::vector<Step>& 
   switch (c.kind) {
     case Clause::Pattern: {
       std::vector<Var> names;
-      if (Stored* known = scope.engine ? scope.engine->cached(c, rows, &names) : nullptr)
+      if (Stored* known = scope.engine ? scope.engine->cached(s, rows, &names) : nullptr)
         return join_stored(rows, *known, names);
-      out = join(rows, pattern(c, rows, rest, scope));
+      out = join(rows, s.together.empty() ? pattern(c, rows, rest, scope)
+                                          : row_pattern(s, rows, rest, scope));
       break;
     }
     case Clause::Call:
@@ -221,12 +225,12 @@ Relation Evaluator::step(const Step& s, Relation rows, const std::vector<Step>& 
     case Clause::And: {
       std::set<Var> all = bound_vars(rows);
       collect_vars(c.branches[0], all);
-      out = steps(steps_of(c.branches[0]), std::move(rows), all, scope);
+      out = steps(steps_of(c.branches[0], scope), std::move(rows), all, scope);
       break;
     }
   }
   if (explain && !scope.engine)
-    explain->push_back(short_form(c.form) + "  " + before + " -> " + describe(out, names_));
+    explain->push_back(forms_of(s) + "  " + before + " -> " + describe(out, names_));
   return out;
 }
 
@@ -235,8 +239,8 @@ Relation Evaluator::negation(const Clause& c, Relation rows, const Scope& scope)
   for (Var v : c.vars)
     if (rows.has(v)) shared.push_back(v);
   Relation start = shared.empty() ? Relation::unit(budget_) : distinct(rows.project(shared));
-  Relation found =
-      steps(steps_of(c.branches[0]), std::move(start), {shared.begin(), shared.end()}, scope);
+  Relation found = steps(steps_of(c.branches[0], scope), std::move(start),
+                         {shared.begin(), shared.end()}, scope);
   if (shared.empty()) return found.rows ? Relation(budget_, rows.vars) : std::move(rows);
   return semi_join(rows, found, true);
 }
@@ -251,7 +255,8 @@ Relation Evaluator::disjunction(const Clause& c, const Relation& rows, const Sco
   for (size_t i = 0; i < all.size(); ++i) all[i] = i;
   HashIndex index(all);
   for (const auto& branch : c.branches) {
-    Relation some = steps(steps_of(branch), start.copy(), {c.vars.begin(), c.vars.end()}, scope);
+    Relation some =
+        steps(steps_of(branch, scope), start.copy(), {c.vars.begin(), c.vars.end()}, scope);
     add_distinct(found, index, some);
   }
   return join(rows, found);

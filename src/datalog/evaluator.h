@@ -47,10 +47,11 @@ struct RuleTable;
 // What is left to be done in a conjunction.
 struct Step {
   const Clause* clause = nullptr;
-  RuleTable* table = nullptr;   // of a rule's call inside rules
-  std::set<Var> must_be_bound;  // before a rule's call
-  Stored* stored = nullptr;     // a relation, without a clause
-  std::vector<Var> names;       // of its columns
+  std::vector<const Clause*> together;  // patterns of the same rows, `clause` the first of them
+  RuleTable* table = nullptr;           // of a rule's call inside rules
+  std::set<Var> must_be_bound;          // before a rule's call
+  Stored* stored = nullptr;             // a relation, without a clause
+  std::vector<Var> names;               // of its columns
 };
 
 class Evaluator {
@@ -84,6 +85,11 @@ class Evaluator {
 
   Relation pattern(const Clause& clause, const Relation& rows, const std::vector<Step>& rest,
                    const Scope& scope);
+  // Adds a clause to what is to be done: to the step whose rows it reads, too, where there is one.
+  void add_step(const Clause& clause, std::vector<Step>& steps, const Scope& scope);
+  std::vector<Step> steps_of(const std::vector<Clause>& clauses, const Scope& scope);
+  Relation row_pattern(const Step& step, const Relation& rows, const std::vector<Step>& rest,
+                       const Scope& scope);
   Relation tuples_pattern(const Clause& clause, const Value& tuples);
   Relation call(const Clause& clause, Relation rows, const Scope& scope);
   std::optional<Column> call_with_source(const Clause& clause, const Relation& rows,
@@ -123,7 +129,6 @@ class Readiness {
 // filters.
 Relation bind_results(Relation rows, const Column& results, const Binding& binding);
 
-std::vector<Step> steps_of(const std::vector<Clause>& clauses);
 std::string describe(const Relation& rows, const Names& names);
 
 }  // namespace datahike::datalog

@@ -11,7 +11,8 @@ namespace {
 constexpr size_t kMostCandidates = 1000;  // that a source is given to look up one by one
 
 // Bounds of a variable that predicates on constants imply, both inclusive.
-void narrow(Scan& scan, Var v, const std::vector<Step>& rest) {
+template <class Bounds>
+void narrow(Bounds& scan, Var v, const std::vector<Step>& rest) {
   for (const Step& s : rest) {
     if (!s.clause || s.clause->kind != Clause::Call || !s.clause->is_predicate) continue;
     const Clause& c = *s.clause;
@@ -121,6 +122,92 @@ Relation Evaluator::pattern(const Clause& c, const Relation& rows, const std::ve
     out.charge();
   });
   if (w.vars.empty()) out.rows = out.rows ? 1 : 0;
+  return out;
+}
+
+void Evaluator::add_step(const Clause& c, std::vector<Step>& steps, const Scope& scope) {
+  auto of_rows = [](const Clause& p) {
+    return p.kind == Clause::Pattern && (p.terms.size() == 2 || p.terms.size() == 3) &&
+           p.terms[kEntity].kind == Term::Variable && p.terms[kAttribute].kind == Term::Constant;
+  };
+  Step step;
+  step.clause = &c;
+  if (of_rows(c))
+    for (Step& known : steps) {
+      if (!known.clause || !of_rows(*known.clause) || known.clause->source != c.source ||
+          known.clause->terms[kEntity].var != c.terms[kEntity].var)
+        continue;
+      auto found = sources.find(c.source == "$" ? scope.source : c.source);
+      if (found == sources.end() || !found->second.facts) break;
+      if (!found->second.facts->same_rows(
+              {known.clause->terms[kAttribute].value, c.terms[kAttribute].value}))
+        continue;
+      if (known.together.empty()) known.together.push_back(known.clause);
+      known.together.push_back(&c);
+      return;
+    }
+  steps.push_back(std::move(step));
+}
+
+std::vector<Step> Evaluator::steps_of(const std::vector<Clause>& clauses, const Scope& scope) {
+  std::vector<Step> steps;
+  for (const Clause& c : clauses) add_step(c, steps, scope);
+  return steps;
+}
+
+Relation Evaluator::row_pattern(const Step& step, const Relation& rows,
+                                const std::vector<Step>& rest, const Scope& scope) {
+  Source& source = facts(step.clause->source, scope);
+  RowScan scan;
+  std::vector<Var> vars{step.clause->terms[kEntity].var};
+  std::vector<size_t> columns{0};                // of each variable
+  std::vector<std::pair<size_t, size_t>> equal;  // columns
+  std::vector<std::pair<size_t, Var>> bound;     // values that may be looked up
+  double estimate = 1e300;
+  for (const Clause* c : step.together) {
+    Scan one;
+    prepare_scan(*c, source, one);
+    estimate = std::min(estimate, source.estimate(one));
+    size_t column = scan.values.size() + 1;
+    RowScan::Of of;
+    of.attribute = *one.constants[kAttribute];
+    of.constant = one.constants[kValue];
+    if (c->terms.size() == 3 && c->terms[kValue].kind == Term::Variable) {
+      Var v = c->terms[kValue].var;
+      narrow(of, v, rest);
+      auto same = std::find(vars.begin(), vars.end(), v);
+      if (same != vars.end()) {
+        equal.emplace_back(columns[static_cast<size_t>(same - vars.begin())], column);
+      } else {
+        vars.push_back(v);
+        columns.push_back(column);
+        if (rows.has(v)) bound.emplace_back(column, v);
+      }
+    }
+    scan.values.push_back(std::move(of));
+  }
+  std::optional<Column> entities;
+  if (rows.has(vars[0])) entities = candidates(rows, vars[0], estimate);
+  if (entities) scan.some_entities = &*entities;
+  std::vector<Column> among(bound.size());
+  for (size_t i = 0; i < bound.size(); ++i)
+    if (auto some = candidates(rows, bound[i].second, estimate)) {
+      among[i] = std::move(*some);
+      scan.values[bound[i].first - 1].some_values = &among[i];
+    }
+  Relation out(budget_, vars);
+  source.scan_rows(scan, [&](std::vector<Column>& found, size_t count) {
+    budget_.poll();
+    for (size_t row = 0; row < count; ++row) {
+      bool fits = true;
+      for (const auto& [a, b] : equal) fits = fits && found[a][row] == found[b][row];
+      if (!fits) continue;
+      for (size_t i = 0; i < vars.size(); ++i)
+        out.columns[i].push_back(std::move(found[columns[i]][row]));
+      ++out.rows;
+    }
+    out.charge();
+  });
   return out;
 }
 

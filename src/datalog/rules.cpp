@@ -120,9 +120,14 @@ void RuleEngine::plan_branch(RuleTable& t, const RuleBranch& rule) {
                                      " in rule " + t.name + " are bound by no other clause");
     const Clause& c = *rest[best];
     rest.erase(rest.begin() + static_cast<ptrdiff_t>(best));
+    if (c.kind != Clause::Rule) {
+      evaluator_.add_step(c, branch.steps, {source_, this});
+      if (c.kind != Clause::Not) collect_vars(c, bound);
+      continue;
+    }
     Step step;
     step.clause = &c;
-    if (c.kind == Clause::Rule) {
+    {
       uint64_t mask = 0;
       for (size_t i = 0; i < c.terms.size(); ++i) {
         step.names.push_back(c.terms[i].var);
@@ -134,7 +139,7 @@ void RuleEngine::plan_branch(RuleTable& t, const RuleBranch& rule) {
       branch.calls.push_back({branch.steps.size(), step.table, step.names});
     }
     branch.steps.push_back(std::move(step));
-    if (c.kind != Clause::Not) collect_vars(c, bound);
+    collect_vars(c, bound);
   }
   t.branches.push_back(std::move(branch));
 }
@@ -220,19 +225,27 @@ Relation RuleEngine::solve(const std::string& name, uint64_t mask, const Relatio
   return slice(t.answers.relation, 0, t.answers.relation.rows, names);
 }
 
-Stored* RuleEngine::cached(const Clause& c, const Relation& rows, std::vector<Var>* names) {
+Stored* RuleEngine::cached(const Step& step, const Relation& rows, std::vector<Var>* names) {
+  std::vector<const Clause*> clauses = step.together;
+  if (clauses.empty()) clauses.push_back(step.clause);
   std::set<Var> distinct_vars;
   std::vector<Var> vars;
-  for (const Term& t : c.terms)
-    if (t.kind == Term::Variable && distinct_vars.insert(t.var).second) vars.push_back(t.var);
+  std::string key = step.clause->source;
+  for (const Clause* c : clauses) {
+    key += " " + edn::write(c->form);
+    for (const Term& t : c->terms)
+      if (t.kind == Term::Variable && distinct_vars.insert(t.var).second) vars.push_back(t.var);
+  }
   if (vars.empty()) return nullptr;
-  Cached& known = cache_[c.source + " " + edn::write(c.form)];
+  Cached& known = cache_[key];
   bool few =
       rows.rows <= 64 && std::any_of(vars.begin(), vars.end(), [&](Var v) { return rows.has(v); });
   if (!known.stored && few && known.asked++ < kLookups) return nullptr;
   if (!known.stored) {
-    Relation all =
-        evaluator_.pattern(c, Relation::unit(evaluator_.budget()), {}, {source_, nullptr});
+    Relation unit = Relation::unit(evaluator_.budget());
+    Relation all = step.together.empty()
+                       ? evaluator_.pattern(*step.clause, unit, {}, {source_, nullptr})
+                       : evaluator_.row_pattern(step, unit, {}, {source_, nullptr});
     known.stored = std::make_unique<Stored>(evaluator_.budget(), 0);
     known.stored->relation = all.project(vars);
   }

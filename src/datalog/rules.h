@@ -49,7 +49,8 @@ class RuleEngine {
   // that are bound.
   Relation solve(const std::string& name, uint64_t mask, const Relation& wanted,
                  const std::vector<Var>& names);
-  Stored* cached(const Clause& pattern, const Relation& rows, std::vector<Var>* names);
+  // All of a pattern's rows, once it has been asked for often or for many rows; else nullptr.
+  Stored* cached(const Step& pattern, const Relation& rows, std::vector<Var>* names);
   const std::string& source() const { return source_; }
 
  private:

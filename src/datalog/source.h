@@ -23,6 +23,18 @@ struct Scan {
   bool references = false;  // values of references are wanted as the entities they refer to
 };
 
+// Several attributes of the same entities, each with one value or none: entities that lack one are
+// left out.
+struct RowScan {
+  struct Of {
+    Value attribute;
+    std::optional<Value> constant, least, greatest;
+    const Column* some_values = nullptr;
+  };
+  std::vector<Of> values;
+  const Column* some_entities = nullptr;
+};
+
 class Source {
  public:
   using Columns = std::array<Column, kPositions>;
@@ -30,6 +42,11 @@ class Source {
   virtual double estimate(const Scan& scan) = 0;  // facts, without regard to `some_*`
   // Appends the facts' wanted columns; `full` is called now and then, and takes them.
   virtual void scan(const Scan& scan, const std::function<void(Columns&, size_t rows)>& full) = 0;
+  // Whether scan_rows() reads these attributes together.
+  virtual bool same_rows(const std::vector<Value>&) { return false; }
+  // Appends the entity and the values, a column each.
+  virtual void scan_rows(const RowScan&,
+                         const std::function<void(std::vector<Column>&, size_t rows)>&) {}
   // Of an entity's name: a number, a lookup ref or an ident. nullopt: there is none.
   virtual std::optional<Value> entity(const Value& name) = 0;
   virtual bool is_ref(const Value& attribute) = 0;  // its values are entities

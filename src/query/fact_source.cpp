@@ -196,6 +196,18 @@ void DatabaseSource::scan(const Scan& scan, const std::function<void(Columns&, s
   if (of_facts(scan)) facts().scan(scan, full);
 }
 
+bool DatabaseSource::same_rows(const std::vector<Value>& attributes) {
+  if (!tables_.same_rows(attributes)) return false;
+  for (const Value& a : attributes)
+    if (of_facts(a)) return false;
+  return true;
+}
+
+void DatabaseSource::scan_rows(const datalog::RowScan& scan,
+                               const std::function<void(std::vector<Column>&, size_t)>& full) {
+  tables_.scan_rows(scan, full);
+}
+
 std::optional<Value> DatabaseSource::entity(const Value& name) {
   if (name.is(Kind::Long)) return name;
   bool lookup = name.is_sequence() && !name.items().empty();

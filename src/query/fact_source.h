@@ -33,6 +33,9 @@ class DatabaseSource : public datalog::Source {
   explicit DatabaseSource(const DatabaseValue& database);
   double estimate(const datalog::Scan& scan) override;
   void scan(const datalog::Scan& scan, const std::function<void(Columns&, size_t)>& full) override;
+  bool same_rows(const std::vector<Value>& attributes) override;
+  void scan_rows(const datalog::RowScan& scan,
+                 const std::function<void(std::vector<Column>&, size_t)>& full) override;
   std::optional<Value> entity(const Value& name) override;
   bool is_ref(const Value& attribute) override;
   bool can_follow(const Value& attribute) override;

@@ -22,7 +22,7 @@ using datalog::Scan;
 namespace {
 
 constexpr long kFetchedAtOnce = 2000;
-constexpr int kMostParameters = 4;
+constexpr int kMostParameters = 50;  // what does not fit is looked at here
 
 // The parameters of a query, for frames without destructors.
 struct Parameters {
@@ -71,6 +71,27 @@ void fetch(Portal portal, CellType* type, bool references, Batch* out) {
   }
 }
 
+// The same of `width` columns: cells row by row.
+void fetch_rows(Portal portal, CellType* types, int width, Batch* out) {
+  SPI_cursor_fetch(portal, true, kFetchedAtOnce);
+  size_t rows = out->rows = SPI_processed;
+  if (rows == 0) return;
+  TupleDesc desc = SPI_tuptable->tupdesc;
+  for (int c = 0; c < width; ++c) describe_type(TupleDescAttr(desc, c + 2)->atttypid, &types[c]);
+  out->tables = static_cast<Oid*>(palloc(sizeof(Oid) * rows));
+  out->tids = static_cast<ItemPointerData*>(palloc(sizeof(ItemPointerData) * rows));
+  out->cells = static_cast<Cell*>(palloc(sizeof(Cell) * rows * width));
+  auto* values = static_cast<Datum*>(palloc(sizeof(Datum) * (width + 2)));
+  auto* nulls = static_cast<bool*>(palloc(width + 2));
+  for (size_t i = 0; i < rows; ++i) {
+    heap_deform_tuple(SPI_tuptable->vals[i], desc, values, nulls);
+    out->tables[i] = DatumGetObjectId(values[0]);
+    out->tids[i] = *reinterpret_cast<ItemPointer>(DatumGetPointer(values[1]));
+    for (int c = 0; c < width; ++c)
+      out->cells[i * width + c] = cell_of(values[c + 2], nulls[c + 2], &types[c]);
+  }
+}
+
 bool is_integer(Oid type) { return type == INT2OID || type == INT4OID || type == INT8OID; }
 bool is_time(Oid type) { return type == DATEOID || type == TIMESTAMPOID || type == TIMESTAMPTZOID; }
 constexpr int64_t kExact = int64_t{1} << 53;  // longs that doubles hold
@@ -98,13 +119,18 @@ Oid parameter_type(const Value& v, Oid column, bool range) {
 
 class QueryText {
  public:
-  QueryText(std::string text, Oid column, Parameters& parameters)
-      : text(std::move(text)), column_(column), parameters_(parameters) {}
+  QueryText(std::string text, Parameters& parameters)
+      : text(std::move(text)), parameters_(parameters) {}
   std::string text;
+  // What the conditions that follow are of.
+  void of(const TableColumn& column) {
+    column_ = column.type;
+    column_name_ = column.column;
+  }
 
   void compare(const char* op, const Value& v) {
     Oid type = parameter_type(v, column_, op[0] != '=');
-    if (!OidIsValid(type)) return;
+    if (!OidIsValid(type) || parameters_.count == kMostParameters) return;
     bool isnull;
     add(op, type, datum_of(v, type, -1, &isnull));
   }
@@ -120,7 +146,7 @@ class QueryText {
       bool isnull;
       items.push_back(datum_of(v, one, -1, &isnull));
     }
-    if (items.empty()) return;
+    if (items.empty() || parameters_.count == kMostParameters) return;
     Datum* data = items.data();
     int count = static_cast<int>(items.size());
     Oid element = type;
@@ -131,7 +157,7 @@ class QueryText {
       get_typlenbyvalalign(element, &length, &by_value, &align);
       return PointerGetDatum(construct_array(data, count, element, length, by_value, align));
     });
-    text += " AND t." + column_name + " = ANY ($" + std::to_string(parameters_.count + 1) + ")";
+    text += " AND t." + column_name_ + " = ANY ($" + std::to_string(parameters_.count + 1) + ")";
     put(pg::call([=] { return get_array_type(element); }), array);
   }
   void rows(const std::vector<uint64_t>& rowids) {
@@ -147,18 +173,18 @@ class QueryText {
               construct_array(data, count, TIDOID, sizeof(ItemPointerData), false, TYPALIGN_SHORT));
         }));
   }
-  std::string column_name;
 
  private:
   void add(const char* op, Oid type, Datum value) {
-    text += " AND t." + column_name + " " + op + " $" + std::to_string(parameters_.count + 1);
+    text += " AND t." + column_name_ + " " + op + " $" + std::to_string(parameters_.count + 1);
     put(type, value);
   }
   void put(Oid type, Datum value) {
     parameters_.types[parameters_.count] = type;
     parameters_.values[parameters_.count++] = value;
   }
-  Oid column_;
+  Oid column_ = InvalidOid;
+  std::string column_name_;
   Parameters& parameters_;
 };
 
@@ -262,9 +288,9 @@ void TableSource::scan_column(const Value& attribute, const TableColumn& c, cons
   if (references)
     from += std::string(rowids ? " LEFT" : "") + " JOIN " + c.target_table + " r ON t." + c.column +
             " = r." + c.target_column;
-  QueryText query(from + (rowids ? " WHERE true" : " WHERE t." + c.column + " IS NOT NULL"), c.type,
+  QueryText query(from + (rowids ? " WHERE true" : " WHERE t." + c.column + " IS NOT NULL"),
                   parameters);
-  query.column_name = c.column;
+  query.of(c);
   if (rowids) {
     query.rows(*rowids);
   } else if (!references) {
@@ -314,6 +340,112 @@ void TableSource::scan_column(const Value& attribute, const TableColumn& c, cons
     }
     full(columns, count);
     batch = Batch();
+    pg::call([=] {
+      SPI_freetuptable(SPI_tuptable);
+      MemoryContextReset(memory);
+    });
+  }
+  pg::call([=] {
+    SPI_cursor_close(portal);
+    SPI_finish();
+  });
+}
+
+bool TableSource::same_rows(const std::vector<Value>& attributes) {
+  const TableColumn* first = attributes.empty() ? nullptr : find(attributes[0]);
+  for (const Value& a : attributes)
+    if (!first || !find(a) || find(a)->relid != first->relid) return false;
+  return first && !database_.history && !versioning::current_settings().history;
+}
+
+void TableSource::scan_rows(const datalog::RowScan& scan,
+                            const std::function<void(std::vector<Column>&, size_t)>& full) {
+  const TableColumn& first = *find(scan.values[0].attribute);
+  if (scan.some_entities && first.alone) {
+    std::vector<int64_t> wanted;
+    for (const Value& e : *scan.some_entities)
+      if (e.is(Kind::Long)) wanted.push_back(e.as_integer());
+    Oid relid = first.relid;
+    uint64_t table = pg::call([=] { return pg::find_table_id(relid); });
+    if (auto found = rows_of_entities(table, branch_of(database_), wanted)) {
+      if (found->entities.empty()) return;
+      std::unordered_set<int64_t> met;
+      std::vector<std::vector<Column>> kept;
+      std::vector<size_t> counts;
+      read_rows(scan, &found->rowids, &met, [&](std::vector<Column>& columns, size_t rows) {
+        kept.push_back(std::move(columns));
+        counts.push_back(rows);
+      });
+      if (met.size() >= found->entities.size()) {
+        for (size_t i = 0; i < kept.size(); ++i) full(kept[i], counts[i]);
+        return;
+      }
+    }
+  }
+  read_rows(scan, nullptr, nullptr, full);
+}
+
+void TableSource::read_rows(const datalog::RowScan& scan, const std::vector<uint64_t>* rowids,
+                            std::unordered_set<int64_t>* met,
+                            const std::function<void(std::vector<Column>&, size_t)>& full) {
+  Parameters parameters;
+  QueryText query("SELECT t.tableoid, t.ctid", parameters);
+  for (const datalog::RowScan::Of& of : scan.values)
+    query.text += ", t." + find(of.attribute)->column;
+  query.text += " FROM " + find(scan.values[0].attribute)->table + " t WHERE true";
+  if (rowids) query.rows(*rowids);
+  for (const datalog::RowScan::Of& of : scan.values) {
+    if (rowids) break;
+    const TableColumn& c = *find(of.attribute);
+    query.of(c);
+    query.text += " AND t." + c.column + " IS NOT NULL";
+    if (of.constant) query.compare("=", *of.constant);
+    if (of.least) query.compare(">=", *of.least);
+    if (of.greatest) query.compare("<=", *of.greatest);
+    if (of.some_values && !of.constant) query.among(*of.some_values);
+  }
+  pg::call([] { SPI_connect(); });
+  Portal portal;
+  {
+    ReadUnder view(database_);
+    portal = open_query(query.text, parameters);
+  }
+  RowEntities rows(branch_of(database_));
+  int width = static_cast<int>(scan.values.size());
+  std::vector<CellType> types(scan.values.size());
+  MemoryContext memory = pg::call([] {
+    return AllocSetContextCreate(CurrentMemoryContext, "datalog rows", ALLOCSET_DEFAULT_SIZES);
+  });
+  for (;;) {
+    Batch batch;
+    Batch* b = &batch;
+    CellType* t = types.data();
+    pg::call([=] {
+      MemoryContext before = MemoryContextSwitchTo(memory);
+      fetch_rows(portal, t, width, b);
+      MemoryContextSwitchTo(before);
+    });
+    if (batch.rows == 0) break;
+    std::vector<Column> columns(scan.values.size() + 1);
+    size_t count = 0;
+    std::vector<Value> values(scan.values.size());
+    for (size_t i = 0; i < batch.rows; ++i) {
+      int64_t entity = rows.entity(batch.tables[i], batch.tids[i]);
+      if (met) met->insert(entity);
+      bool fits = true;
+      for (size_t c = 0; fits && c < values.size(); ++c) {
+        const Cell& cell = batch.cells[i * values.size() + c];
+        fits = cell.kind != Cell::Null;
+        if (!fits) break;
+        values[c] = value_of(cell);
+        fits = is_among(values[c], scan.values[c].constant);
+      }
+      if (!fits) continue;
+      columns[0].push_back(Value::integer(entity));
+      for (size_t c = 0; c < values.size(); ++c) columns[c + 1].push_back(std::move(values[c]));
+      ++count;
+    }
+    full(columns, count);
     pg::call([=] {
       SPI_freetuptable(SPI_tuptable);
       MemoryContextReset(memory);

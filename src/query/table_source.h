@@ -29,6 +29,9 @@ class TableSource : public datalog::Source {
   explicit TableSource(DatabaseValue database) : database_(std::move(database)) {}
   double estimate(const datalog::Scan& scan) override;
   void scan(const datalog::Scan& scan, const std::function<void(Columns&, size_t)>& full) override;
+  bool same_rows(const std::vector<Value>& attributes) override;
+  void scan_rows(const datalog::RowScan& scan,
+                 const std::function<void(std::vector<Column>&, size_t)>& full) override;
   std::optional<Value> entity(const Value& name) override;
   // The values of a foreign key are the key's values; pull follows them.
   bool is_ref(const Value&) override { return false; }
@@ -47,6 +50,9 @@ class TableSource : public datalog::Source {
   // Only of some entities' rows, where that is cheaper than all rows; false: it is not.
   bool scan_entities(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
                      const std::function<void(Columns&, size_t)>& full);
+  void read_rows(const datalog::RowScan& scan, const std::vector<uint64_t>* rowids,
+                 std::unordered_set<int64_t>* met,
+                 const std::function<void(std::vector<Column>&, size_t)>& full);
   void scan_versions(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
                      const std::function<void(Columns&, size_t)>& full);
   std::vector<Value> all_attributes();
