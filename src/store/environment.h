@@ -32,7 +32,7 @@ struct HashUuid {
 
 // Whom the store belongs to: a store of another cluster or database is refused with FormatError.
 struct Identity {
-  uint64_t system_id = 0;  // PostgreSQL's system identifier
+  uint64_t system_id = 0;  // PostgreSQL's system identifier; who opens with 0 takes any store
   uint32_t database = 0;   // database OID
 };
 

@@ -119,6 +119,25 @@ TEST_F(StoreBackup, HasWhatTheStoreHas) {
   EXPECT_EQ(refs[0], (PublishedRef{'b', "db", head_.id}));
 }
 
+TEST_F(StoreBackup, NamesCanBePublishedInTheStoreItself) {
+  fold(10);
+  Environment& env = store_.env();
+  const std::vector<PublishedRef> before = {{'b', "db", store_.root().id}};
+  const std::vector<PublishedRef> refs = {{'b', "db", head_.id}, {'b', "side", store_.root().id}};
+  for (const auto& published : {before, refs}) {
+    EXPECT_FALSE(are_published(env, published));
+    std::unique_ptr<WriteBatch> batch = env.begin_write();
+    publish_refs(*batch, published);
+    batch->commit();
+    batch.reset();
+    env.refresh();
+    EXPECT_TRUE(are_published(env, published));
+    EXPECT_EQ(read_published_refs(env), published);
+  }
+  EXPECT_FALSE(are_published(env, before));
+  EXPECT_EQ(damage(env), std::vector<std::string>());
+}
+
 TEST_F(StoreBackup, IsOfOneStateWhileTheStoreIsWritten) {
   for (int i = 0; i < 10; ++i) fold(10);
   const Uuid head = head_.id;

@@ -313,6 +313,14 @@ TEST(StoreFormat, AnotherOwnerIsRefused) {
   EXPECT_THROW(Environment::open(store.directory(), options), FormatError);
 }
 
+TEST(StoreFormat, WhoAsksForNoOwnerGetsWhosoeverItIs) {
+  TempStore store;
+  store.writer();
+  Options options = store.options(true);
+  options.identity = {};
+  EXPECT_NE(Environment::open(store.directory(), options), nullptr);
+}
+
 TEST(StoreFormat, WhatIsNoStoreIsRefused) {
   TempStore store;
   std::filesystem::create_directories(store.directory());
