@@ -314,10 +314,22 @@ Datum datahike_model_details(PG_FUNCTION_ARGS) {
   desc = BlessTupleDesc(desc);
   Datum values[kDetails] = {};
   bool nulls[kDetails] = {};
+  // In a list of all models one that is damaged, or no model at all, must not hide the others.
+  if (missing_ok) {
+    const Oid relid = table_of_model(name);
+    if (!OidIsValid(relid) || !is_model_table(relid)) PG_RETURN_NULL();
+  }
   const bool found = pg::guard([&] {
-    auto model = missing_ok ? find_model(name) : load_model(name);
-    if (model) pg::call([&] { fill_details(*model, values, nulls); });
-    return model != nullptr;
+    try {
+      auto model = missing_ok ? find_model(name) : load_model(name);
+      if (model) pg::call([&] { fill_details(*model, values, nulls); });
+      return model != nullptr;
+    } catch (const CorruptError&) {
+      if (!missing_ok) throw;
+    }
+    pg::call([&] { values[0] = CStringGetTextDatum("damaged"); });
+    std::fill(nulls + 1, nulls + kDetails, true);
+    return true;
   });
   if (!found) PG_RETURN_NULL();
   PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, values, nulls)));

@@ -242,6 +242,13 @@ struct SettingsView {
 
 }  // namespace
 
+bool is_model_table(Oid relid) {
+  Relation relation = table_open(relid, AccessShareLock);
+  const bool is = is_model_table(relation);
+  table_close(relation, AccessShareLock);
+  return is;
+}
+
 std::shared_ptr<const LoadedModel> load_model(const char* name) {
   if (auto model = find_model(name)) return model;
   throw_not_found(name);

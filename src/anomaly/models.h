@@ -32,6 +32,8 @@ std::shared_ptr<const LoadedModel> model_for_planning(const char* name);
 
 // Table of the model, InvalidOid where there is none; nothing is checked.
 Oid table_of_model(const char* name);
+// Whether that table can hold a model: anybody can make others in the schema.
+bool is_model_table(Oid relid);
 // Raises 42602 for what cannot be a model's name.
 void check_name(const char* name);
 

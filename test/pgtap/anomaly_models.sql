@@ -237,6 +237,8 @@ INSERT INTO datahike_models.fake VALUES ('fake', now(), '\x444849460100000000000
 SELECT throws_ok('SELECT anomaly_score(''fake'', 1)', 'XX001', NULL, 'bytes that are no forest');
 CREATE TABLE datahike_models.none (a int);
 SELECT throws_ok('SELECT anomaly_score(''none'', 1)', '42809', NULL, 'a table that is no model');
+SELECT is((SELECT array_agg(model_name || ' ' || model_type ORDER BY model_name) FROM datahike.models WHERE model_name IN ('fake', 'none', 'm')),
+  '{fake damaged,m isolation forest}', 'neither hides the other models');
 DROP TABLE datahike_models.fake, datahike_models.none;
 
 SELECT is((SELECT count(*) FROM datahike.detect_anomalies('SELECT a, b FROM t', 0.05) WHERE is_anomaly), 100::int8, 'detect_anomalies()');
