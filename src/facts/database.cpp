@@ -147,12 +147,14 @@ std::vector<Datom> PgDatabase::references_to(int64_t e) {
 
 std::optional<int64_t> PgDatabase::holder(int64_t a, const Value& v) {
   const std::string key = datom::index_key(datom::encode(v));
+  auto [at, fresh] = holders_.try_emplace({a, key});
+  if (!fresh) return at->second;
   const std::string* k = &key;
   Arguments arguments = integers(a);
   arguments.values[1] = pg::call([=] { return bytea_datum(k); });
   StatementResult found = run(of_value, arguments);
-  if (found.count == 0) return std::nullopt;
-  return found.rows[0].e;
+  if (found.count > 0) at->second = found.rows[0].e;
+  return at->second;
 }
 
 bool PgDatabase::has_facts_of(int64_t a) { return run(any_of_attribute, integers(a)).count > 0; }
@@ -162,6 +164,7 @@ bool PgDatabase::has_several_of(int64_t a) {
 }
 
 std::vector<Datom> PgDatabase::lock_facts(int64_t e, int64_t a) {
+  holders_.clear();  // what others have committed meanwhile is seen from now on
   return to_datoms(run(locked_cell, integers(e, a)));
 }
 

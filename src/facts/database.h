@@ -42,6 +42,9 @@ class PgDatabase : public datom::Database {
   std::unordered_map<int64_t, std::optional<datom::Attribute>> by_id_;
   std::unordered_map<std::string, int64_t> by_ident_;  // 0: there is none
   std::optional<std::vector<const datom::Attribute*>> composites_;
+  // Who has a unique value, by attribute and key: asked for again and again, and nothing is written
+  // while it is.
+  std::map<std::pair<int64_t, std::string>, std::optional<int64_t>> holders_;
 };
 
 // The session's option datahike.schema_flexibility.
