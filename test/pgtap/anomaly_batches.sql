@@ -75,12 +75,12 @@ RESET plan_cache_mode;
 BEGIN;
 DECLARE c CURSOR FOR SELECT id, anomaly_score('m') AS s FROM t ORDER BY id;
 CREATE TEMP TABLE before AS SELECT id, anomaly_score('m') AS s FROM h;
-FETCH 5 FROM c;
-SELECT datahike.create_model('m', 'SELECT a, b, c, d FROM t WHERE id < 50', replace => true);
+FETCH 5 FROM c \g /dev/null
+SELECT datahike.create_model('m', 'SELECT a, b, c, d FROM t WHERE id < 50', replace => true) \g /dev/null
 DELETE FROM t WHERE id > 100;
 CREATE FUNCTION rest() RETURNS TABLE (id int, s float8) LANGUAGE plpgsql AS $$
 DECLARE c refcursor := 'c'; r record;
 BEGIN LOOP FETCH c INTO r; EXIT WHEN NOT FOUND; id := r.id; s := r.s; RETURN NEXT; END LOOP; END $$;
 SELECT set_eq('SELECT * FROM rest()', 'SELECT * FROM before WHERE id > (SELECT max(id) FROM (SELECT id FROM before ORDER BY id LIMIT 5) x)', 'a cursor keeps rows and model');
-ROLLBACK;
+COMMIT;
 SELECT * FROM finish();
