@@ -3,9 +3,10 @@ MODULE_big = datahike
 EXTENSION = datahike
 DATA = datahike--0.1.0.sql
 
-SOURCES = $(wildcard src/column/*.cpp src/tree/*.cpp src/store/*.cpp \
-                     src/column/vector/*.cpp src/iforest/*.cpp src/anomaly/*.cpp src/datalog/*.cpp src/pg/*.cpp src/am/*.cpp src/versioning/*.cpp \
-                     src/exec/*.cpp src/query/*.cpp src/datom/*.cpp src/facts/*.cpp src/fdw/*.cpp)
+SOURCES = $(wildcard src/column/*.cpp src/column/vector/*.cpp src/tree/*.cpp src/store/*.cpp \
+                     src/iforest/*.cpp src/iforest/sql/*.cpp src/datom/*.cpp src/datom/sql/*.cpp \
+                     src/datalog/*.cpp src/datalog/sql/*.cpp src/pg/*.cpp src/am/*.cpp \
+                     src/versioning/*.cpp src/exec/*.cpp src/fdw/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 
 REGRESS = $(basename $(notdir $(wildcard sql/*.sql)))

@@ -1,7 +1,7 @@
 // Calls of the anomaly_* functions in programs of the vector engine: scored chunk by chunk.
 #include <limits>
 
-#include "anomaly/measures.h"
+#include "iforest/sql/measures.h"
 #include "column/vector/evaluator.h"
 #include "exec/compile_types.h"
 

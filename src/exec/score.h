@@ -3,7 +3,7 @@
 // conditions and select list find those as columns.
 #pragma once
 
-#include "anomaly/measures.h"
+#include "iforest/sql/measures.h"
 
 extern "C" {
 #include "nodes/extensible.h"

@@ -1,7 +1,7 @@
 // The library's entry points.
 #include "am/omitted_rows.h"
 #include "am/rowids.h"
-#include "anomaly/short_form.h"
+#include "iforest/sql/short_form.h"
 #include "exec/score.h"
 #include "exec/view_call.h"
 #include "pg/bridge.h"

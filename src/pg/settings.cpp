@@ -1,7 +1,7 @@
 #include "pg/settings.h"
 
 #include "am/horizon.h"
-#include "facts/settings.h"
+#include "datom/sql/settings.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/gc.h"

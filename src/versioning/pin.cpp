@@ -1,7 +1,7 @@
 #include "versioning/pin.h"
 #include "versioning/redacted.h"
 
-#include "facts/ids.h"
+#include "datom/sql/ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/pins.h"

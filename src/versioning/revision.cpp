@@ -1,6 +1,6 @@
 #include "versioning/revision.h"
 
-#include "facts/ids.h"
+#include "datom/sql/ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/settings.h"

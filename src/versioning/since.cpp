@@ -4,7 +4,7 @@
 // commit at or before it. Of a branch's newest transactions, those not folded yet have no tx; they
 // come after every point before the head. Where the point is not before it the worker folds first,
 // and then says which commits they became.
-#include "facts/ids.h"
+#include "datom/sql/ids.h"
 #include "pg/bridge.h"
 #include "pg/snapshot.h"
 #include "pg/store.h"

@@ -1,0 +1,277 @@
+// The anomaly_* functions in their long form: a model's name and its features' values.
+#include <limits>
+
+#include "iforest/sql/measures.h"
+#include "pg/bridge.h"
+
+extern "C" {
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
+#include "utils/array.h"
+
+PG_FUNCTION_INFO_V1(datahike_anomaly_score);
+PG_FUNCTION_INFO_V1(datahike_anomaly_predict);
+PG_FUNCTION_INFO_V1(datahike_anomaly_proba);
+PG_FUNCTION_INFO_V1(datahike_anomaly_confidence);
+PG_FUNCTION_INFO_V1(datahike_anomaly_score_weighted);
+PG_FUNCTION_INFO_V1(datahike_anomaly_short);
+PG_FUNCTION_INFO_V1(datahike_anomaly_support);
+PGDLLEXPORT Datum datahike_anomaly_score(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_anomaly_predict(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_anomaly_proba(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_anomaly_confidence(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_anomaly_score_weighted(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_anomaly_short(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_anomaly_support(PG_FUNCTION_ARGS);
+}
+
+namespace datahike::anomaly {
+
+namespace {
+
+// What an expression keeps from one row to the next. PostgreSQL's memory: owns nothing.
+struct Call {
+  const LoadedModel* model;  // valid while the key is current
+  ModelKey key;
+  char name[NAMEDATALEN];
+  int features;  // as given; -1: as an array
+  Oid element;   // of the array
+  int16 element_length;
+  bool element_by_value;
+  char element_align;
+  double* values;
+  Conversion* conversions;
+};
+
+[[noreturn]] void refuse_type(int feature, Oid type) {
+  ereport(ERROR,
+          (errcode(ERRCODE_DATATYPE_MISMATCH),
+           errmsg("feature %d is of type %s, which is not numeric", feature, format_type_be(type)),
+           errhint("Features are of integer, floating-point or numeric types: cast it.")));
+  pg_unreachable();
+}
+
+// NULL as a literal has no type of its own.
+Conversion conversion_of_argument(Node* argument, Oid type, int feature) {
+  Conversion conversion = conversion_of(type);
+  if (conversion != Conversion::None) return conversion;
+  const bool null = argument && IsA(argument, Const) && castNode(Const, argument)->constisnull;
+  if (!null) refuse_type(feature, type);
+  return Conversion::Null;
+}
+
+Node* argument_node(FmgrInfo* function, int number) {
+  Node* expression = function->fn_expr;
+  if (!expression || !IsA(expression, FuncExpr)) return nullptr;
+  List* arguments = castNode(FuncExpr, expression)->args;
+  return number < list_length(arguments) ? static_cast<Node*>(list_nth(arguments, number))
+                                         : nullptr;
+}
+
+Call* make_call(FunctionCallInfo fcinfo, int first) {
+  FmgrInfo* function = fcinfo->flinfo;
+  auto* call = static_cast<Call*>(MemoryContextAllocZero(function->fn_mcxt, sizeof(Call)));
+  if (get_fn_expr_variadic(function)) {
+    call->features = -1;
+    Oid array = get_base_element_type(get_fn_expr_argtype(function, first));
+    if (!OidIsValid(array)) refuse_type(1, get_fn_expr_argtype(function, first));
+    call->element = array;
+    if (conversion_of(array) == Conversion::None) refuse_type(1, array);
+    get_typlenbyvalalign(array, &call->element_length, &call->element_by_value,
+                         &call->element_align);
+  } else {
+    call->features = PG_NARGS() - first;
+    call->conversions = static_cast<Conversion*>(
+        MemoryContextAlloc(function->fn_mcxt, sizeof(Conversion) * (call->features + 1)));
+    for (int i = 0; i < call->features; ++i) {
+      Oid type = get_fn_expr_argtype(function, first + i);
+      call->conversions[i] =
+          conversion_of_argument(argument_node(function, first + i), type, i + 1);
+    }
+  }
+  function->fn_extra = call;
+  return call;
+}
+
+void refresh(FunctionCallInfo fcinfo, Call* call, Measure measure, double decay, const char* name) {
+  call->model = nullptr;
+  pg::guard([=] {
+    auto model = load_model(name);
+    if (call->features >= 0) require_features(name, *model, static_cast<size_t>(call->features));
+    require_measurable(name, *model, measure, decay);
+    call->model = model.get();  // which stays as long as the epoch
+  });
+  strlcpy(call->name, name, sizeof call->name);
+  call->key = current_key();
+  call->values = static_cast<double*>(MemoryContextAlloc(
+      fcinfo->flinfo->fn_mcxt, sizeof(double) * call->model->model.features.size()));
+}
+
+bool is_named(const Call* call, const text* name) {
+  const size_t length = VARSIZE_ANY_EXHDR(name);
+  return std::strlen(call->name) == length &&
+         std::memcmp(call->name, VARDATA_ANY(name), length) == 0;
+}
+
+// False if all are NULL.
+bool read_arguments(FunctionCallInfo fcinfo, const Call* call, int first) {
+  bool any = false;
+  for (int i = 0; i < call->features; ++i) {
+    const NullableDatum& argument = fcinfo->args[first + i];
+    any |= !argument.isnull;
+    call->values[i] = argument.isnull ? std::numeric_limits<double>::quiet_NaN()
+                                      : to_double(argument.value, call->conversions[i]);
+  }
+  return any;
+}
+
+bool read_array(FunctionCallInfo fcinfo, const Call* call, int first) {
+  Datum* values;
+  bool* nulls;
+  int count = 0;
+  if (!PG_ARGISNULL(first))
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(first), call->element, call->element_length,
+                      call->element_by_value, call->element_align, &values, &nulls, &count);
+  else
+    return false;
+  pg::guard([=] { require_features(call->name, *call->model, static_cast<size_t>(count)); });
+  const Conversion conversion = conversion_of(call->element);
+  bool any = false;
+  for (int i = 0; i < count; ++i) {
+    any |= !nulls[i];
+    call->values[i] =
+        nulls[i] ? std::numeric_limits<double>::quiet_NaN() : to_double(values[i], conversion);
+  }
+  return any;
+}
+
+Datum measure(FunctionCallInfo fcinfo, Measure measure) {
+  const int first = measure == Measure::Weighted ? 2 : 1;
+  if (PG_ARGISNULL(0) || (first == 2 && PG_ARGISNULL(1))) PG_RETURN_NULL();
+  const double decay = first == 2 ? PG_GETARG_FLOAT8(1) : 1;
+  auto* call = static_cast<Call*>(fcinfo->flinfo->fn_extra);
+  if (!call) call = make_call(fcinfo, first);
+  text* name = PG_GETARG_TEXT_PP(0);
+  if (!call->model || !is_current(call->key) || !is_named(call, name))
+    refresh(fcinfo, call, measure, decay, text_to_cstring(name));
+  else if (measure == Measure::Weighted && !(decay > 0 && decay <= 1))
+    pg::guard([=] { require_measurable(call->name, *call->model, measure, decay); });
+  const bool any =
+      call->features >= 0 ? read_arguments(fcinfo, call, first) : read_array(fcinfo, call, first);
+  if (!any) PG_RETURN_NULL();
+  const double result =
+      pg::guard([=] { return measure_row(*call->model, measure, decay, call->values); });
+  if (measure == Measure::Predict) PG_RETURN_BOOL(result != 0);
+  PG_RETURN_FLOAT8(result);
+}
+
+std::unordered_map<Oid, std::optional<KnownFunction>> known_functions;
+
+std::optional<KnownFunction> look_up(Oid function) {
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+  if (!HeapTupleIsValid(tuple)) return std::nullopt;
+  std::optional<KnownFunction> known;
+  auto* proc = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
+  if (proc->prolang == ClanguageId) {
+    bool null;
+    Datum source = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &null);
+    const char* symbol = null ? "" : TextDatumGetCString(source);
+    const bool is_short = std::strcmp(symbol, "datahike_anomaly_short") == 0;
+    for (Measure m : {Measure::Score, Measure::Predict, Measure::Probability, Measure::Confidence,
+                      Measure::Weighted}) {
+      const bool same = is_short ? std::strcmp(NameStr(proc->proname), name_of(m)) == 0
+                                 : std::strncmp(symbol, "datahike_", 9) == 0 &&
+                                       std::strcmp(symbol + 9, name_of(m)) == 0;
+      if (same) known = KnownFunction{m, is_short, m == Measure::Weighted ? 2 : 1};
+    }
+  }
+  ReleaseSysCache(tuple);
+  return known;
+}
+
+void functions_changed(Datum, int, uint32) { known_functions.clear(); }
+
+}  // namespace
+
+std::optional<KnownFunction> known_function(Oid function) {
+  if (function < FirstNormalObjectId) return std::nullopt;
+  static bool watching = false;
+  if (!watching) {
+    CacheRegisterSyscacheCallback(PROCOID, functions_changed, 0);
+    watching = true;
+  }
+  if (auto at = known_functions.find(function); at != known_functions.end()) return at->second;
+  std::optional<KnownFunction> known = look_up(function);
+  pg::guard([&] { known_functions.emplace(function, known); });
+  return known;
+}
+
+namespace {
+
+// Errors of a call of which the planner knows the model, before the query reads anything.
+void check_call(const FuncExpr* call) {
+  const std::optional<KnownFunction> known = known_function(call->funcid);
+  auto* name = static_cast<Node*>(linitial(call->args));
+  if (!known || known->short_form || !IsA(name, Const) || !IsTransactionState()) return;
+  auto* constant = castNode(Const, name);
+  if (constant->constisnull) return;
+  const int first = known->first_feature;
+  if (!call->funcvariadic)
+    for (int i = first; i < list_length(call->args); ++i) {
+      auto* argument = static_cast<Node*>(list_nth(call->args, i));
+      conversion_of_argument(argument, exprType(argument), i - first + 1);
+    }
+  double decay = 1;
+  if (first == 2) {
+    auto* given = static_cast<Node*>(lsecond(call->args));
+    if (IsA(given, Const) && !castNode(Const, given)->constisnull)
+      decay = DatumGetFloat8(castNode(Const, given)->constvalue);
+  }
+  const char* model_name = TextDatumGetCString(constant->constvalue);
+  const int given = call->funcvariadic ? -1 : list_length(call->args) - first;
+  const Measure measure = known->measure;
+  pg::guard([=] {
+    auto model = model_for_planning(model_name);
+    if (given >= 0) require_features(model_name, *model, static_cast<size_t>(given));
+    require_measurable(model_name, *model, measure, decay);
+  });
+}
+
+}  // namespace
+
+}  // namespace datahike::anomaly
+
+using datahike::anomaly::Measure;
+
+Datum datahike_anomaly_score(PG_FUNCTION_ARGS) {
+  return datahike::anomaly::measure(fcinfo, Measure::Score);
+}
+Datum datahike_anomaly_predict(PG_FUNCTION_ARGS) {
+  return datahike::anomaly::measure(fcinfo, Measure::Predict);
+}
+Datum datahike_anomaly_proba(PG_FUNCTION_ARGS) {
+  return datahike::anomaly::measure(fcinfo, Measure::Probability);
+}
+Datum datahike_anomaly_confidence(PG_FUNCTION_ARGS) {
+  return datahike::anomaly::measure(fcinfo, Measure::Confidence);
+}
+Datum datahike_anomaly_score_weighted(PG_FUNCTION_ARGS) {
+  return datahike::anomaly::measure(fcinfo, Measure::Weighted);
+}
+
+// A short form that has not become a long one (short_form.cpp).
+Datum datahike_anomaly_short(PG_FUNCTION_ARGS) {
+  ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                  errmsg("a model's features cannot be found by name here"),
+                  errhint("Name them: anomaly_score('model', feature1, feature2, ...).")));
+  PG_RETURN_NULL();
+}
+
+Datum datahike_anomaly_support(PG_FUNCTION_ARGS) {
+  auto* request = reinterpret_cast<Node*>(PG_GETARG_POINTER(0));
+  if (IsA(request, SupportRequestSimplify))
+    datahike::anomaly::check_call(reinterpret_cast<SupportRequestSimplify*>(request)->fcall);
+  PG_RETURN_POINTER(nullptr);
+}
