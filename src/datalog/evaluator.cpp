@@ -24,6 +24,8 @@ std::string forms_of(const Step& step) {
   return text;
 }
 
+constexpr int kMostNested = 500;  // evaluations of clauses in one another, by rules too
+
 void vars_of(const Step& step, std::set<Var>& vars) {
   if (step.clause) collect_vars(*step.clause, vars);
   for (const Clause* c : step.together) collect_vars(*c, vars);
@@ -32,9 +34,9 @@ void vars_of(const Step& step, std::set<Var>& vars) {
 
 bool binds(const Step& step, Var v) {
   if (step.stored) return std::find(step.names.begin(), step.names.end(), v) != step.names.end();
-  if (step.clause->kind == Clause::Not || step.clause->is_predicate) return false;
-  std::set<Var> vars;
-  vars_of(step, vars);
+  std::set<Var> vars(step.names.begin(), step.names.end());
+  collect_bound_vars(*step.clause, vars);
+  for (const Clause* c : step.together) collect_bound_vars(*c, vars);
   return vars.count(v) > 0;
 }
 
@@ -223,6 +225,7 @@ Relation Evaluator::step(const Step& s, Relation rows, const std::vector<Step>& 
       out = rule_call(c, rows, scope);
       break;
     case Clause::And: {
+      Nesting nesting(nesting_);
       std::set<Var> all = bound_vars(rows);
       collect_vars(c.branches[0], all);
       out = steps(steps_of(c.branches[0], scope), std::move(rows), all, scope);
@@ -234,7 +237,13 @@ Relation Evaluator::step(const Step& s, Relation rows, const std::vector<Step>& 
   return out;
 }
 
+Evaluator::Nesting::Nesting(int& depth) : depth_(depth) {
+  if (depth_ >= kMostNested) throw QueryError("54001", "clauses and rules nest too deep");
+  ++depth_;
+}
+
 Relation Evaluator::negation(const Clause& c, Relation rows, const Scope& scope) {
+  Nesting nesting(nesting_);
   std::vector<Var> shared;
   for (Var v : c.vars)
     if (rows.has(v)) shared.push_back(v);
@@ -246,6 +255,7 @@ Relation Evaluator::negation(const Clause& c, Relation rows, const Scope& scope)
 }
 
 Relation Evaluator::disjunction(const Clause& c, const Relation& rows, const Scope& scope) {
+  Nesting nesting(nesting_);
   std::vector<Var> shared;
   for (Var v : c.vars)
     if (rows.has(v)) shared.push_back(v);
@@ -263,6 +273,7 @@ Relation Evaluator::disjunction(const Clause& c, const Relation& rows, const Sco
 }
 
 Relation Evaluator::rule_call(const Clause& c, const Relation& rows, const Scope& scope) {
+  Nesting nesting(nesting_);
   CallNames call = name_arguments(c.terms, names_);
   Relation with = rows.copy();
   for (const auto& [v, value] : call.constants) with.add_column(v, Column(with.rows, value));

@@ -78,6 +78,15 @@ class Evaluator {
     std::string source = "$";
     RuleEngine* engine = nullptr;
   };
+  class Nesting {  // QueryError 54001 too deep
+   public:
+    explicit Nesting(int& depth);
+    Nesting(const Nesting&) = delete;
+    ~Nesting() { --depth_; }
+
+   private:
+    int& depth_;
+  };
   Relation steps(std::vector<Step> todo, Relation start, const std::set<Var>& wanted, Scope scope);
   Relation step(const Step& step, Relation rows, const std::vector<Step>& rest, const Scope& scope);
   bool is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo);
@@ -108,11 +117,13 @@ class Evaluator {
   Names& names_;
   Budget& budget_;
   Host& host_;
-  int depth_ = 0;  // of nested queries
+  int depth_ = 0;    // of nested queries
+  int nesting_ = 0;  // of evaluations in one another: each takes from the stack
 };
 
 // Static readiness: what must be bound before a clause can be evaluated, and whether a conjunction
-// can be evaluated at all from some bound variables.
+// can be evaluated at all from some bound variables. QueryError 54001: rules call one another in
+// too long a chain.
 class Readiness {
  public:
   explicit Readiness(const Rules& rules) : rules_(rules) {}
@@ -123,6 +134,7 @@ class Readiness {
   bool rule_ready(const Clause& call, const std::set<Var>& bound);
   const Rules& rules_;
   std::map<std::pair<std::string, uint64_t>, bool> known_;
+  int depth_ = 0;  // of conjunctions in one another
 };
 
 // Rows bound by what a function returned for each of them: nil drops a row, a bound variable

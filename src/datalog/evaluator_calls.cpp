@@ -169,6 +169,7 @@ std::optional<Column> Evaluator::call_with_source(const Clause& c, const Relatio
     if (is_new) {
       Evaluator inner(names_, budget_, host_);
       inner.depth_ = depth_ + 1;
+      inner.nesting_ = nesting_;
       QueryResult result = run_query(inner, query, std::move(inputs));
       found->second = to_value(result, query);
     }

@@ -116,6 +116,10 @@ Rules parse_rules(const Value& form, Names& names);
 void collect_vars(const Clause& clause, std::set<Var>& vars);  // all that others may share
 void collect_vars(const std::vector<Clause>& clauses, std::set<Var>& vars);
 void collect_vars(const Binding& binding, std::set<Var>& vars);
+// The variables that a clause has given values by its end: what it is only given, and what is only
+// inside not, stays out.
+void collect_bound_vars(const Clause& clause, std::set<Var>& vars);
+void collect_bound_vars(const std::vector<Clause>& clauses, std::set<Var>& vars);
 bool is_variable(const Value& form);  // a symbol that begins with ?
 
 }  // namespace datahike::datalog

@@ -389,7 +389,7 @@ class QueryParser {
 
   void check_bound(const Query& q) {
     std::set<Var> bound;
-    collect_vars(q.where, bound);
+    collect_bound_vars(q.where, bound);
     for (const Input& in : q.inputs) collect_vars(in.binding, bound);
     auto check = [&](Var v) {
       if (!bound.count(v))
@@ -438,6 +438,38 @@ void collect_vars(const Clause& c, std::set<Var>& vars) {
 
 void collect_vars(const std::vector<Clause>& clauses, std::set<Var>& vars) {
   for (const Clause& c : clauses) collect_vars(c, vars);
+}
+
+void collect_bound_vars(const Clause& c, std::set<Var>& vars) {
+  switch (c.kind) {
+    case Clause::Pattern:
+    case Clause::Rule:
+      for (const Term& t : c.terms)
+        if (t.kind == Term::Variable) vars.insert(t.var);
+      break;
+    case Clause::Call:
+      collect_vars(c.binding, vars);
+      break;
+    case Clause::Not:
+      break;
+    case Clause::Or: {  // what each branch binds
+      std::set<Var> all(c.vars.begin(), c.vars.end());
+      for (const auto& branch : c.branches) {
+        std::set<Var> bound;
+        collect_bound_vars(branch, bound);
+        std::erase_if(all, [&](Var v) { return !bound.count(v); });
+      }
+      vars.insert(all.begin(), all.end());
+      break;
+    }
+    case Clause::And:
+      collect_bound_vars(c.branches[0], vars);
+      break;
+  }
+}
+
+void collect_bound_vars(const std::vector<Clause>& clauses, std::set<Var>& vars) {
+  for (const Clause& c : clauses) collect_bound_vars(c, vars);
 }
 
 Query parse_query(const Value& form, Names& names) { return QueryParser(names).parse(form); }

@@ -2,6 +2,8 @@
 
 namespace datahike::datalog {
 
+constexpr int kMostNested = 500;  // conjunctions in one another: each takes from the stack
+
 bool Readiness::rule_ready(const Clause& call, const std::set<Var>& bound) {
   auto rule = rules_.find(call.name);
   if (rule == rules_.end()) return true;  // the call raises the error
@@ -22,6 +24,8 @@ bool Readiness::rule_ready(const Clause& call, const std::set<Var>& bound) {
         ready = false;
     }
     ready = ready && can_evaluate(branch.body, head);
+    collect_bound_vars(branch.body, head);
+    for (Var v : branch.head) ready = ready && head.count(v);
   }
   return known_[{call.name, mask}] = ready;
 }
@@ -42,8 +46,13 @@ bool Readiness::is_ready(const Clause& c, const std::set<Var>& bound) {
       std::set<Var> shared;
       for (Var v : c.vars)
         if (bound.count(v)) shared.insert(v);
-      for (const auto& branch : c.branches)
+      for (const auto& branch : c.branches) {
         if (!can_evaluate(branch, shared)) return false;
+        std::set<Var> all = shared;
+        collect_bound_vars(branch, all);
+        for (Var v : c.vars)
+          if (!all.count(v)) return false;
+      }
       return true;
     }
     case Clause::Not: {
@@ -64,6 +73,9 @@ bool Readiness::is_ready(const Clause& c, const std::set<Var>& bound) {
 }
 
 bool Readiness::can_evaluate(const std::vector<Clause>& clauses, std::set<Var> bound) {
+  if (depth_ >= kMostNested)
+    throw QueryError("54001", "rules call one another in too long a chain");
+  ++depth_;
   std::vector<const Clause*> rest;
   for (const Clause& c : clauses) rest.push_back(&c);
   for (bool progress = true; progress && !rest.empty();) {
@@ -73,11 +85,12 @@ bool Readiness::can_evaluate(const std::vector<Clause>& clauses, std::set<Var> b
         ++i;
         continue;
       }
-      if (rest[i]->kind != Clause::Not) collect_vars(*rest[i], bound);
+      collect_bound_vars(*rest[i], bound);
       rest.erase(rest.begin() + static_cast<ptrdiff_t>(i));
       progress = true;
     }
   }
+  --depth_;
   return rest.empty();
 }
 

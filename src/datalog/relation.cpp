@@ -97,6 +97,12 @@ int Relation::column_of(Var v) const {
   return -1;
 }
 
+size_t Relation::index_of(Var v) const {
+  int column = column_of(v);
+  if (column < 0) throw QueryError(kUnbound, "a variable of the query is bound by nothing");
+  return static_cast<size_t>(column);
+}
+
 void Relation::charge() {
   size_t bytes = 0;
   for (const Column& c : columns) bytes += c.capacity() * sizeof(Value);
@@ -221,7 +227,7 @@ Relation semi_join(const Relation& left, const Relation& right, bool anti) {
 size_t add_distinct(Relation& to, HashIndex& index, const Relation& from) {
   std::vector<size_t> from_columns, all;
   for (size_t i = 0; i < to.vars.size(); ++i) {
-    from_columns.push_back(static_cast<size_t>(from.column_of(to.vars[i])));
+    from_columns.push_back(from.index_of(to.vars[i]));
     all.push_back(i);
   }
   if (to.vars.empty()) {

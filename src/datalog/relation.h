@@ -57,7 +57,8 @@ class Relation {
 
   int column_of(Var v) const;  // -1: it has none
   bool has(Var v) const { return column_of(v) >= 0; }
-  const Column& of(Var v) const { return columns[static_cast<size_t>(column_of(v))]; }
+  const Column& of(Var v) const { return columns[index_of(v)]; }
+  size_t index_of(Var v) const;  // QueryError 42P10: it has none
   // Accounts for what has been put into the columns; QueryError 53200. Call it after each change.
   void charge();
   Budget& budget() const { return *budget_; }

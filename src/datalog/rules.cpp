@@ -95,8 +95,7 @@ void RuleEngine::plan_branch(RuleTable& t, const RuleBranch& rule) {
         bool waits = false;
         for (const Clause* other : rest) {
           std::set<Var> vars;
-          if (other != &c && other->kind != Clause::Not && !other->is_predicate)
-            collect_vars(*other, vars);
+          if (other != &c) collect_bound_vars(*other, vars);
           for (Var v : c.vars) waits = waits || (!bound.count(v) && vars.count(v));
         }
         if (waits) continue;
@@ -120,9 +119,10 @@ void RuleEngine::plan_branch(RuleTable& t, const RuleBranch& rule) {
                                      " in rule " + t.name + " are bound by no other clause");
     const Clause& c = *rest[best];
     rest.erase(rest.begin() + static_cast<ptrdiff_t>(best));
-    if (c.kind != Clause::Rule) {
+    // A call on another source is a question of its own.
+    if (c.kind != Clause::Rule || (c.source != "$" && c.source != source_)) {
       evaluator_.add_step(c, branch.steps, {source_, this});
-      if (c.kind != Clause::Not) collect_vars(c, bound);
+      collect_bound_vars(c, bound);
       continue;
     }
     Step step;
@@ -141,6 +141,10 @@ void RuleEngine::plan_branch(RuleTable& t, const RuleBranch& rule) {
     branch.steps.push_back(std::move(step));
     collect_vars(c, bound);
   }
+  for (Var v : rule.head)
+    if (!bound.count(v))
+      throw QueryError(kUnbound, "variable " + evaluator_.names()[v] + " of rule " + t.name +
+                                     " is bound by nothing");
   t.branches.push_back(std::move(branch));
 }
 

@@ -54,7 +54,7 @@ Groups group(const Relation& rows, const std::vector<size_t>& columns) {
 QueryResult aggregate_all(const Query& query, const Relation& rows) {
   std::vector<size_t> by;
   for (const FindElement& e : query.find) {
-    auto column = static_cast<size_t>(rows.column_of(e.var));
+    size_t column = rows.index_of(e.var);
     if (e.kind != FindElement::Aggregate && std::find(by.begin(), by.end(), column) == by.end())
       by.push_back(column);
   }
@@ -121,7 +121,12 @@ QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<Quer
       throw QueryError(kSyntax, "a database is given where the query's :in has no source");
     switch (in.kind) {
       case Input::Source:
-        if (!given.is_source) given.source.tuples = given.value;
+        if (!given.is_source) {
+          if (!given.value.is_sequence() && !given.value.is(Kind::Set))
+            throw QueryError(kMismatch, "source " + in.name +
+                                            " is neither a database nor a collection of tuples");
+          given.source.tuples = given.value;
+        }
         evaluator.sources[in.name] = std::move(given.source);
         break;
       case Input::Rules:

@@ -103,6 +103,28 @@ TEST(DatalogQuery, Errors) {
   EXPECT_EQ(q("[:find ?b :where [_ :age ?a] [(/ ?a 0) ?b]]"), "22012 division by zero");
 }
 
+TEST(DatalogQuery, WhatOnlyNegationNamesIsNotBound) {
+  EXPECT_EQ(q("[:find ?x ?y :in $ $d :where [$d ?x _] (not [$d ?y ?x])]", {"[[1 2]]"}),
+            "42P10 variable ?y of the query is bound by nothing");
+  EXPECT_EQ(q("[:find ?x ?y :in $ $d ?y :where [$d ?x _] (not [$d ?y ?x])]", {"[[1 2]]", "1"}),
+            "[[1 1]]");
+  const char* rule = "[[(r ?x ?y) [?x :age] (not [?y :nick ?x])]]";
+  EXPECT_EQ(q("[:find ?x ?y :in $ % :where (r ?x ?y)]", {rule}).substr(0, 5), "42P10");
+  EXPECT_EQ(q("[:find ?x ?y :in $ % :where [?y :nick] (r ?x ?y)]", {rule}), "[[1 4] [2 4] [3 4]]");
+  EXPECT_EQ(q("[:find ?x ?y :where (or-join [?x ?y] (and [?x :age] (not [?y :nick ?x]))"
+              " [?x :likes ?y])]")
+                .substr(0, 5),
+            "42P10");
+  EXPECT_EQ(q("[:find ?x ?y :where [?y :nick] (or-join [?x ?y] (and [?x :age]"
+              " (not [?y :nick ?x])) [?x :likes ?y])]"),
+            "[[1 4] [2 4] [3 4]]");
+}
+
+TEST(DatalogQuery, ASourceIsACollection) {
+  for (const char* no : {"5", "nil", "\"text\"", "{}"})
+    EXPECT_EQ(q("[:find ?x :in $ $d :where [$d ?x]]", {no}).substr(0, 5), "42804") << no;
+}
+
 TEST(DatalogQuery, MemoryIsBounded) {
   std::string tuples = "[";
   for (int i = 0; i < 3000; ++i)

@@ -118,6 +118,33 @@ TEST(DatalogRules, Negation) {
             "42P19 rule p depends on its own negation");
 }
 
+TEST(DatalogRules, NestingIsBounded) {
+  EXPECT_EQ(answer("[[1 :to 2]]", "[:find ?x :in $ $s % :where (r ?x)]",
+                   {"[[1]]", "[[(r ?x) ($s or (r ?x) (r ?x))]]"})
+                .substr(0, 5),
+            "54001");
+  for (bool negated : {false, true}) {
+    auto chain = [&](int length) {
+      std::string rules = "[";
+      for (int i = 0; i < length; ++i) {
+        std::string call = "(r" + std::to_string(i + 1) + " ?x)";
+        rules += "[(r" + std::to_string(i) + " ?x) [?x :to] " +
+                 (negated ? "(not " + call + ")" : call) + "]";
+      }
+      rules += "[(r" + std::to_string(length) + " ?x) [?x :to]]]";
+      return answer("[[1 :to 2]]", "[:find ?x :in $ % :where (r0 ?x)]", {rules.c_str()});
+    };
+    EXPECT_EQ(chain(100), "[[1]]") << negated;
+    EXPECT_EQ(chain(2000).substr(0, 5), "54001") << negated;
+  }
+}
+
+TEST(DatalogRules, ACallMayNameAnotherSource) {
+  EXPECT_EQ(answer("[[1 :p 1] [2 :p 2]]", "[:find ?x :in $ $s % :where (a ?x)]",
+                   {"[[2 :p 0] [3 :p 0]]", "[[(a ?x) [?x :p] ($s b ?x)] [(b ?x) [?x :p]]]"}),
+            "[[2]]");
+}
+
 TEST(DatalogRules, BoundArguments) {
   EXPECT_EQ(answer("[[1 :age 5] [2 :age 20]]", "[:find ?e :in $ % :where [?e :age ?a] (adult ?a)]",
                    {"[[(adult ?a) [(<= 18 ?a)]]]"}),

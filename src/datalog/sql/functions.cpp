@@ -62,7 +62,12 @@ Given database_of(Datum value) {
 Given given_argument(FunctionCallInfo fcinfo, int number) {
   Oid type = get_fn_expr_argtype(fcinfo->flinfo, number);
   bool isnull = PG_ARGISNULL(number);
-  if (is_database_type(type) && !isnull) return database_of(PG_GETARG_DATUM(number));
+  if (is_database_type(type)) {
+    if (isnull)
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                      errmsg("a database of a query must not be null")));
+    return database_of(PG_GETARG_DATUM(number));
+  }
   CellType cell_type;
   describe_type(type, &cell_type);
   Given g{};
