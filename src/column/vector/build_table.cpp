@@ -31,15 +31,14 @@ void BuildTable::add_text(int column, ByteView text) {
   add_word(column, columns_[column].texts.number(text));
 }
 
-KeyRange BuildTable::range(int column) const {
-  const Data& data = columns_[column];
-  KeyRange range;
-  for (size_t i = 0; i < data.words.size(); ++i) {
-    if (data.null[i]) continue;
-    range.low = std::min(range.low, static_cast<int64_t>(data.words[i]));
-    range.high = std::max(range.high, static_cast<int64_t>(data.words[i]));
-  }
-  return range;
+// Once for all: every part of a query asks for them.
+void BuildTable::find_ranges() {
+  for (Data& data : columns_)
+    for (size_t i = 0; i < data.words.size(); ++i) {
+      if (data.null[i]) continue;
+      data.range.low = std::min(data.range.low, static_cast<int64_t>(data.words[i]));
+      data.range.high = std::max(data.range.high, static_cast<int64_t>(data.words[i]));
+    }
 }
 
 // The number of each row's key; kNone where it has a NULL.
@@ -71,6 +70,7 @@ std::vector<uint32_t> BuildTable::number_rows() {
 
 void BuildTable::finish() {
   if (columns_[0].words.size() >= Groups::kNone) throw LimitError("too many rows to join with");
+  find_ranges();
   const std::vector<uint32_t> numbers = number_rows();
   std::vector<uint32_t> next(size_t{keys_->size()} + 1);
   for (uint32_t number : numbers)

@@ -21,8 +21,8 @@ class BuildTable {
 
   uint32_t rows() const { return first_.empty() ? 0 : first_.back(); }
   size_t bytes() const;
-  // What values a column of integers has.
-  KeyRange range(int column) const;
+  // What values a column of integers has; after finish().
+  const KeyRange& range(int column) const { return columns_[column].range; }
 
   // After finish() rows with equal keys lie one behind the other: those of key number g from
   // first(g) to first(g + 1). Where no key has two rows, its row's number is the key's.
@@ -40,8 +40,10 @@ class BuildTable {
     std::vector<uint64_t> words;  // of text: its number
     std::vector<uint8_t> null;
     bool any_null = false;
+    KeyRange range;
     TextNumbers texts;
   };
+  void find_ranges();
   std::vector<uint32_t> number_rows();
 
   std::vector<Data> columns_;

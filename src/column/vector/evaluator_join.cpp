@@ -28,6 +28,15 @@ bool Evaluator::next_matches() {
 void Evaluator::find_matches() {
   Matches& m = *matches_;
   make_selection();
+  m.found = true;
+  m.all_rows = all_chosen_;
+  m.rows = selected_;
+  m.next = m.duplicate = 0;
+  const Join::Kind kind = program_.join.kind;
+  if (program_.join.build->rows() == 0 && (kind == Join::Inner || kind == Join::Semi)) {
+    m.next = m.rows;  // nothing matches: the keys, which may raise errors, are not to be computed
+    return;
+  }
   const std::vector<Key>& keys = program_.join.keys;
   const Vector* vectors[Groups::kMostKeys];
   for (size_t k = 0; k < keys.size(); ++k) {
@@ -39,10 +48,6 @@ void Evaluator::find_matches() {
     }
   }
   program_.join.build->keys().find(std::span(vectors, keys.size()), selected_, m.key);
-  m.found = true;
-  m.all_rows = all_chosen_;
-  m.rows = selected_;
-  m.next = m.duplicate = 0;
   for (unsigned i = 0; i < selected_; ++i)
     m.row[i] = all_chosen_ ? static_cast<uint16_t>(i) : chosen_[i];
 }
