@@ -4,6 +4,7 @@
 #include "am/batch_cursor.h"
 #include "am/scan.h"
 #include "exec/aggregate.h"
+#include "exec/execute_privilege.h"
 #include "pg/bridge.h"
 #include "pg/vector_settings.h"
 #include "column/vector/parallel.h"
@@ -67,7 +68,9 @@ void begin(CustomScanState* node, EState* estate, int flags) {
   // What it returns are no rows of the table: WHERE CURRENT OF must not find one here.
   scan->relation = std::exchange(node->ss.ss_currentRelation, nullptr);
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
-  scan->wants_top = plan_of(node).top > 0;
+  const AggregatePlan described = plan_of(node);
+  scan->wants_top = described.top > 0;
+  require_execute(reinterpret_cast<Node*>(expressions_of(described)));
   scan->parameters = ExecInitExprList(plan->custom_exprs, &node->ss.ps);
   ListCell* cell;
   foreach (cell, plan->custom_plans)

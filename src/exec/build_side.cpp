@@ -5,6 +5,7 @@
 
 extern "C" {
 #include "executor/executor.h"
+#include "executor/nodeHash.h"
 #include "miscadmin.h"
 #include "utils/memutils.h"
 }
@@ -14,6 +15,8 @@ namespace datahike::exec {
 namespace {
 
 constexpr int kBatchRows = 1024;
+// The planner keeps what it expects below the limit; it may be wrong by as much.
+constexpr size_t kMostLimits = 8;
 
 // Values of some rows, by row. It is PostgreSQL's memory, and owns nothing with a destructor.
 struct Batch {
@@ -109,9 +112,15 @@ std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
     return AllocSetContextCreate(CurrentMemoryContext, "datahike build side",
                                  ALLOCSET_DEFAULT_SIZES);
   });
+  const size_t limit = pg::call([] { return get_hash_memory_limit(); });
+  const size_t most = limit > SIZE_MAX / kMostLimits ? SIZE_MAX : limit * kMostLimits;
   do {
     pg::call([child, &batch] { fetch(child, &batch); });
     append(*table, batch, types);
+    if (table->bytes() > most)
+      throw pg::SqlError(ERRCODE_OUT_OF_MEMORY,
+                         "the rows to join with need more memory than they may have",
+                         "Raise work_mem, ANALYZE the tables, or set datahike.vectorized = off.");
   } while (batch.rows == kBatchRows);
   pg::call([&batch] { MemoryContextDelete(batch.context); });
   table->finish();

@@ -1,6 +1,7 @@
 // Running "Datahike Score".
 #include <limits>
 
+#include "exec/execute_privilege.h"
 #include "exec/score.h"
 #include "pg/bridge.h"
 
@@ -69,6 +70,7 @@ void begin_call(ScoreScan* scan, Call* call, List* planned, List* arguments) {
 void begin(CustomScanState* node, EState* estate, int flags) {
   ScoreScan* scan = as_score(node);
   auto* plan = castNode(CustomScan, node->ss.ps.plan);
+  require_execute(reinterpret_cast<Node*>(plan->custom_scan_tlist));
   scan->child = ExecInitNode(static_cast<Plan*>(linitial(plan->custom_plans)), estate, flags);
   node->custom_ps = list_make1(scan->child);
   TupleDesc desc = ExecGetResultType(scan->child);
