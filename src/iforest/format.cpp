@@ -12,6 +12,7 @@
 // order.
 #include "iforest/format.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 
@@ -53,7 +54,7 @@ class Reader {
       m.contamination = real("contamination");
       require(*m.contamination > 0 && *m.contamination <= 0.5, "contamination");
     }
-    m.generation = number(UINT32_MAX, "generation");
+    m.generation = number(kMostGenerations, "generation");
     m.grown = in_.varint();
     const uint32_t features = number(kMostFeatures, "number of features");
     require(features > 0, "no feature");
@@ -65,6 +66,10 @@ class Reader {
     const uint32_t trees = number(kMostTrees, "number of trees");
     require(trees > 0, "no tree");
     for (uint32_t i = 0; i < trees; ++i) m.trees.push_back(tree(m));
+    // By their ages trees weigh less than the newest ones, which weigh 1.
+    require(std::any_of(m.trees.begin(), m.trees.end(),
+                        [&m](const Tree& t) { return t.generation == m.generation; }),
+            "no tree of the last generation");
     require(in_.left() == 0, "too long");
     return m;
   }

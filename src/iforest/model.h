@@ -12,6 +12,7 @@ namespace datahike::iforest {
 inline constexpr uint32_t kMostFeatures = 1000;
 inline constexpr uint32_t kMostTrees = 10000;
 inline constexpr uint32_t kMostSample = 65536;
+inline constexpr uint32_t kMostGenerations = INT32_MAX;
 inline constexpr unsigned kMostDepth = 16;  // of kMostSample rows
 
 // A row goes left if and only if its value is less than the split, both as doubles; where it has no

@@ -377,8 +377,9 @@ void Scorer::add_block(std::span<const double* const> columns, size_t begin, siz
 std::vector<double> Scorer::weights(double decay) const {
   std::vector<double> all;
   for (const uint32_t age : age_) {
-    double w = 1;
-    for (uint32_t i = 0; i < age && w > 0; ++i) w *= decay;
+    double w = 1, power = decay;  // decay to the power of the age, by squares
+    for (uint32_t left = age; left > 0; left /= 2, power *= power)
+      if (left % 2 != 0) w *= power;
     all.push_back(w);
   }
   return all;

@@ -8,6 +8,7 @@
 
 #include "iforest/random.h"
 #include "iforest/scorer.h"
+#include "store/error.h"
 
 namespace datahike::iforest {
 
@@ -189,6 +190,8 @@ Model train(std::vector<std::string> features, const Rows& rows, uint64_t total,
 
 Model rotate(const Model& model, const Rows& rows, uint64_t total, uint32_t replaced,
              const std::function<void()>& poll) {
+  if (model.generation >= kMostGenerations)
+    throw LimitError("the model has been rotated too often: train it anew");
   Model next = model;
   ++next.generation;
   next.training_rows = total;
