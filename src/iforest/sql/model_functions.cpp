@@ -5,9 +5,11 @@
 #include "versioning/view.h"
 
 extern "C" {
+#include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
+#include "nodes/makefuncs.h"
 #include "utils/array.h"
 
 PG_FUNCTION_INFO_V1(datahike_create_model);
@@ -84,12 +86,25 @@ void require_writable_view(const char* what) {
 // The name, quoted and qualified; palloc'd.
 const char* table_name(const char* model) { return quote_qualified_identifier(kSchema, model); }
 
-// For the rest of the transaction; so two sessions that make the same model do it one by one.
+// For the rest of the transaction; so two sessions that make the same model do it one by one. What
+// the other one has done is to be seen, so the caller pops the snapshot that this one pushes.
 void lock_name(const char* name) {
   Oid schema = get_namespace_oid(kSchema, false);
   const uint32 number = DatumGetUInt32(
       hash_any(reinterpret_cast<const unsigned char*>(name), static_cast<int>(std::strlen(name))));
   LockDatabaseObject(NamespaceRelationId, schema, static_cast<uint16>(number | 1), ExclusiveLock);
+  PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
+}
+
+// Locked, so that nothing that runs with a write can be added to it; false: there is no table yet.
+bool lock_model_table(const char* name) {
+  Oid relid =
+      RangeVarGetRelid(makeRangeVar(pstrdup(kSchema), pstrdup(name), -1), RowExclusiveLock, true);
+  if (!OidIsValid(relid)) return false;
+  Relation relation = relation_open(relid, NoLock);
+  require_model_table(relation);
+  relation_close(relation, NoLock);
+  return true;
 }
 
 void execute(const char* command, int arguments, Oid* types, Datum* values, int expected,
@@ -101,23 +116,25 @@ void execute(const char* command, int arguments, Oid* types, Datum* values, int 
              errmsg("the model has been changed by another transaction"), errhint("Try again.")));
 }
 
-// As the caller, whose privileges on the model's table count.
-void write(const char* name, bytea* forest, bool exists) {
-  Oid types[] = {TEXTOID, BYTEAOID};
-  Datum values[] = {CStringGetTextDatum(name), PointerGetDatum(forest)};
+// As the caller, whose privileges on the model's table count. `replaced`: what the model that the
+// new one takes the place of was trained at.
+void write(const char* name, bytea* forest, const TimestampTz* replaced) {
+  Oid types[] = {TEXTOID, BYTEAOID, TIMESTAMPTZOID};
+  Datum values[] = {CStringGetTextDatum(name), PointerGetDatum(forest),
+                    TimestampTzGetDatum(replaced ? *replaced : 0)};
   const char* table = table_name(name);
   SPI_connect();
-  if (!OidIsValid(table_of_model(name)))
+  if (!lock_model_table(name))
     execute(psprintf("CREATE TABLE %s (name pg_catalog.text PRIMARY KEY, trained_at "
                      "pg_catalog.timestamptz NOT NULL, forest pg_catalog.bytea NOT NULL) "
                      "USING datahike",
                      table),
             0, nullptr, nullptr, SPI_OK_UTILITY, 0);
-  if (exists)
+  if (replaced)
     execute(psprintf("UPDATE %s SET name = $1, trained_at = pg_catalog.clock_timestamp(), "
-                     "forest = $2",
+                     "forest = $2 WHERE trained_at OPERATOR(pg_catalog.=) $3",
                      table),
-            2, types, values, SPI_OK_UPDATE, 1);
+            3, types, values, SPI_OK_UPDATE, 1);
   else
     execute(psprintf("INSERT INTO %s VALUES ($1, pg_catalog.clock_timestamp(), $2)", table), 2,
             types, values, SPI_OK_INSERT, 1);
@@ -125,13 +142,13 @@ void write(const char* name, bytea* forest, bool exists) {
   CacheInvalidateRelcacheByRelid(table_of_model(name));  // models.cpp
 }
 
-void write_model(const char* name, const iforest::Model& model, bool exists) {
+void write_model(const char* name, const iforest::Model& model, const TimestampTz* replaced) {
   const Bytes bytes = iforest::encode(model);
-  pg::call([&bytes, name, exists] {
+  pg::call([&bytes, name, replaced] {
     auto* forest = static_cast<bytea*>(palloc(bytes.size() + VARHDRSZ));
     SET_VARSIZE(forest, bytes.size() + VARHDRSZ);
     std::memcpy(VARDATA(forest), bytes.data(), bytes.size());
-    write(name, forest, exists);
+    write(name, forest, replaced);
   });
 }
 
@@ -141,15 +158,15 @@ void write_model(const char* name, const iforest::Model& model, bool exists) {
 }
 
 void create(const char* name, const char* query, const PlainOptions& plain, bool replace) {
-  const bool exists = find_model(name) != nullptr;
-  if (exists && !replace) throw_exists(name);
+  const auto old = find_model(name);
+  if (old && !replace) throw_exists(name);
   const iforest::Options options = plain.options();
   TrainingRows rows;
   gather(query, options, rows);
   write_model(name,
               iforest::train(std::move(rows.names), {rows.values, rows.rows().features}, rows.total,
                              options, poll),
-              exists);
+              old ? &old->trained_at : nullptr);
 }
 
 void rotate(const char* name, const char* query, int32 wanted, const char* new_name) {
@@ -176,7 +193,7 @@ void rotate(const char* name, const char* query, int32 wanted, const char* new_n
   write_model(
       new_name,
       iforest::rotate(old->model, rows.rows(), rows.total, static_cast<uint32_t>(replaced), poll),
-      same);
+      same ? &old->trained_at : nullptr);
 }
 
 // Columns of model_details(), NULLs where there is nothing to tell.
@@ -207,13 +224,26 @@ constexpr int kDetails = 13;
 // What detect_anomalies() returns the rows to.
 struct Detection {
   const iforest::Scorer* scorer;
+  const std::vector<std::string>* names;  // of the columns that it was trained with
   double threshold;
   ReturnSetInfo* result;
   int64 row = 0;
   int columns = 0;
 };
 
-void detect_row(void* context, const double* values) {
+// The query is analysed once more, which may give it other columns if it changes settings itself.
+void check_columns(void* context, const QueryShape& shape) {
+  const std::vector<std::string>& names = *static_cast<Detection*>(context)->names;
+  bool same = static_cast<size_t>(shape.columns) == names.size();
+  for (int i = 0; same && i < shape.columns; ++i)
+    same = std::strcmp(names[static_cast<size_t>(i)].c_str(), shape.names[i]) == 0;
+  if (!same)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the query has other columns when it is run again"),
+                    errhint("Functions in it are not to change settings such as search_path.")));
+}
+
+void detect_row(void* context, const double* values, const bool* missing) {
   auto* d = static_cast<Detection*>(context);
   const double score = pg::guard([d, values] { return d->scorer->score(values); });
   ++d->row;
@@ -221,23 +251,20 @@ void detect_row(void* context, const double* values) {
   bool nulls[4] = {};
   bool any = false;
   auto* features = static_cast<Datum*>(palloc(sizeof(Datum) * d->columns));
-  auto* missing = static_cast<bool*>(palloc(sizeof(bool) * d->columns));
   for (int i = 0; i < d->columns; ++i) {
     features[i] = Float8GetDatum(values[i]);
-    missing[i] = values[i] != values[i];
     any |= !missing[i];
   }
   nulls[1] = nulls[2] = !any;
   out[1] = Float8GetDatum(score);
   out[2] = BoolGetDatum(score > d->threshold);
   int dimension = d->columns, lower = 1;
-  ArrayType* array = construct_md_array(features, missing, 1, &dimension, &lower, FLOAT8OID, 8,
-                                        FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
+  ArrayType* array = construct_md_array(features, const_cast<bool*>(missing), 1, &dimension, &lower,
+                                        FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE);
   out[3] = PointerGetDatum(array);
   tuplestore_putvalues(d->result->setResult, d->result->setDesc, out, nulls);
   pfree(array);
   pfree(features);
-  pfree(missing);
 }
 
 void detect(const char* query, const PlainOptions& plain, ReturnSetInfo* result) {
@@ -247,12 +274,9 @@ void detect(const char* query, const PlainOptions& plain, ReturnSetInfo* result)
   const uint32_t columns = rows.rows().features;
   const iforest::Model model = iforest::train(rows.names, rows.rows(), rows.total, options, poll);
   const iforest::Scorer scorer(model);
-  Detection detection{&scorer, model.threshold, result, 0, static_cast<int>(columns)};
+  Detection detection{&scorer, &rows.names, model.threshold, result, 0, static_cast<int>(columns)};
   QueryShape shape{};
-  pg::call([&] {
-    visit_rows(
-        query, &shape, [](void*, const QueryShape&) {}, detect_row, &detection);
-  });
+  pg::call([&] { visit_rows(query, &shape, check_columns, detect_row, &detection); });
 }
 
 }  // namespace
@@ -272,6 +296,7 @@ Datum datahike_create_model(PG_FUNCTION_ARGS) {
   require_writable_view("create_model()");
   lock_name(name);
   pg::guard([&] { create(name, query, options, replace); });
+  PopActiveSnapshot();
   PG_RETURN_TEXT_P(cstring_to_text(name));
 }
 
@@ -288,6 +313,7 @@ Datum datahike_rotate_model(PG_FUNCTION_ARGS) {
   require_writable_view("rotate_model()");
   lock_name(new_name);
   pg::guard([&] { rotate(name, query, replaced, new_name); });
+  PopActiveSnapshot();
   PG_RETURN_TEXT_P(cstring_to_text(new_name));
 }
 
@@ -295,13 +321,17 @@ Datum datahike_drop_model(PG_FUNCTION_ARGS) {
   const char* name = text_argument(fcinfo, 0, "a model's name");
   const bool if_exists = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
   require_writable_view("drop_model()");
+  lock_name(name);
   const bool exists = pg::guard(
       [=] { return if_exists ? find_model(name) != nullptr : load_model(name) != nullptr; });
-  if (!exists) PG_RETURN_BOOL(false);
-  SPI_connect();
-  execute(psprintf("DELETE FROM %s", table_name(name)), 0, nullptr, nullptr, SPI_OK_DELETE, 1);
-  SPI_finish();
-  PG_RETURN_BOOL(true);
+  if (exists) {
+    SPI_connect();
+    lock_model_table(name);
+    execute(psprintf("DELETE FROM %s", table_name(name)), 0, nullptr, nullptr, SPI_OK_DELETE, 1);
+    SPI_finish();
+  }
+  PopActiveSnapshot();
+  PG_RETURN_BOOL(exists);
 }
 
 // NULL where the view has no such model, or the user may not see it.
@@ -321,7 +351,7 @@ Datum datahike_model_details(PG_FUNCTION_ARGS) {
   }
   const bool found = pg::guard([&] {
     try {
-      auto model = missing_ok ? find_model(name) : load_model(name);
+      auto model = missing_ok ? find_readable_model(name) : load_model(name);
       if (model) pg::call([&] { fill_details(*model, values, nulls); });
       return model != nullptr;
     } catch (const CorruptError&) {

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "commands/defrem.h"
+#include "mb/pg_wchar.h"
 #include "utils/plancache.h"
 }
 
@@ -43,14 +44,38 @@ void subtransaction_ends(SubXactEvent event, SubTransactionId, SubTransactionId,
   if (event == SUBXACT_EVENT_ABORT_SUB) ++epoch;
 }
 
-bool is_model_table(Relation relation) {
+bool has_model_columns(Relation relation) {
   TupleDesc desc = RelationGetDescr(relation);
   if (relation->rd_rel->relkind != RELKIND_RELATION || desc->natts != 3) return false;
   constexpr Oid kTypes[] = {TEXTOID, TIMESTAMPTZOID, BYTEAOID};
-  for (int i = 0; i < 3; ++i)
-    if (TupleDescAttr(desc, i)->atttypid != kTypes[i] || TupleDescAttr(desc, i)->attisdropped)
+  constexpr const char* kNames[] = {"name", "trained_at", "forest"};
+  for (int i = 0; i < 3; ++i) {
+    const FormData_pg_attribute* column = TupleDescAttr(desc, i);
+    if (column->atttypid != kTypes[i] || column->attisdropped ||
+        std::strcmp(NameStr(column->attname), kNames[i]) != 0)
       return false;
-  return std::strcmp(get_am_name(relation->rd_rel->relam), "datahike") == 0;
+  }
+  const char* method = get_am_name(relation->rd_rel->relam);
+  return method && std::strcmp(method, "datahike") == 0;
+}
+
+// Whether using the table evaluates anything that its owner has defined.
+bool runs_code(Relation relation) {
+  const TupleConstr* constraints = RelationGetDescr(relation)->constr;
+  if (constraints && (constraints->num_defval > 0 || constraints->num_check > 0)) return true;
+  if (relation->rd_rules || relation->trigdesc || relation->rd_rel->relrowsecurity ||
+      relation->rd_rel->relhassubclass || relation->rd_rel->relispartition)
+    return true;
+  List* indexes = RelationGetIndexList(relation);
+  ListCell* cell;
+  foreach (cell, indexes)
+    if (lfirst_oid(cell) != relation->rd_pkindex) return true;
+  list_free(indexes);
+  return false;
+}
+
+bool is_model_table(Relation relation) {
+  return has_model_columns(relation) && !runs_code(relation);
 }
 
 // What the view has of a model's table.
@@ -60,16 +85,17 @@ struct Row {
   TimestampTz trained_at;
   bytea* forest;  // palloc'd; nullptr if it was not asked for
   Place where;
+  bool lenient;  // what is no model counts as not found
 };
 
 // Owns no C++ object: PostgreSQL's errors may leave it.
-void read_row(Oid relid, Row* row) {
-  Relation relation = table_open(relid, AccessShareLock);
-  if (!is_model_table(relation))
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                    errmsg("table \"%s\" in schema %s is not a model",
-                           RelationGetRelationName(relation), kSchema),
-                    errhint("Models are made by datahike.create_model().")));
+void read_row(Oid relid, bool versioned, Row* row) {
+  Relation relation = relation_open(relid, AccessShareLock);
+  if (row->lenient && !is_model_table(relation)) {
+    relation_close(relation, AccessShareLock);
+    return;
+  }
+  require_model_table(relation);
   TupleTableSlot* slot = table_slot_create(relation, nullptr);
   TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, nullptr);
   row->found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
@@ -81,12 +107,15 @@ void read_row(Oid relid, Row* row) {
       bool null[2];
       row->trained_at = DatumGetTimestampTz(slot_getattr(slot, 2, &null[0]));
       Datum forest = slot_getattr(slot, 3, &null[1]);
-      if (null[0] || null[1])
+      if ((null[0] || null[1]) && !row->lenient)
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                         errmsg("model \"%s\" has no forest", RelationGetRelationName(relation))));
-      row->forest = DatumGetByteaPCopy(forest);
+      row->found = !null[0] && !null[1];
+      if (row->found) row->forest = DatumGetByteaPCopy(forest);
     }
-    if (table_scan_getnextslot(scan, ForwardScanDirection, slot))
+    const bool several = table_scan_getnextslot(scan, ForwardScanDirection, slot);
+    if (several && row->lenient && !versioned) row->found = false;
+    if (several && row->found)
       ereport(ERROR,
               (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                errmsg("there are several versions of model \"%s\" in view",
@@ -97,7 +126,7 @@ void read_row(Oid relid, Row* row) {
   }
   table_endscan(scan);
   ExecDropSingleTupleTableSlot(slot);
-  table_close(relation, AccessShareLock);
+  relation_close(relation, AccessShareLock);
 }
 
 void require_usable(Oid relid, const char* name) {
@@ -163,6 +192,16 @@ bool is_current(const ModelKey& key) {
          (!IsolationIsSerializable() || key.transaction == MyProc->lxid);
 }
 
+void require_model_table(Relation relation) {
+  if (is_model_table(relation)) return;
+  ereport(ERROR,
+          (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+           errmsg("table \"%s\" in schema %s is not a model", RelationGetRelationName(relation),
+                  kSchema),
+           errhint("Models are made by datahike.create_model(); their tables have no triggers, "
+                   "rules, policies, defaults, checks, children or further indexes.")));
+}
+
 void check_name(const char* name) {
   if (*name == '\0' || std::strlen(name) >= NAMEDATALEN)
     ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
@@ -185,35 +224,47 @@ struct Recent {
 std::unordered_map<std::string, Recent> recent;
 constexpr size_t kMostRecent = 64;
 
-std::shared_ptr<const LoadedModel> look_up(const char* name);
+std::shared_ptr<const LoadedModel> look_up(const char* name, bool lenient);
 
 }  // namespace
 
-std::shared_ptr<const LoadedModel> find_model(const char* name) {
+namespace {
+
+std::shared_ptr<const LoadedModel> find(const char* name, bool lenient) {
   if (auto at = recent.find(name); at != recent.end() && is_current(at->second.key))
     return at->second.model;
-  auto model = look_up(name);
+  auto model = look_up(name, lenient);
   if (recent.size() >= kMostRecent) recent.clear();
   if (model) recent.insert_or_assign(name, Recent{current_key(), model});
   return model;
 }
 
-namespace {
+// The names become identifiers and texts: nothing else is to be in them.
+void require_names(const iforest::Model& model) {
+  for (const std::string& name : model.features)
+    if (name.empty() || name.size() >= NAMEDATALEN || name.find('\0') != std::string::npos ||
+        !pg_verify_mbstr(GetDatabaseEncoding(), name.data(), static_cast<int>(name.size()), true))
+      throw CorruptError("isolation forest: name of a feature");
+}
 
-std::shared_ptr<const LoadedModel> look_up(const char* name) {
+std::shared_ptr<const LoadedModel> look_up(const char* name, bool lenient) {
   Row row{};
-  pg::call([name, out = &row] {
+  row.lenient = lenient;
+  const bool versioned = versioning::session_view().history;
+  pg::call([name, versioned, out = &row] {
     Oid relid = table_of_model(name);
     if (!OidIsValid(relid)) return;
     require_usable(relid, name);
-    read_row(relid, out);
+    read_row(relid, versioned, out);
   });
   if (!row.found) return nullptr;
   known_tables.insert(row.where.relation);
   if (auto at = loaded.find(row.where); at != loaded.end()) return at->second;
   const ByteView bytes(reinterpret_cast<const uint8_t*>(VARDATA(row.forest)),
                        VARSIZE(row.forest) - VARHDRSZ);
-  auto model = std::make_shared<LoadedModel>(iforest::decode(bytes));
+  iforest::Model decoded = iforest::decode(bytes);
+  require_names(decoded);
+  auto model = std::make_shared<LoadedModel>(std::move(decoded));
   model->trained_at = row.trained_at;
   pg::call([&row] { pfree(row.forest); });
   // Whoever has a pointer to a model looks at the epoch before it uses it.
@@ -227,6 +278,16 @@ std::shared_ptr<const LoadedModel> look_up(const char* name) {
   loaded.emplace(row.where, model);
   return model;
 }
+
+}  // namespace
+
+std::shared_ptr<const LoadedModel> find_model(const char* name) { return find(name, false); }
+
+std::shared_ptr<const LoadedModel> find_readable_model(const char* name) {
+  return find(name, true);
+}
+
+namespace {
 
 [[noreturn]] void throw_not_found(const char* name) {
   throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, std::string("model not found: ") + name,

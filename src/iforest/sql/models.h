@@ -30,6 +30,12 @@ std::shared_ptr<const LoadedModel> find_model(const char* name);
 // The same while a query is analysed or planned, which is before it has a snapshot and a view.
 std::shared_ptr<const LoadedModel> model_for_planning(const char* name);
 
+// The same, nullptr also for a table of that name that is no model.
+std::shared_ptr<const LoadedModel> find_readable_model(const char* name);
+
+// Raises 42809 for what is not as create_model() makes it: writing to a table that has triggers,
+// rules, defaults, checks or indexes of its owner's would run those as the user who writes.
+void require_model_table(Relation relation);
 // Table of the model, InvalidOid where there is none; nothing is checked.
 Oid table_of_model(const char* name);
 // Whether that table can hold a model: anybody can make others in the schema.

@@ -102,9 +102,11 @@ void refresh(FunctionCallInfo fcinfo, Call* call, Measure measure, double decay,
     if (call->features >= 0) require_features(name, *model, static_cast<size_t>(call->features));
     require_measurable(name, *model, measure, decay);
     call->model = model.get();  // which stays as long as the epoch
+    call->key = current_key();
   });
   strlcpy(call->name, name, sizeof call->name);
-  call->key = current_key();
+  if (call->values) pfree(call->values);
+  call->values = nullptr;
   call->values = static_cast<double*>(MemoryContextAlloc(
       fcinfo->flinfo->fn_mcxt, sizeof(double) * call->model->model.features.size()));
 }
@@ -154,7 +156,7 @@ Datum measure(FunctionCallInfo fcinfo, Measure measure) {
   auto* call = static_cast<Call*>(fcinfo->flinfo->fn_extra);
   if (!call) call = make_call(fcinfo, first);
   text* name = PG_GETARG_TEXT_PP(0);
-  if (!call->model || !is_current(call->key) || !is_named(call, name))
+  if (!call->model || !pg::guard([call] { return is_current(call->key); }) || !is_named(call, name))
     refresh(fcinfo, call, measure, decay, text_to_cstring(name));
   else if (measure == Measure::Weighted && !(decay > 0 && decay <= 1))
     pg::guard([=] { require_measurable(call->name, *call->model, measure, decay); });

@@ -35,6 +35,7 @@ struct Level {
   bool visible;          // false: seen from a subquery in FROM that is not LATERAL
   const JoinExpr* join;  // whose condition it is: its columns alone are visible
   ParseState* state;
+  bool target = true;     // false: where the row that is written to cannot be seen
   bool replaced = false;  // one of the query's own calls
 };
 
@@ -114,7 +115,7 @@ Node* find_here(const Level* level, const char* name, int up, int location) {
       has_target |= index == level->query->resultRelation;
       found = column_in(level, index, name, up, location, found);
     }
-  if (level->query->resultRelation > 0 && !has_target)
+  if (level->query->resultRelation > 0 && !has_target && level->target)
     found = column_in(level, level->query->resultRelation, name, up, location, found);
   return found;
 }
@@ -280,6 +281,21 @@ void process(Query* query, const Level* outer, ParseState* state) {
   if (query->jointree)
     foreach (cell, query->jointree->fromlist)
       process_joins(static_cast<Node*>(lfirst(cell)), &level);
+  // What is inserted is made before there is a row of the target's.
+  if (query->commandType == CMD_INSERT) {
+    level.target = false;
+    query->targetList =
+        reinterpret_cast<List*>(replace_all(reinterpret_cast<Node*>(query->targetList), &level));
+    level.target = true;
+  }
+  foreach (cell, query->mergeActionList) {
+    auto* action = lfirst_node(MergeAction, cell);
+    level.target = action->matched;
+    action->qual = replace_all(action->qual, &level);
+    action->targetList =
+        reinterpret_cast<List*>(replace_all(reinterpret_cast<Node*>(action->targetList), &level));
+    level.target = true;
+  }
   query_tree_mutator(query, untyped_mutator(replace_all), &level,
                      QTW_DONT_COPY_QUERY | QTW_IGNORE_RANGE_TABLE | QTW_IGNORE_CTE_SUBQUERIES);
   const bool grouped =

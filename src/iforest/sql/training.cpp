@@ -48,23 +48,29 @@ void describe_columns(TupleDesc desc, QueryShape* shape) {
 }
 
 struct Visit {
-  void (*row)(void* context, const double* values);
+  void (*row)(void* context, const double* values, const bool* nulls);
   void* context;
 };
 
 void each_row(Portal portal, const QueryShape& shape, const Visit& visit) {
   auto* values = static_cast<double*>(palloc(sizeof(double) * shape.columns));
+  auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * shape.columns));
+  // What conversions leave behind goes with the rows that were fetched together.
+  MemoryContext conversions = AllocSetContextCreate(
+      CurrentMemoryContext, "datahike features of rows", ALLOCSET_DEFAULT_SIZES);
   for (;;) {
     SPI_cursor_fetch(portal, true, kFetchedAtOnce);
     if (SPI_processed == 0) return;
+    MemoryContextReset(conversions);
     for (uint64 i = 0; i < SPI_processed; ++i) {
+      MemoryContext before = MemoryContextSwitchTo(conversions);
       for (int c = 0; c < shape.columns; ++c) {
-        bool null;
-        Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 1, &null);
-        values[c] = null ? std::numeric_limits<double>::quiet_NaN()
-                         : to_double(value, shape.conversions[c]);
+        Datum value = SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, c + 1, &nulls[c]);
+        values[c] = nulls[c] ? std::numeric_limits<double>::quiet_NaN()
+                             : to_double(value, shape.conversions[c]);
       }
-      visit.row(visit.context, values);
+      MemoryContextSwitchTo(before);
+      visit.row(visit.context, values, nulls);
     }
     SPI_freetuptable(SPI_tuptable);
   }
@@ -98,7 +104,7 @@ Portal open(const char* query) {
 }  // namespace
 
 void visit_rows(const char* query, QueryShape* shape, void (*prepare)(void*, const QueryShape&),
-                void (*row)(void*, const double*), void* context) {
+                void (*row)(void*, const double*, const bool*), void* context) {
   // Scans that begin where another one is would give other rows to the same seed.
   const int level = NewGUCNestLevel();
   set_config_option("synchronize_seqscans", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
@@ -132,7 +138,7 @@ void gather(const char* query, const iforest::Options& options, TrainingRows& ro
     auto* g = static_cast<Gathering*>(context);
     pg::guard([g, &shape] { g->rows->names.assign(shape.names, shape.names + shape.columns); });
   };
-  const auto row = [](void* context, const double* values) {
+  const auto row = [](void* context, const double* values, const bool*) {
     auto* g = static_cast<Gathering*>(context);
     pg::guard([g, values] {
       const size_t columns = g->rows->names.size();

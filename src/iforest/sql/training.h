@@ -14,10 +14,11 @@ struct QueryShape {
 };
 
 // Runs a query, which may not change anything, under the active snapshot. `prepare` is told its
-// columns and `row` each of its rows, NULL as NaN. Raises PostgreSQL errors: the query's own, 42601
-// for what is no query, 42804 for a column that is not numeric, 42701 for a name that occurs twice.
+// columns and `row` each of its rows, NULL as NaN and marked. Raises PostgreSQL errors: the query's
+// own, 42601 for what is no query, 42804 for a column that is not numeric, 42701 for a name that
+// occurs twice.
 void visit_rows(const char* query, QueryShape* shape, void (*prepare)(void*, const QueryShape&),
-                void (*row)(void*, const double*), void* context);
+                void (*row)(void*, const double* values, const bool* nulls), void* context);
 
 struct TrainingRows {
   std::vector<std::string> names;
