@@ -3,6 +3,12 @@
 #include "am/convert.h"
 #include "pg/bridge.h"
 
+extern "C" {
+#include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
+#include "utils/syscache.h"
+}
+
 namespace datahike::fdw {
 
 namespace {
@@ -53,6 +59,60 @@ void require_known_type(const Place& place, Oid type) {
       "column out.");
 }
 
+size_t bytes_of(Kind kind) {
+  switch (kind) {
+    case Kind::Int8:
+      return 1;
+    case Kind::Int16:
+      return 2;
+    case Kind::Int32:
+    case Kind::Float32:
+      return 4;
+    case Kind::Int64:
+    case Kind::Float64:
+      return 8;
+    default:
+      return 0;
+  }
+}
+
+// In a damaged store, or one made to deceive, bytes must not pass for what a type's values are not.
+void require_form(const Place& place, Oid type, Kind kind, size_t width) {
+  struct Form {
+    bool known, by_value;
+    int16_t length;
+  };
+  const Form form = pg::call([=] {
+    HeapTuple tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+    if (!HeapTupleIsValid(tuple)) return Form{};
+    auto* entry = reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple));
+    const Form found{true, entry->typbyval, entry->typlen};
+    ReleaseSysCache(tuple);
+    return found;
+  });
+  if (!form.known) return;  // the cast says that the type has been dropped
+  bool good = form.length == -1 && kind == Kind::Bytes;
+  if (form.by_value)
+    good = bytes_of(kind) == static_cast<size_t>(form.length);
+  else if (form.length > 0)
+    good = kind == Kind::Fixed && width == static_cast<size_t>(form.length);
+  if (!good)
+    throw CorruptError("values of column \"" + place.column.was->name + "\" of type " +
+                       std::to_string(type) + " are in another form than that type has");
+}
+
+// Another store does not say in which encoding its text is.
+void require_valid_text(const Place& place, Oid type, ByteView bytes) {
+  if (place.format.own_types) return;
+  if (type != TEXTOID && type != VARCHAROID && type != BPCHAROID && type != JSONOID &&
+      type != XMLOID)
+    return;
+  pg::call([=] {
+    pg_verify_mbstr(GetDatabaseEncoding(), reinterpret_cast<const char*>(bytes.data()),
+                    static_cast<int>(bytes.size()), false);
+  });
+}
+
 void put(const Place& place, Datum value, Oid type, int32_t typmod) {
   int index = place.column.index;
   TupleTableSlot* slot = place.slot;
@@ -82,13 +142,16 @@ void put_added(const Place& place) {
   if (!was.added) return;
   const am::RecordedDefault& d = *was.added;
   require_known_type(place, d.type);
+  require_form(place, d.type, d.kind, d.value.size());
   if (d.kind <= Kind::Float64) {
+    if (d.value.size() != sizeof(Datum)) throw CorruptError("a default has the wrong length");
     Datum value;
     std::memcpy(&value, d.value.data(), sizeof value);
     put(place, value, d.type, d.typmod);
     return;
   }
   bool plain = d.kind == Kind::Bytes && is_plain(d.type);
+  if (d.kind == Kind::Bytes) require_valid_text(place, d.type, d.value);
   put(place, make_datum(d.value, d.kind, plain, place.memory), d.type, d.typmod);
 }
 
@@ -122,6 +185,7 @@ void decode_row(const RowFormat& format, const store::SegmentReader& segment, ui
       throw CorruptError("segment at row " + std::to_string(segment.first_rowid()) +
                          " holds values of type " + std::to_string(spec.type) +
                          " in another form than that type has");
+    if (!same) require_form(place, spec.type, spec.kind, spec.width);
     if (spec.kind <= Kind::Float64) {
       put(place, static_cast<Datum>(segment.bits(at, row)), spec.type, spec.typmod);
       continue;
@@ -129,8 +193,11 @@ void decode_row(const RowFormat& format, const store::SegmentReader& segment, ui
     bool plain = column.as.plain_storage;
     if (!same) plain = spec.kind == Kind::Bytes && is_plain(spec.type);
     column::Scratch scratch;
-    put(place, make_datum(segment.bytes(at, row, scratch), spec.kind, plain, memory), spec.type,
-        spec.typmod);
+    const ByteView bytes = segment.bytes(at, row, scratch);
+    if (spec.kind == Kind::Fixed && bytes.size() != spec.width)
+      throw CorruptError("a value of column \"" + column.was->name + "\" has the wrong length");
+    if (spec.kind == Kind::Bytes) require_valid_text(place, spec.type, bytes);
+    put(place, make_datum(bytes, spec.kind, plain, memory), spec.type, spec.typmod);
   }
 }
 

@@ -28,7 +28,9 @@ namespace {
 constexpr double kRowsPerPage = 50;
 
 void estimate_size(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
-  rel->tuples = ActiveSnapshotSet() ? count_rows(foreign_table, GetActiveSnapshot()) : 1000;
+  RangeTblEntry* entry = planner_rt_fetch(rel->relid, root);
+  Oid user = OidIsValid(entry->checkAsUser) ? entry->checkAsUser : GetUserId();
+  rel->tuples = ActiveSnapshotSet() ? count_rows(foreign_table, GetActiveSnapshot(), user) : 1000;
   rel->pages = static_cast<BlockNumber>(std::min(rel->tuples / kRowsPerPage + 1, 4e9));
   set_baserel_size_estimates(root, rel);
 }
@@ -157,7 +159,7 @@ bool analyze(Relation relation, AcquireSampleRowsFunc* function, BlockNumber* pa
   *function = acquire_sample;
   bool pushed = !ActiveSnapshotSet();
   if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
-  double rows = count_rows(RelationGetRelid(relation), GetActiveSnapshot());
+  double rows = count_rows(RelationGetRelid(relation), GetActiveSnapshot(), GetUserId());
   if (pushed) PopActiveSnapshot();
   *pages = static_cast<BlockNumber>(std::min(rows / kRowsPerPage + 1, 4e9));
   return true;

@@ -167,9 +167,9 @@ List* import_other(ImportForeignSchemaStmt* statement, const char* server,
                    const ServerOptions& options) {
   List* commands = NIL;
   bool found = pg::guard([&] {
+    const OtherStoreLease lease;
     OtherStore& store = open_other_store(options, GetUserId());
     const OtherCommit commit = read_other_commit(store, options);
-    release_other_stores();
     return add_recorded(commit.tables, statement, server, false, &commands);
   });
   if (!found) no_such_schema(statement->remote_schema, options);

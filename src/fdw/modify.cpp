@@ -8,6 +8,7 @@
 #include "am/relation.h"
 #include "fdw/options.h"
 #include "pg/bridge.h"
+#include "pg/settings.h"
 
 extern "C" {
 #include "access/sysattr.h"
@@ -46,14 +47,25 @@ struct Surroundings {
   Oid user;
 };
 
+void set_until_left(const char* name, const char* value) {
+  set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+// What the caller's search_path names must not run with the rights of another role.
 Surroundings enter(const Modify* modify) {
   Surroundings before;
   before.level = NewGUCNestLevel();
-  set_config_option("datahike.branch", modify->branch, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                    true, 0, false);
+  // The session's own view is not the server's.
+  if (*pg::setting_commit_id) set_until_left("datahike.commit_id", "");
+  if (*pg::setting_as_of) set_until_left("datahike.as_of", "");
+  if (*pg::setting_since) set_until_left("datahike.since", "");
+  if (pg::setting_history) set_until_left("datahike.history", "off");
+  set_until_left("datahike.branch", modify->branch);
   GetUserIdAndSecContext(&before.user, &before.context);
-  if (modify->role != before.user)
+  if (modify->role != before.user) {
+    set_until_left("search_path", "pg_catalog, pg_temp");
     SetUserIdAndSecContext(modify->role, before.context | SECURITY_LOCAL_USERID_CHANGE);
+  }
   if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
   return before;
 }
@@ -107,7 +119,7 @@ void append_update(StringInfo text, const Modify* modify, const char* table) {
                      column_name(modify, lfirst_int(cell)), parameter + 1);
     ++parameter;
   }
-  appendStringInfoString(text, " WHERE ctid = $1");
+  appendStringInfoString(text, " WHERE ctid OPERATOR(pg_catalog.=) $1");
 }
 
 SPIPlanPtr prepare(const char* text, int count, Oid* types) {
@@ -133,7 +145,7 @@ void prepare_statement(Modify* modify) {
   else if (modify->command == CMD_UPDATE)
     append_update(&text, modify, table);
   else
-    appendStringInfo(&text, "DELETE FROM ONLY %s WHERE ctid = $1", table);
+    appendStringInfo(&text, "DELETE FROM ONLY %s WHERE ctid OPERATOR(pg_catalog.=) $1", table);
   append_returning(&text, modify);
   auto* types = static_cast<Oid*>(palloc(sizeof(Oid) * (list_length(modify->columns) + 1)));
   int count = 0;
@@ -171,8 +183,8 @@ void refuse_replaced(const Modify* modify, Datum* tid) {
   if (!modify->probe) {
     Oid type = TIDOID;
     const char* table = quoted(table_name(RelationGetRelid(modify->foreign)));
-    const_cast<Modify*>(modify)->probe =
-        prepare(psprintf("SELECT FROM ONLY %s WHERE ctid = $1", table), 1, &type);
+    const_cast<Modify*>(modify)->probe = prepare(
+        psprintf("SELECT FROM ONLY %s WHERE ctid OPERATOR(pg_catalog.=) $1", table), 1, &type);
   }
   if (SPI_execute_plan(modify->probe, tid, nullptr, false, 1) < 0)
     elog(ERROR, "SPI_execute_plan failed: %s", SPI_result_code_string(SPI_result));

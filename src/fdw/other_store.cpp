@@ -15,7 +15,10 @@
 #include "store/version_tree.h"
 
 extern "C" {
+#include "catalog/pg_database.h"
 #include "commands/dbcommands.h"
+#include "mb/pg_wchar.h"
+#include "utils/syscache.h"
 }
 
 namespace datahike::fdw {
@@ -38,6 +41,19 @@ struct Place {
   store::Identity identity;  // system_id 0: any
 };
 
+// Text is stored as the database has it.
+void require_own_encoding(Oid database, const char* name) {
+  HeapTuple tuple = SearchSysCache1(DATABASEOID, ObjectIdGetDatum(database));
+  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for database %u", database);
+  const int encoding = reinterpret_cast<Form_pg_database>(GETSTRUCT(tuple))->encoding;
+  ReleaseSysCache(tuple);
+  if (encoding != GetDatabaseEncoding())
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("database \"%s\" has encoding %s, which is not that of this database",
+                           name, pg_encoding_to_char(encoding)),
+                    errhint("Read it from a database with that encoding.")));
+}
+
 Place place_of(const ServerOptions& options, Oid user) {
   if (options.store) return {options.store, {}};
   const char* name = options.database;
@@ -45,6 +61,7 @@ Place place_of(const ServerOptions& options, Oid user) {
     Oid found = get_database_oid(name, false);
     AclResult result = pg_database_aclcheck(found, user, ACL_CONNECT);
     if (result != ACLCHECK_OK) aclcheck_error(result, OBJECT_DATABASE, name);
+    require_own_encoding(found, name);
     return found;
   });
   store::Identity identity = pg::store_identity();
@@ -154,6 +171,13 @@ OtherStore& open_other_store(const ServerOptions& options, Oid user) {
 void release_other_stores() {
   for (auto& [id, store] : stores())
     if (store.env && store.scans == 0 && store.env->reading()) store.env->release();
+}
+
+OtherStoreLease::~OtherStoreLease() {
+  try {
+    release_other_stores();
+  } catch (...) {  // an error is on its way already; the next lease tries again
+  }
 }
 
 OtherCommit read_other_commit(OtherStore& store, const ServerOptions& options) {

@@ -20,7 +20,15 @@ struct OtherStore {
 // is. Errors: 58P01 there is none, 55000 of another format, on a network file system, or nothing
 // published yet; XX001 damaged; 58030 not readable; 42501 no right to connect to the database.
 OtherStore& open_other_store(const ServerOptions& options, Oid user);
-void release_other_stores();  // between statements
+// Ends the read transactions that no scan relies on.
+void release_other_stores();
+// Around whatever opens other stores: after an error too nothing stays open.
+struct OtherStoreLease {
+  OtherStoreLease() = default;
+  OtherStoreLease(const OtherStoreLease&) = delete;
+  OtherStoreLease& operator=(const OtherStoreLease&) = delete;
+  ~OtherStoreLease();
+};
 
 // A commit of another store, and the tables that it knows.
 struct OtherCommit {

@@ -83,6 +83,14 @@ void check_dropped(Oid user, const TableName& name) {
            errhint("Its privileges are gone: it takes those of pg_read_all_data.")));
 }
 
+constexpr double kRowsUnknown = 1000;
+
+// Planning comes before the privileges are checked.
+bool may_read_some(Oid relid, Oid user) {
+  return pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK ||
+         pg_attribute_aclcheck_all(relid, user, ACL_SELECT, ACLMASK_ANY) == ACLCHECK_OK;
+}
+
 bool may_read_columns(Scan* scan, Oid user) {
   Oid relid = RelationGetRelid(scan->relation);
   if (pg_class_aclcheck(relid, user, ACL_SELECT) == ACLCHECK_OK) return true;
@@ -203,9 +211,8 @@ bool next_of_table(Scan* scan, TupleTableSlot* slot) {
 
 Scan::~Scan() {
   versioning::forget_named_view(&snapshot);
-  if (!other) return;
   other.reset();
-  release_other_stores();
+  const OtherStoreLease lease;
 }
 
 namespace {
@@ -215,6 +222,7 @@ namespace {
 void open_scan_of_other(Scan* scan, const ScanRequest& request, const ServerOptions& options,
                         const TableName& name, Oid user) {
   pg::guard([&] {
+    const OtherStoreLease lease;
     OtherStore& store = open_other_store(options, user);
     OtherCommit commit = read_other_commit(store, options);
     scan->target.table = require_table(commit.tables, options, name);
@@ -225,14 +233,13 @@ void open_scan_of_other(Scan* scan, const ScanRequest& request, const ServerOpti
   foreach (cell, request.columns) find_column(scan, static_cast<int16_t>(lfirst_int(cell)), name);
 }
 
-double count_rows_of_other(const ServerOptions& options, const TableName& name) {
+double count_rows_of_other(const ServerOptions& options, const TableName& name, Oid user) {
   return pg::guard([&] {
-    OtherStore& store = open_other_store(options, GetUserId());
+    const OtherStoreLease lease;
+    OtherStore& store = open_other_store(options, user);
     OtherCommit commit = read_other_commit(store, options);
     const RecordedTable table = require_table(commit.tables, options, name);
-    auto count = static_cast<double>(OtherRows(store, commit.state, table.id).count());
-    release_other_stores();
-    return count;
+    return static_cast<double>(OtherRows(store, commit.state, table.id).count());
   });
 }
 
@@ -303,14 +310,19 @@ void close_scan(Scan* scan) {
   scan->relation = nullptr;
 }
 
-double count_rows(Oid foreign_table, Snapshot snapshot) {
-  ServerOptions options = server_options(GetForeignTable(foreign_table)->serverid);
+double count_rows(Oid foreign_table, Snapshot snapshot, Oid user) {
+  if (!may_read_some(foreign_table, user)) return kRowsUnknown;
+  Oid server = GetForeignTable(foreign_table)->serverid;
+  ServerOptions options = server_options(server);
   TableName name = table_name(foreign_table);
-  if (!options.is_local()) return count_rows_of_other(options, name);
+  Oid role = reading_role(server, user);
+  if (!options.is_local()) return count_rows_of_other(options, name, role);
   return pg::guard([&] {
     Target target = find_target(options, name, snapshot);
     uint64_t id = target.table.id;
     Oid relation = target.relation;
+    if (OidIsValid(relation) && !pg::call([=] { return may_read_some(relation, role); }))
+      return kRowsUnknown;
     if (!target.recorded) id = pg::call([=] { return pg::find_table_id(relation); });
     NamedSnapshot named(snapshot, target.session);
     versioning::View view = versioning::view_for(named.get());

@@ -48,8 +48,8 @@ bool next_row(Scan* scan, TupleTableSlot* slot);  // false at the end
 void rewind_scan(Scan* scan);
 void close_scan(Scan* scan);
 
-// About how many rows the foreign table has.
-double count_rows(Oid foreign_table, Snapshot snapshot);
+// About how many rows the foreign table has; to users who may not read it no more than a guess.
+double count_rows(Oid foreign_table, Snapshot snapshot, Oid user);
 // All columns of a relation that are not dropped.
 List* all_columns(Relation relation);
 

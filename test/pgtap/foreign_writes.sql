@@ -1,5 +1,5 @@
 -- Foreign tables of a server that names a branch are written through the branch's table.
-SELECT plan(44);
+SELECT plan(49);
 SET datahike.branch = 'db';
 CREATE TABLE task (id serial PRIMARY KEY, title text NOT NULL CHECK (title <> ''), done bool NOT NULL DEFAULT false, n int);
 INSERT INTO task (title) VALUES ('plan'), ('build');
@@ -109,10 +109,43 @@ SELECT throws_ok($$TRUNCATE side.task$$, '0A000', NULL, 'TRUNCATE');
 SELECT throws_ok($$INSERT INTO side.task (id, title) VALUES (1, 'x') ON CONFLICT DO NOTHING$$, '0A000', NULL, 'ON CONFLICT');
 SELECT datahike.commit_id() AS id \gset
 SET datahike.commit_id = :'id';
-SELECT throws_ok($$INSERT INTO side.task (title) VALUES ('x')$$, '25006', NULL, 'a session that is pinned');
+SELECT lives_ok($$INSERT INTO side.task (title) VALUES ('x')$$, 'a session that is pinned: the server names what is written');
 RESET datahike.commit_id;
 SELECT is((SELECT is_insertable_into::text FROM information_schema.tables WHERE table_schema = 'side' AND table_name = 'task'), 'YES', 'the catalog knows what is writable');
 SELECT is((SELECT is_insertable_into::text FROM information_schema.tables WHERE table_name = 'then_time'), 'NO', 'and what is not');
 SELECT results_eq($$SELECT count(*) FROM datahike.verify(true) WHERE status <> 'ok'$$, 'VALUES (0::bigint)', 'the store is as it should be');
 SELECT results_eq('SELECT count(*) FROM side.task s FULL JOIN datahike.at(NULL::task, ''side'') a ON ROW(s.id, s.title, s.done, s.n) IS NOT DISTINCT FROM ROW(a.id, a.title, a.done, a.n) AND s.id = a.id WHERE s.id IS NULL OR a.id IS NULL', 'VALUES (0::bigint)', 'and so is the branch');
+-- the session's own view does not count
+SET datahike.as_of = '2000-01-01';
+INSERT INTO side.task (title) VALUES ('as of');
+RESET datahike.as_of;
+SET datahike.since = '2000-01-01';
+UPDATE side.task SET n = 1 WHERE title = 'as of';
+RESET datahike.since;
+SET datahike.history = on;
+UPDATE side.task SET n = n + 1 WHERE title = 'as of';
+RESET datahike.history;
+SELECT is((SELECT n FROM side.task WHERE title = 'as of'), 2, 'a server is written whatever the session reads');
+SELECT is(current_setting('datahike.as_of') || current_setting('datahike.history'), 'off', 'the settings are what they were');
+
+-- the rights of another role do not meet the caller's operators and functions
+CREATE ROLE lender;
+CREATE SCHEMA trap;
+CREATE FUNCTION trap.same(tid, tid) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'called as %', current_user; END $$;
+CREATE OPERATOR trap.= (LEFTARG = tid, RIGHTARG = tid, FUNCTION = trap.same);
+CREATE TABLE plain (id int PRIMARY KEY, n int);
+INSERT INTO plain VALUES (1, 1), (2, 2);
+GRANT ALL ON plain TO lender;
+CREATE FUNCTION trap.path() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN NEW.n := length(current_setting('search_path')); RETURN NEW; END $$;
+CREATE TRIGGER path BEFORE INSERT ON plain FOR EACH ROW EXECUTE FUNCTION trap.path();
+CREATE SERVER lent FOREIGN DATA WRAPPER datahike OPTIONS (branch 'db');
+CREATE USER MAPPING FOR PUBLIC SERVER lent OPTIONS (role 'lender');
+CREATE FOREIGN TABLE lent_plain (id int, n int) SERVER lent OPTIONS (relation 'public.plain');
+SET search_path = trap, pg_catalog, public;
+SELECT lives_ok('UPDATE public.lent_plain SET n = 3 WHERE id = 1', 'UPDATE means PostgreSQL''s own =');
+SELECT lives_ok('DELETE FROM public.lent_plain WHERE id = 2', 'so does DELETE');
+INSERT INTO public.lent_plain VALUES (4, 0);
+RESET search_path;
+SELECT results_eq('SELECT * FROM plain ORDER BY id', format('VALUES (1, 3), (4, %s)', length('pg_catalog, pg_temp')), 'the path is not the caller''s');
 SELECT * FROM finish();
