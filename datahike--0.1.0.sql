@@ -593,7 +593,9 @@ CREATE FUNCTION datahike.as_of(db datahike.db, t int8) RETURNS datahike.db
 CREATE FUNCTION datahike.as_of(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT ROW(($1).revision,
-    to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ'), ($1).since, ($1).history)::datahike.db; END;
+    CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
+      to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
+      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END, ($1).since, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t text) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, t, ($1).history)::datahike.db; END;
@@ -603,7 +605,9 @@ CREATE FUNCTION datahike.since(db datahike.db, t int8) RETURNS datahike.db
 CREATE FUNCTION datahike.since(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of,
-    to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ'), ($1).history)::datahike.db; END;
+    CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
+      to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
+      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.history(db datahike.db) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, ($1).since, true)::datahike.db; END;
@@ -775,12 +779,26 @@ COMMENT ON FUNCTION datahike.tx_datoms(text, text) IS
   'the datoms of each transaction after one revision, up to another (default: the session''s view)';
 CREATE FUNCTION datahike.purge_datoms(entity int8, attribute text DEFAULT NULL,
   OUT rows int8, OUT versions int8)
-  LANGUAGE sql VOLATILE
-  BEGIN ATOMIC
-    SELECT p.rows, p.versions FROM datahike.purge('datahike.facts', pg_catalog.format('e = %s', entity) ||
-      CASE WHEN attribute IS NULL THEN '' ELSE pg_catalog.format(' AND a = %L',
-        (SELECT d.e FROM datahike.datoms('avet', 'db/ident', attribute) d)) END) p;
-  END;
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  id int8;
+BEGIN
+  IF attribute IS NOT NULL THEN
+    id := (SELECT d.e FROM datahike.datoms('avet', 'db/ident', attribute) d);
+    IF id IS NULL THEN  -- built-in attributes have no facts of their own
+      id := (SELECT b FROM generate_series(17592186044417, 17592186044480) b
+             WHERE datahike.fact_attribute(b) = ':' || ltrim(attribute, ':'));
+    END IF;
+    IF id IS NULL THEN
+      RAISE EXCEPTION 'attribute :% does not exist on branch "%"', ltrim(attribute, ':'),
+          datahike.current_branch()
+        USING ERRCODE = 'undefined_object', HINT = 'SET datahike.branch to one that has it.';
+    END IF;
+  END IF;
+  SELECT p.rows, p.versions INTO rows, versions
+  FROM datahike.purge('datahike.facts', format('e = %s', entity) ||
+    CASE WHEN id IS NULL THEN '' ELSE format(' AND a = %s', id) END) p;
+END $$;
 COMMENT ON FUNCTION datahike.purge_datoms(int8, text) IS
   'erases an entity''s facts, or those of one attribute, from every branch and all of history';
 

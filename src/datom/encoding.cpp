@@ -27,6 +27,7 @@ namespace datahike::datom {
 
 namespace {
 
+constexpr int kMostTuples = 16;  // one in another: composites that are made of composites
 constexpr uint64_t kSignBit = uint64_t{1} << 63;
 
 [[noreturn]] void corrupt() { throw CorruptError("datahike.facts: a value's bytes are damaged"); }
@@ -123,7 +124,10 @@ void put_element(std::string& out, const Value& value) {
   out.append("\0\x01", 2);
 }
 
-std::vector<Value> get_elements(std::string_view bytes) {
+Value decode_within(std::string_view bytes, int depth);
+
+std::vector<Value> get_elements(std::string_view bytes, int depth) {
+  if (depth > kMostTuples) corrupt();
   std::vector<Value> elements;
   std::string inner;
   for (size_t i = 0; i < bytes.size(); ++i) {
@@ -138,7 +142,7 @@ std::vector<Value> get_elements(std::string_view bytes) {
     }
     if (bytes[i] != '\x01' || inner.empty()) corrupt();
     bool nil = inner.size() == 1 && inner[0] == char{1};
-    elements.push_back(nil ? Value::nil() : decode(inner));
+    elements.push_back(nil ? Value::nil() : decode_within(inner, depth));
     inner.clear();
   }
   if (!inner.empty()) corrupt();
@@ -189,7 +193,9 @@ std::string encode(const Value& value) {
   return out;
 }
 
-Value decode(std::string_view bytes) {
+namespace {
+
+Value decode_within(std::string_view bytes, int depth) {
   if (bytes.empty()) corrupt();
   const auto type = static_cast<Type>(bytes[0]);
   std::string_view content = bytes.substr(1);
@@ -224,7 +230,7 @@ Value decode(std::string_view bytes) {
       value.text = get_name(content);
       break;
     case Type::Tuple:
-      value.elements = get_elements(content);
+      value.elements = get_elements(content, depth + 1);
       break;
     case Type::Uuid:
       if (content.size() != 16) corrupt();
@@ -239,6 +245,10 @@ Value decode(std::string_view bytes) {
   }
   return value;
 }
+
+}  // namespace
+
+Value decode(std::string_view bytes) { return decode_within(bytes, 0); }
 
 std::string index_key(const std::string& encoded) {
   if (encoded.size() <= kMostKey) return encoded;

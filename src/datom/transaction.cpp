@@ -116,6 +116,8 @@ void Transaction::retract(int64_t e, const Attribute& a, const Value& v) {
   Cell& c = cell(e, a);
   auto at = std::find(c.after.begin(), c.after.end(), v);
   if (at == c.after.end()) return;
+  if (a.id == id_of(Builtin::TxInstant) && e != db_.current_tx())
+    throw FactError("22023", ":db/txInstant of a past transaction cannot be retracted");
   touch(e, a);
   c.after.erase(at);
   forget_claim(e, a, v);

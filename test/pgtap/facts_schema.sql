@@ -1,5 +1,5 @@
 -- Attributes of every type, tuples, predicates, specs, and what of a schema can change.
-SELECT plan(58);
+SELECT plan(61);
 
 CREATE FUNCTION t(text) RETURNS jsonb LANGUAGE sql VOLATILE AS $$ SELECT datahike.transact($1) $$;
 CREATE FUNCTION lines(jsonb) RETURNS text[] LANGUAGE sql AS $$
@@ -90,6 +90,19 @@ SELECT throws_ok($$SELECT t('[[:db/add 110 :l/volatile 3]]')$$, '0A000', NULL, '
 SELECT throws_ok($$SELECT t('[{:db/id 111 :l/short "a" :db/ensure :l/spec}]')$$, '23514', 'entity 111 is missing attribute :l/even of spec :l/spec', ':db/ensure names what is missing');
 SELECT throws_ok($$SELECT t('[{:db/id 111 :l/short "a" :l/even 2 :db/ensure :l/spec}]')$$, '23514', 'entity 111 does not satisfy public/is_even', 'and asks the spec''s predicates');
 SELECT is(tl('[{:db/id 112 :l/short "a" :l/even 2 :db/ensure :l/spec}]'), '{"+ 112 :l/even 2","+ 112 :l/short \"a\""}'::text[], 'it is not stored');
+
+-- predicates run with the rights of their owner, whoever transacts
+CREATE ROLE preds_owner;
+CREATE FUNCTION public.called_as(int8) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN RAISE EXCEPTION 'called as %', current_user; END $$;
+ALTER FUNCTION public.called_as(int8) OWNER TO preds_owner;
+CREATE FUNCTION public.becomes(int8) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN RETURN set_config('role', 'postgres', true) <> ''; END $$;
+SELECT t($$[{:db/ident :l/as :db/valueType :db.type/long :db.attr/preds called_as}
+  {:db/ident :l/becomes :db/valueType :db.type/long :db.attr/preds becomes}]$$) \g /dev/null
+SELECT throws_ok($$SELECT t('[[:db/add 113 :l/as 1]]')$$, 'P0001', 'called as preds_owner', 'a predicate runs as its owner');
+SELECT throws_ok($$SELECT t('[[:db/add 113 :l/becomes 1]]')$$, '42501', NULL, 'and cannot become anybody else');
+SELECT is((SELECT current_user = session_user), true, 'after an error too the user is the caller');
 
 -- what a schema may say
 SELECT throws_ok($$SELECT t('[{:db/ident :x/y :db/cardinality :db.cardinality/one}]')$$, '22023', 'attribute :x/y needs a :db/valueType', 'a type is needed');

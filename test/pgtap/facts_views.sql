@@ -1,5 +1,5 @@
 -- Facts in every view: points in time, history, branches, differences, merges, and what collects and erases.
-SELECT plan(52);
+SELECT plan(56);
 
 CREATE FUNCTION t(text) RETURNS bigint LANGUAGE sql VOLATILE AS $$ SELECT (datahike.transact($1)->>'tx')::bigint $$;
 CREATE FUNCTION called(bigint) RETURNS text LANGUAGE sql AS $$
@@ -120,6 +120,10 @@ SELECT is(called(10), 'after the tag', 'facts stay');
 SELECT is((SELECT count(*) FROM datahike.verify(true) WHERE status <> 'ok'), 0::bigint, 'and are sound');
 
 -- erasing
+SELECT throws_ok($$SELECT datahike.purge_datoms(10, 'p/nmae')$$, '42704', NULL, 'an attribute that there is not');
+SELECT is((SELECT rows FROM datahike.purge_datoms(10, ':db/doc')), 0::bigint, 'a built-in one');
+SELECT is((datahike.as_of(datahike.db(), 'infinity'::timestamptz)).as_of, 'infinity', 'the end of time');
+SELECT is((datahike.since(datahike.db(), '0044-03-15 00:00Z BC'::timestamptz)).since, '0044-03-15T00:00:00.000000Z BC', 'and times before Christ');
 SELECT is((SELECT rows > 0 AND versions > rows FROM datahike.purge_datoms(10, 'p/name')), true, 'facts of an attribute are erased with their history');
 SELECT is(facts_of(10), '{":p/secret \"s2\"",":p/tags \"here\"",":p/tags \"y\""}'::text[], 'the others stay');
 SET datahike.history = on;

@@ -1,5 +1,5 @@
 -- Foreign tables: tables at other views of this database, with the definitions of that time.
-SELECT plan(79);
+SELECT plan(81);
 SET datahike.branch = 'db';
 CREATE SCHEMA q3;
 CREATE SCHEMA side;
@@ -223,4 +223,24 @@ ALTER SERVER q3 OPTIONS (SET commit_id '00000000-0000-8000-8000-000000000000');
 SELECT throws_ok('SELECT id FROM q3.sales', '42704', NULL, 'no such commit');
 ALTER SERVER side OPTIONS (SET branch 'nowhere');
 SELECT throws_ok('SELECT id FROM side.sales', '42704', 'branch "nowhere" does not exist', 'no such branch');
+-- another encoding
+CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0;
+CREATE SERVER latin FOREIGN DATA WRAPPER datahike OPTIONS (database 'latin');
+CREATE FOREIGN TABLE latin_t (id int) SERVER latin OPTIONS (relation 't');
+SELECT throws_ok('SELECT * FROM latin_t', '0A000', NULL, 'text of another encoding is not read');
+DROP DATABASE latin;
+
+-- planning does not tell who may not read how many rows there are
+CREATE ROLE curious;
+CREATE TABLE counted (id int);
+INSERT INTO counted SELECT generate_series(1, 7000);
+CREATE SERVER counted FOREIGN DATA WRAPPER datahike OPTIONS (branch 'db');
+CREATE FOREIGN TABLE counted_f (id int) SERVER counted OPTIONS (relation 'counted');
+CREATE FUNCTION planned(query text) RETURNS int8 LANGUAGE plpgsql AS $$
+DECLARE plan json; BEGIN EXECUTE 'EXPLAIN (FORMAT json) ' || query INTO plan; RETURN plan->0->'Plan'->>'Plan Rows'; END $$;
+GRANT SELECT ON counted_f TO curious;
+GRANT USAGE ON SCHEMA public TO curious;
+SET ROLE curious;
+SELECT throws_ok('SELECT planned(''SELECT id FROM counted_f'')', '42501', NULL, 'not even a plan where the table may not be read');
+RESET ROLE;
 SELECT * FROM finish();

@@ -1,5 +1,5 @@
 -- What transact() makes of each form of transaction data, and what it refuses.
-SELECT plan(89);
+SELECT plan(94);
 
 CREATE FUNCTION t(text) RETURNS jsonb LANGUAGE sql VOLATILE AS $$ SELECT datahike.transact($1) $$;
 -- The datoms of a report as lines, without tx and without what the transaction says of itself.
@@ -155,4 +155,13 @@ COMMIT;
 SELECT is(ARRAY[:two, :three], ARRAY[:one, :one]::bigint[], 'an SQL transaction is one transaction of facts');
 SELECT is((SELECT array_agg(v ORDER BY e) FROM datahike.datoms('aevt', 'p/name') WHERE tx = :one), '{"\"One\"","\"Three\""}'::jsonb[], 'savepoints take back what came after them');
 SELECT is(datahike.commit_tx(:one), (SELECT tx FROM datahike.commit_info()), 'and one commit');
+-- the largest id that users choose, and those that are drawn behind it
+SELECT datahike.transact('[{:db/ident :edge/n :db/valueType :db.type/long}]') \g /dev/null
+SELECT lives_ok($$SELECT datahike.transact('[[:db/add 2199023255551 :edge/n 1]]')$$, 'the largest id of one''s own');
+SELECT datahike.transact('[[:db/add "new" :edge/n 2]]')->'tempids'->>'new' AS drawn \gset
+SELECT lives_ok(format($$SELECT datahike.transact('[[:db/add %s :edge/n 3]]')$$, :drawn), 'ids that are drawn behind it can be changed');
+SELECT throws_ok(format($$SELECT datahike.transact('[[:db/add %s :edge/n 3]]')$$, :drawn + 1000), '22023', NULL, 'not chosen');
+SELECT (datahike.transact('[[:db/add 1 :edge/n 1]]')->>'tx') AS old_tx \gset
+SELECT throws_ok(format($$SELECT datahike.transact('[[:db/retractEntity %s]]')$$, :old_tx), '22023', NULL, 'the time of a past transaction stays');
+SELECT ok((SELECT count(*) FROM datahike.seek_datoms('eavt', -9223372036854775807)) > 0, 'the order of ids does not overflow');
 SELECT * FROM finish();

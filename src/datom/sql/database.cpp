@@ -157,10 +157,12 @@ std::optional<int64_t> PgDatabase::holder(int64_t a, const Value& v) {
   return at->second;
 }
 
-bool PgDatabase::has_facts_of(int64_t a) { return run(any_of_attribute, integers(a)).count > 0; }
+bool PgDatabase::has_facts_of(int64_t a) {
+  return run(any_of_attribute, integers(a), schema_snapshot_).count > 0;
+}
 
 bool PgDatabase::has_several_of(int64_t a) {
-  return run(several_of_attribute, integers(a)).count > 0;
+  return run(several_of_attribute, integers(a), schema_snapshot_).count > 0;
 }
 
 std::vector<Datom> PgDatabase::lock_facts(int64_t e, int64_t a) {
@@ -173,9 +175,9 @@ int64_t PgDatabase::new_entity() {
 }
 
 void PgDatabase::claim_entity(int64_t e) {
-  if (e > datom::kMostExplicit)
-    throw datom::FactError("22023", "entity id " + std::to_string(e) + " is out of range");
-  pg::call([e] { claim_entities_up_to(e); });
+  if (!pg::call([e] { return claim_entities_up_to(e, datom::kMostExplicit); }))
+    throw datom::FactError("22023", "entity id " + std::to_string(e) + " is out of range",
+                           "Name new entities by tempids.");
 }
 
 int64_t PgDatabase::current_tx() {

@@ -4,6 +4,8 @@
 #include "datom/sql/transact.h"
 
 extern "C" {
+#include "mb/pg_wchar.h"
+
 PG_FUNCTION_INFO_V1(datahike_transact);
 PG_FUNCTION_INFO_V1(datahike_transact_json);
 PG_FUNCTION_INFO_V1(datahike_with_tx);
@@ -18,7 +20,9 @@ using namespace datahike;
 
 namespace {
 
-Datum transact_edn(const char* text, bool keep) {
+// EDN and stored strings are UTF-8.
+Datum transact_edn(const char* given, bool keep) {
+  const char* text = pg_server_to_any(given, static_cast<int>(std::strlen(given)), PG_UTF8);
   return pg::guard([=] {
     return facts::jsonb_datum(facts::transact(edn::read(text), datom::Notation::Edn, keep));
   });

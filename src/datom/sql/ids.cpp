@@ -93,22 +93,27 @@ void insert_row(int64_t tx, uint64_t xid) {
   CommandCounterIncrement();
 }
 
-// Newest first: what is asked for has mostly been committed just now.
+// Newest first: what is asked for has mostly been committed just now. Who asks for a commit that
+// there is not has seen all of them; then only newer ones are looked at.
 std::optional<uint64_t> commit_of_xid(uint64_t xid) {
   static uint64_t generation = 0;
   static std::unordered_map<uint64_t, uint64_t> known;
-  if (generation != pg::extension_generation()) known.clear();
+  static uint64_t seen_below = 1;
+  if (generation != pg::extension_generation()) known.clear(), seen_below = 1;
   generation = pg::extension_generation();
   if (auto at = known.find(xid); at != known.end()) return at->second;
   store::Environment& env = versioning::store_for_reading();
   uint64_t next = pg::read_next_tx(pg::call([] { return pg::latest_snapshot(); }));
-  for (uint64_t tx = next; tx-- > 1;) {
+  for (uint64_t tx = next; tx-- > seen_below;) {
     pg::call([] { CHECK_FOR_INTERRUPTS(); });
     std::optional<store::Uuid> id = env.commit_by_tx(tx);
     if (!id) continue;
     std::optional<store::Commit> commit = store::load_commit(env, *id);
-    if (commit && commit->xid == xid) return known[xid] = tx;
+    if (!commit || commit->xid == 0) continue;
+    known.emplace(commit->xid, tx);
+    if (commit->xid == xid) return tx;
   }
+  seen_below = std::max(seen_below, next);
   return std::nullopt;
 }
 
@@ -137,19 +142,20 @@ int64_t draw_entity() {
   return with_entity_lock(sequence, ShareLock, [=] { return pg::draw(sequence); });
 }
 
-void claim_entities_up_to(int64_t e) {
+bool claim_entities_up_to(int64_t e, int64_t most) {
   static int64_t claimed = 0;  // by now, whoever has done it
   static uint64_t generation = 0;
   const Oid sequence = fact_relations().entity_id;
   if (generation != pg::extension_generation()) claimed = 0;
   generation = pg::extension_generation();
-  if (e <= claimed) return;
+  if (e <= claimed) return true;
   claimed = with_entity_lock(sequence, ExclusiveLock, [=] {
     const int64_t last = last_value(sequence);
-    if (last >= e) return last;
+    if (last >= e || e > most) return last;
     DirectFunctionCall2(setval_oid, ObjectIdGetDatum(sequence), Int64GetDatum(e));
     return e;
   });
+  return e <= claimed;
 }
 
 int64_t current_tx() {
@@ -165,13 +171,49 @@ int64_t current_tx() {
   return tx;
 }
 
-uint64_t commit_tx_of(int64_t tx) {
+namespace {
+
+// Exactly: the transaction entity itself became that commit.
+struct CommitTx {
+  uint64_t tx;
+  bool exactly;
+};
+
+// gc() collects commits; their facts, and the rows that say which transactions they were, stay.
+// What of that was before is found once.
+CommitTx commit_up_to(int64_t tx) {
+  static uint64_t generation = 0;
+  static std::unordered_map<uint64_t, uint64_t> before;
+  if (generation != pg::extension_generation()) before.clear();
+  generation = pg::extension_generation();
   TxRow row = pg::call([=] { return row_up_to(tx); });
-  if (!row.found) return 1;
-  if (row.xid == U64FromFullTransactionId(GetTopFullTransactionIdIfAny())) return UINT64_MAX;
-  if (std::optional<uint64_t> commit = commit_of_xid(row.xid)) return *commit;
-  versioning::wait_for_fold();
-  return commit_of_xid(row.xid).value_or(UINT64_MAX);
+  if (!row.found) return {1, false};
+  if (row.xid == U64FromFullTransactionId(GetTopFullTransactionIdIfAny()))
+    return {UINT64_MAX, true};
+  if (auto at = before.find(row.xid); at != before.end()) return {at->second, false};
+  std::optional<uint64_t> commit = commit_of_xid(row.xid);
+  if (!commit) {
+    versioning::wait_for_fold();
+    commit = commit_of_xid(row.xid);
+  }
+  if (commit) return {*commit, row.tx == tx};
+  std::vector<uint64_t> collected;
+  while (row.found && !commit) {
+    collected.push_back(row.xid);
+    row = pg::call([tx = row.tx] { return row_up_to(tx - 1); });
+    if (row.found) commit = commit_of_xid(row.xid);
+  }
+  for (uint64_t xid : collected) before[xid] = commit.value_or(1);
+  return {commit.value_or(1), false};
+}
+
+}  // namespace
+
+uint64_t commit_tx_of(int64_t tx) { return commit_up_to(tx).tx; }
+
+uint64_t commit_tx_of_fact(int64_t tx) {
+  const CommitTx commit = commit_up_to(tx);
+  return commit.exactly || commit.tx == 1 ? commit.tx : commit.tx + 1;
 }
 
 void settle_tx(pg::AsOf& at) {

@@ -22,14 +22,18 @@ FactRelations fact_relations();
 
 // The next entity id. Plain PostgreSQL code, as the next two.
 int64_t draw_entity();
-// No entity id up to this one is drawn from now on.
-void claim_entities_up_to(int64_t e);
+// No entity id up to this one is drawn from now on. False: it is more than `most` and has not been
+// drawn either.
+bool claim_entities_up_to(int64_t e, int64_t most);
 // The transaction entity of this PostgreSQL transaction, made by the first call.
 int64_t current_tx();
 
 // The number of the commit that a transaction entity became; of one that is not known that of the
 // last known one before it; UINT64_MAX: it is not committed, or not visible to the newest snapshot.
 uint64_t commit_tx_of(int64_t tx);
+// The same of a transaction that added a fact: where its commit has been collected, it came after
+// the last known one before it.
+uint64_t commit_tx_of_fact(int64_t tx);
 // A transaction entity in a datahike.as_of or since becomes its commit's tx.
 void settle_tx(pg::AsOf& at);
 // The transaction entity that a commit was, or else its number.

@@ -19,13 +19,14 @@ Oid calling_user = InvalidOid;
 struct Predicate {
   Oid function = InvalidOid;
   Oid argument = InvalidOid;
+  Oid owner = InvalidOid;
 };
 
 Predicate find(const char* schema, const char* name, Oid type) {
   List* names = list_make2(makeString(pstrdup(schema)), makeString(pstrdup(name)));
   for (Oid argument : {type, static_cast<Oid>(JSONBOID)}) {
     Oid function = LookupFuncName(names, 1, &argument, true);
-    if (OidIsValid(function)) return {function, argument};
+    if (OidIsValid(function)) return {function, argument, InvalidOid};
   }
   ereport(
       ERROR,
@@ -34,12 +35,14 @@ Predicate find(const char* schema, const char* name, Oid type) {
        errhint("A symbol s/f names function f of schema s, f alone one of schema public.")));
 }
 
-void check(Oid function, Oid user) {
+// Returns the function's owner.
+Oid check(Oid function, Oid user) {
   HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for function %u", function);
   auto* form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
   const bool good = form->prorettype == BOOLOID && !form->proretset &&
                     form->provolatile == PROVOLATILE_IMMUTABLE && form->prokind == PROKIND_FUNCTION;
+  const Oid owner = form->proowner;
   ReleaseSysCache(tuple);
   if (!good)
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
@@ -47,27 +50,40 @@ void check(Oid function, Oid user) {
                     errhint("A predicate is IMMUTABLE and returns boolean.")));
   if (pg_proc_aclcheck(function, user, ACL_EXECUTE) != ACLCHECK_OK)
     aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FUNCTION, get_func_name(function));
+  return owner;
 }
 
-bool call_as(Oid user, Oid function, Datum argument) {
-  Oid before;
-  int context;
-  GetUserIdAndSecContext(&before, &context);
-  SetUserIdAndSecContext(user, context);
+// With its owner's rights, as an index's functions run: whoever defines an attribute chooses the
+// function, and must not get the rights of those who transact it.
+bool call_as_owner(Oid owner, Oid function, Datum argument) {
   LOCAL_FCINFO(call, 1);
   FmgrInfo info;
   fmgr_info(function, &info);
   InitFunctionCallInfoData(*call, &info, 1, DEFAULT_COLLATION_OID, nullptr, nullptr);
   call->args[0] = {argument, false};
-  Datum result = FunctionCallInvoke(call);
-  const bool holds = !call->isnull && DatumGetBool(result);
-  SetUserIdAndSecContext(before, context);
+  Oid before;
+  int context;
+  GetUserIdAndSecContext(&before, &context);
+  const int level = NewGUCNestLevel();
+  SetUserIdAndSecContext(owner, context | SECURITY_RESTRICTED_OPERATION);
+  volatile bool holds = false;
+  PG_TRY();
+  {
+    Datum result = FunctionCallInvoke(call);
+    holds = !call->isnull && DatumGetBool(result);
+  }
+  PG_FINALLY();
+  {
+    SetUserIdAndSecContext(before, context);
+    AtEOXact_GUC(false, level);
+  }
+  PG_END_TRY();
   return holds;
 }
 
 }  // namespace
 
-void set_calling_user(unsigned int user) { calling_user = user; }
+unsigned int exchange_calling_user(unsigned int user) { return std::exchange(calling_user, user); }
 
 bool call_predicate(const std::string& symbol, const datom::Value& v) {
   auto [space, name] = datom::split_name(symbol);
@@ -77,7 +93,7 @@ bool call_predicate(const std::string& symbol, const datom::Value& v) {
   const Oid type = sql_type(v.type);
   Predicate predicate = pg::call([=] {
     Predicate p = find(s, n, type);
-    check(p.function, user);
+    p.owner = check(p.function, user);
     return p;
   });
   Datum argument;
@@ -88,7 +104,7 @@ bool call_predicate(const std::string& symbol, const datom::Value& v) {
     datom::write_json(v, json);
     argument = jsonb_datum(json);
   }
-  return pg::call([=] { return call_as(user, predicate.function, argument); });
+  return pg::call([=] { return call_as_owner(predicate.owner, predicate.function, argument); });
 }
 
 }  // namespace datahike::facts

@@ -1,4 +1,6 @@
 // The SQL functions that read facts.
+#include <compare>
+
 #include "datom/encoding.h"
 #include "datom/json.h"
 #include "datom/sql/entity_ref.h"
@@ -161,9 +163,10 @@ bool is_before(const Datom& d, const Components& c, const char* order) {
     if (*p == 'a' && !c.a) return false;
     if (*p == 'v' && !c.v) return false;
     if (*p == 't') return c.tx && d.tx < *c.tx;
-    const int order_of_values = *p == 'v' ? datom::compare(d.v, *c.v) : 0;
-    const int64_t difference = *p == 'e' ? d.e - *c.e : *p == 'a' ? d.a - *c.a : order_of_values;
-    if (difference != 0) return difference < 0;
+    const std::strong_ordering order_here = *p == 'e'   ? d.e <=> *c.e
+                                            : *p == 'a' ? d.a <=> *c.a
+                                                        : datom::compare(d.v, *c.v) <=> 0;
+    if (order_here != 0) return order_here < 0;
   }
   return false;
 }

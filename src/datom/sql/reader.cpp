@@ -87,12 +87,12 @@ void Reader::add_datoms(const StatementRow& row, const Pattern& pattern, std::ve
   const auto is_later = [&](uint64_t commit_tx) { return !after_tx_ || commit_tx > *after_tx_; };
   Datom d{row.e, row.a, datom::decode({row.value, row.bytes}), row.tx, true};
   if (kind_ != Kind::Versions) {
-    if (!after_tx_ || is_later(commit_tx_of(row.tx))) out.push_back(std::move(d));
+    if (!after_tx_ || is_later(commit_tx_of_fact(row.tx))) out.push_back(std::move(d));
     return;
   }
   const Attribute* a = attribute(row.a);
   if (row.has_extra && a && a->no_history) return;
-  if (!after_tx_ || is_later(commit_tx_of(row.tx))) out.push_back(d);
+  if (!after_tx_ || is_later(commit_tx_of_fact(row.tx))) out.push_back(d);
   const auto removed = static_cast<uint64_t>(row.extra);
   if (!row.has_extra || !is_later(removed)) return;
   d.tx = tx_of_commit(removed);

@@ -88,6 +88,14 @@ void lock_facts(bool for_schema) {
   });
 }
 
+// The weak lock goes first, so that two who do this do not wait for each other.
+void lock_for_schema_instead() {
+  pg::call([] {
+    UnlockRelationOid(fact_relations().facts, RowExclusiveLock);
+    LockRelationOid(fact_relations().facts, ShareRowExclusiveLock);
+  });
+}
+
 void check_ensured(const datom::Report& report) {
   for (const auto& [e, predicate] : report.ensured)
     if (!call_predicate(predicate, datom::Value::ref(e)))
@@ -95,7 +103,10 @@ void check_ensured(const datom::Report& report) {
                              "entity " + std::to_string(e) + " does not satisfy " + predicate);
 }
 
-std::string attempt(const edn::Value& tx_data, datom::Notation notation) {
+// It changes or retracts attributes, which the data did not let see: it takes the strong lock.
+struct ChangesSchema {};
+
+std::string attempt(const edn::Value& tx_data, datom::Notation notation, bool for_schema) {
   PgDatabase db;
   std::vector<datom::Op> ops = datom::TxDataReader(db, notation).read(tx_data);
   datom::Report report = datom::Transaction(db).run(ops);
@@ -103,9 +114,9 @@ std::string attempt(const edn::Value& tx_data, datom::Notation notation) {
   if (report.changes.empty()) {
     tx = newest_tx();
   } else {
-    if (std::any_of(report.schema.begin(), report.schema.end(),
-                    [](const datom::SchemaChange& c) { return c.before && c.after; }))
-      lock_facts(true);
+    if (!for_schema && std::any_of(report.schema.begin(), report.schema.end(),
+                                   [](const datom::SchemaChange& c) { return c.before; }))
+      throw ChangesSchema();
     tx = db.current_tx();
     write_changes(report, tx);
     check_ensured(report);
@@ -129,16 +140,21 @@ bool is_worth_another(const pg::PgError& e) {
 
 std::string attempts(const edn::Value& tx_data, datom::Notation notation, bool keep) {
   std::string report;
+  bool for_schema = mentions_schema(tx_data);
+  lock_facts(for_schema);
   for (int i = 1;; ++i) {
     const bool last = IsolationUsesXactSnapshot() || i == kMostAttempts;
     try {
       pg::in_subtransaction([&] {
-        report = attempt(tx_data, notation);
+        report = attempt(tx_data, notation, for_schema);
         if (!keep) throw Undo();
       });
       return report;
     } catch (const Undo&) {
       return report;
+    } catch (const ChangesSchema&) {
+      for_schema = true;
+      lock_for_schema_instead();
     } catch (const FactsChanged&) {
       if (last) give_up();
     } catch (const pg::PgError& e) {
@@ -174,16 +190,17 @@ User become_owner() {
 std::string transact(const edn::Value& tx_data, datom::Notation notation, bool keep) {
   versioning::require_writable(versioning::session_view(), "transact facts");
   const User user = become_owner();
-  set_calling_user(user.id);
-  try {
-    std::string report = with_own_settings([&] {
-      lock_facts(mentions_schema(tx_data));
-      return attempts(tx_data, notation, keep);
-    });
+  const Oid outer = exchange_calling_user(user.id);
+  const auto restore = [&] {
+    exchange_calling_user(outer);
     SetUserIdAndSecContext(user.id, user.context);
+  };
+  try {
+    std::string report = with_own_settings([&] { return attempts(tx_data, notation, keep); });
+    restore();
     return report;
   } catch (...) {
-    SetUserIdAndSecContext(user.id, user.context);
+    restore();
     throw;
   }
 }
