@@ -94,6 +94,20 @@ SELECT lives_ok('MERGE INTO t USING (SELECT 1 AS key) s ON t.id = s.key WHEN MAT
 SELECT lives_ok('INSERT INTO t (id, a, b) VALUES (1001, 1, 1) RETURNING anomaly_score(''m'')', 'and what is returned');
 SELECT lives_ok('INSERT INTO t (id, a, b) VALUES (1001, 1, 1) ON CONFLICT (id) DO UPDATE SET a = anomaly_score(''m'')', '... or in conflict');
 
+-- What is prepared with the short form follows the branch to a model with other features.
+SELECT datahike.create_model('s', 'SELECT a, b FROM t', n_trees => 10);
+SELECT datahike.create_branch('reordered');
+PREPARE short AS SELECT anomaly_score('s') = anomaly_score('s', a, b) AS as_ab, anomaly_score('s') = anomaly_score('s', b, a) AS as_ba FROM t WHERE id = 400;
+SELECT results_eq('EXECUTE short', 'VALUES (true, false)', 'features in the order of one model');
+SET datahike.branch = reordered;
+SELECT datahike.create_model('s', 'SELECT b, a FROM t', n_trees => 10, replace => true);
+RESET datahike.branch;
+SELECT results_eq('EXECUTE short', 'VALUES (true, false)', '... which another branch does not change');
+SET datahike.branch = reordered;
+SELECT results_eq('EXECUTE short', 'VALUES (false, true)', '... but where that is in view, it has its order');
+RESET datahike.branch;
+SELECT results_eq('EXECUTE short', 'VALUES (true, false)', '... and back');
+
 -- Joins: with nothing to join with, keys are not computed; with too much, the query says so.
 CREATE TABLE p (x int, g int) USING datahike;
 INSERT INTO p SELECT i % 3, i FROM generate_series(1, 20000) i;

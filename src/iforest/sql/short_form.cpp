@@ -3,6 +3,7 @@
 // in the FROM clause of the query itself, then in those around it.
 #include "iforest/sql/short_form.h"
 
+#include "am/horizon.h"
 #include "iforest/sql/measures.h"
 #include "pg/bridge.h"
 
@@ -201,6 +202,8 @@ Oid long_form(Oid function, int first_feature) {
 Node* replace(Level* level, FuncExpr* call) {
   const KnownFunction known = *known_function(call->funcid);
   const char* model = model_of(level, call);
+  // Another branch's model of the name may have other features: plans are made anew there.
+  pg::guard([] { am::note_planned_by_view(); });
   List *columns = NIL, *names = features_of(model);
   ListCell* cell;
   foreach (cell, names) {
