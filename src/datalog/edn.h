@@ -6,7 +6,8 @@
 //   < lists and vectors < sets < maps < tagged values
 // Numbers are compared by what they are worth, exactly and whatever their kind (1 = 1N = 1.0 =
 // 1.00M); NaN is equal to itself and above every other number, as in PostgreSQL. Text is ordered by
-// code point. A list and a vector with the same items are equal.
+// code point, symbols and keywords by namespace and then by name. A list and a vector with the same
+// items are equal.
 //
 // A value is immutable and its copies share what they hold, with a count that is not atomic: values
 // that share stay in one thread. Nothing nests deeper than kMostDepth, so recursion over values is
@@ -48,7 +49,10 @@ enum class Kind : uint8_t {
 };
 const char* name_of(Kind kind);  // "long", "keyword", ...
 
-inline constexpr uint32_t kMostDepth = 500;   // of collections and tags in one another
+inline constexpr uint32_t kMostDepth = 500;  // of collections and tags in one another
+// Of a value: of the items of all its collections and the bytes of all its texts, those that it
+// shares counted each time, for so long is what walks it under way.
+inline constexpr size_t kMostSize = size_t{1} << 27;
 inline constexpr size_t kMostDigits = 16383;  // of a bigint, or of a bigdec on either side
 
 // Text that cannot be read. SQLSTATE 22P02. `offset` counts bytes from the start of the text.
@@ -84,7 +88,8 @@ class Value {
   static Value set(std::vector<Value> items);    // equal items become one
   static Value map(std::vector<Entry> entries);  // the last one of equal keys counts
   static Value tagged(std::string tag, Value value);
-  // All of those with items or a tag: LimitError where they nest deeper than kMostDepth.
+  // All of those with items or a tag: LimitError where they nest deeper than kMostDepth. All of
+  // those with items, a tag or text: LimitError where they are larger than kMostSize.
 
   Value(const Value& other) : kind_(other.kind_), u_(other.u_) { retain(); }
   Value(Value&& other) noexcept : kind_(other.kind_), u_(other.u_) { other.kind_ = Kind::Nil; }
@@ -134,6 +139,8 @@ class Value {
   double to_double() const;
 
   uint64_t hash() const;
+  // Bytes that only this value holds: of a collection its items themselves. 0: they are shared.
+  size_t size_if_unshared() const;
   size_t size_in_memory() const;  // bytes besides the value itself, shared ones counted each time
   bool operator==(const Value& other) const;
   // Negative, 0 or positive.
@@ -148,6 +155,7 @@ class Value {
   void retain() const;
   void release();
   uint32_t depth() const;
+  size_t size() const;
 
   Kind kind_ = Kind::Nil;
   union Payload {

@@ -8,6 +8,7 @@ namespace datahike::edn {
 struct Node {
   uint32_t references = 1;
   uint32_t depth = 0;         // of collections and tags, this one included
+  size_t size = 0;            // at most kMostSize
   mutable uint64_t hash = 0;  // 0: not computed yet
   std::string text;
   std::vector<Value> items;

@@ -66,20 +66,34 @@ int compare_entries(std::span<const Entry> a, std::span<const Entry> b) {
 
 bool before(const Entry& a, const Entry& b) { return a.first < b.first; }
 
+void check_size(size_t size) {
+  if (size > kMostSize)
+    throw LimitError("a value has more than " + std::to_string(kMostSize) +
+                     " items and bytes of text");
+}
+
 Node* text_node(std::string text) {
+  check_size(text.size());
   auto* node = new Node;
+  node->size = text.size();
   node->text = std::move(text);
   return node;
 }
 
-Node* items_node(std::vector<Value> items) {
+Node* items_node(std::vector<Value> items, auto size_of) {
+  size_t size = 0;
+  for (const Value& item : items) check_size(size += 1 + size_of(item));
   auto* node = new Node;
+  node->size = size;
   node->items = std::move(items);
   return node;
 }
 
-Node* entries_node(std::vector<Entry> entries) {
+Node* entries_node(std::vector<Entry> entries, auto size_of) {
+  size_t size = 0;
+  for (const Entry& e : entries) check_size(size += 2 + size_of(e.first) + size_of(e.second));
   auto* node = new Node;
+  node->size = size;
   node->entries = std::move(entries);
   return node;
 }
@@ -114,6 +128,7 @@ void Value::release() {
 }
 
 uint32_t Value::depth() const { return shares() ? u_.node->depth : 0; }
+size_t Value::size() const { return shares() ? u_.node->size : 0; }
 
 Value Value::holding(Kind kind, Node* node) {
   Value v;
@@ -225,19 +240,22 @@ uint32_t depth_of_items(std::span<const Value> items, auto depth_of) {
 
 Value Value::list(std::vector<Value> items) {
   uint32_t depth = depth_of_items(items, [](const Value& v) { return v.depth(); });
-  return holding(Kind::List, deeper(items_node(std::move(items)), depth));
+  auto size = [](const Value& v) { return v.size(); };
+  return holding(Kind::List, deeper(items_node(std::move(items), size), depth));
 }
 
 Value Value::vector(std::vector<Value> items) {
   uint32_t depth = depth_of_items(items, [](const Value& v) { return v.depth(); });
-  return holding(Kind::Vector, deeper(items_node(std::move(items)), depth));
+  auto size = [](const Value& v) { return v.size(); };
+  return holding(Kind::Vector, deeper(items_node(std::move(items), size), depth));
 }
 
 Value Value::set(std::vector<Value> items) {
   std::sort(items.begin(), items.end());
   items.erase(std::unique(items.begin(), items.end()), items.end());
   uint32_t depth = depth_of_items(items, [](const Value& v) { return v.depth(); });
-  return holding(Kind::Set, deeper(items_node(std::move(items)), depth));
+  auto size = [](const Value& v) { return v.size(); };
+  return holding(Kind::Set, deeper(items_node(std::move(items), size), depth));
 }
 
 Value Value::map(std::vector<Entry> entries) {
@@ -252,12 +270,15 @@ Value Value::map(std::vector<Entry> entries) {
     else
       kept.push_back(std::move(e));
   }
-  return holding(Kind::Map, deeper(entries_node(std::move(kept)), depth));
+  auto size = [](const Value& v) { return v.size(); };
+  return holding(Kind::Map, deeper(entries_node(std::move(kept), size), depth));
 }
 
 Value Value::tagged(std::string tag, Value value) {
   uint32_t depth = value.depth();
+  check_size(tag.size() + 1 + value.size());
   auto* node = text_node(std::move(tag));
+  node->size += 1 + value.size();
   node->items.push_back(std::move(value));
   return holding(Kind::Tagged, deeper(node, depth));
 }
@@ -323,6 +344,7 @@ int Value::compare(const Value& other) const {
   if (kind_ == Kind::Long && other.kind_ == Kind::Long) return compare_integers(u_.i, other.u_.i);
   int mine = rank(kind_), others = rank(other.kind_);
   if (mine != others) return mine < others ? -1 : 1;
+  if (shares() && other.shares() && u_.node == other.u_.node) return 0;
   switch (kind_) {
     case Kind::Nil:
       return 0;
@@ -343,6 +365,11 @@ int Value::compare(const Value& other) const {
       return compare_items(items(), other.items());
     case Kind::Map:
       return compare_entries(entries(), other.entries());
+    case Kind::Symbol:
+    case Kind::Keyword:  // as facts are stored; the texts differ though both parts are equal in /a
+      if (int c = sign(name_space().compare(other.name_space()))) return c;
+      if (int c = sign(name().compare(other.name()))) return c;
+      return sign(text().compare(other.text()));
     case Kind::Tagged:
       if (int c = sign(text().compare(other.text()))) return c;
       return tagged_value().compare(other.tagged_value());
@@ -392,6 +419,12 @@ uint64_t Value::hash() const {
       break;
   }
   return known = h ? h : 1;
+}
+
+size_t Value::size_if_unshared() const {
+  if (!shares() || u_.node->references > 1) return 0;
+  const Node& n = *u_.node;
+  return n.text.size() + n.items.size() * sizeof(Value) + n.entries.size() * sizeof(Entry);
 }
 
 size_t Value::size_in_memory() const {

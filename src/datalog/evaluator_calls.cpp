@@ -94,12 +94,14 @@ Relation Evaluator::call(const Clause& c, Relation rows, const Scope& scope) {
         budget_.poll_row(row);
         for (size_t i = 0; i < given.size(); ++i) row_arguments[i] = given[i].at(row);
         results->push_back(f->call(row_arguments));
+        budget_.made(results->back());
       }
     } else {
       results = host_.call(c.name, given, rows.rows);
       if (!results)
         throw QueryError(kUndefined, "there is no function " + c.name + " that queries may call",
                          "IMMUTABLE SQL functions are called by their names.");
+      for (const Value& v : *results) budget_.made(v);
     }
   }
   return c.is_predicate ? keep_true(std::move(rows), *results)
@@ -172,6 +174,7 @@ std::optional<Column> Evaluator::call_with_source(const Clause& c, const Relatio
       inner.nesting_ = nesting_;
       QueryResult result = run_query(inner, query, std::move(inputs));
       found->second = to_value(result, query);
+      budget_.made(found->second);
     }
     results.push_back(found->second);
   }

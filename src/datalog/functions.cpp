@@ -125,7 +125,10 @@ Value contains(Arguments a) {
 
 Value str(Arguments a) {
   std::string text;
-  for (const Value& v : a) text += display(v);
+  for (const Value& v : a) {
+    text += display(v);
+    if (text.size() > edn::kMostSize) throw LimitError("str: the text is too long");
+  }
   return Value::string(text);
 }
 

@@ -17,7 +17,8 @@ namespace datahike::datalog {
 namespace {
 
 constexpr uint64_t kDefaultLimit = 1000;
-constexpr int kMostDepth = 100;  // of nested results: what a document may hold
+constexpr size_t kMostNested = 4000000;  // maps in others and what is above each, of one pull
+constexpr int kMostDepth = 100;          // of nested results: what a document may hold
 
 struct PullAttribute;
 struct PullPattern {
@@ -235,6 +236,11 @@ class Puller {
           // What is above itself, or too deep, is only named.
           if (path.count(v) || (a.recursion && levels == 0)) continue;
         }
+        budget_.poll_row(next.size());
+        nested_ += 1 + path.size();
+        if (nested_ > kMostNested)
+          throw QueryError("54000", "pull: the result has too many maps in one another",
+                           "Limit the recursion's depth, or how many values it follows.");
         next.push_back(v);
         paths.push_back(std::move(path));
       }
@@ -295,6 +301,7 @@ class Puller {
 
   Budget& budget_;
   Source& source_;
+  size_t nested_ = 0;
 };
 
 }  // namespace

@@ -75,6 +75,14 @@ void Budget::take(size_t bytes) {
                    "Raise work_mem, or make the query's clauses more selective.");
 }
 
+void Budget::made(const Value& value) {
+  constexpr size_t kLarge = 1000;
+  size_t bytes = value.size_if_unshared();
+  if (bytes < kLarge) return;
+  poll();
+  take(bytes);
+}
+
 Relation::Relation(Relation&& other) noexcept
     : vars(std::move(other.vars)),
       columns(std::move(other.columns)),

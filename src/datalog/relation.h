@@ -29,6 +29,9 @@ class Budget {
   void take(size_t bytes);  // QueryError 53200 beyond the limit
   void give_back(size_t bytes) noexcept { used_ -= bytes; }
   size_t used() const { return used_; }
+  // What a function has made for a row, beyond the row's slot: large values count until the query
+  // ends. QueryError 53200.
+  void made(const Value& value);
 
  private:
   size_t limit_, used_ = 0;

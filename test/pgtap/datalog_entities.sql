@@ -1,5 +1,5 @@
 -- Rows found by their entity are those that a scan of the whole table finds, whatever happened to them on whatever branch.
-SELECT plan(27);
+SELECT plan(30);
 SET jit = off;
 
 CREATE TABLE t (id int PRIMARY KEY, v int, n text) USING datahike;
@@ -76,4 +76,14 @@ RESET datahike.history;
 SELECT is(datahike.q_json('[:find ?v . :in $ ?e :where [?e :t/v ?v]]', datahike.db(), (SELECT e FROM entity WHERE id = -1)), 'null', 'a row of another table');
 SELECT is(datahike.q_json('[:find [?n ...] :in $ ?e :where [?e :t/id ?i] [?e :t/n ?n]]', datahike.db(), (SELECT e FROM entity WHERE id = 7)), '["n7"]', 'two columns');
 SELECT is(datahike.q_json('[:find (count ?e) . :in $ [?e ...] :where [?e :t/v ?v] (not [?e :t/n])]', datahike.db(), (SELECT array_agg(e) FROM entity WHERE id BETWEEN 1 AND 9)), '3', 'several entities');
+
+-- The first version of a row may be collected: its entity stays.
+CREATE TABLE g (id int PRIMARY KEY, v int) USING datahike;
+INSERT INTO g SELECT i, i FROM generate_series(1, 300) i;
+UPDATE g SET v = v + 1000;
+UPDATE g SET v = v + 1000 WHERE id = 7;
+SELECT e AS g7 FROM datahike.q('[:find ?e . :where [?e :g/id 7]]') AS t(e bigint) \gset
+SELECT ok(commits > 0, 'commits are collected') FROM datahike.gc(now(), '0');
+SELECT is(datahike.q_json('[:find ?v . :in $ ?e :where [?e :g/v ?v]]', datahike.db(), :g7), '2007', 'by its entity');
+SELECT is(datahike.q_json('[:find [?i ?v] :in $ ?e :where [?e :g/id ?i] [?e :g/v ?v]]', datahike.db(), :g7), '[7, 2007]', 'two columns of it');
 SELECT * FROM finish();

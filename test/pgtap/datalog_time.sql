@@ -1,5 +1,5 @@
 -- Datalog over other branches, commits and times, several of them in one query.
-SELECT plan(33);
+SELECT plan(37);
 
 CREATE TABLE item (id int PRIMARY KEY, name text, price int) USING datahike;
 INSERT INTO item VALUES (1, 'nut', 10), (2, 'bolt', 20);
@@ -79,4 +79,14 @@ SELECT is(current_setting('datahike.commit_id') || current_setting('datahike.bra
 RESET datahike.commit_id;
 SELECT throws_ok($$SELECT datahike.q_json('[:find ?p :in $ :where [_ :item/price ?p]]', datahike.db('nowhere'))$$, '42704', NULL, 'no such revision');
 SELECT throws_ok($$SELECT datahike.q_json('[:find ?p :in $ :where [_ :item/price ?p]]', datahike.as_of(datahike.db(), 'soon'))$$, '22P02', NULL, 'no time');
+
+-- Patterns with tx read under the session's settings, too.
+SELECT is(datahike.q_json('[:find (count ?e) . :in $ :where [?e :item/name _ ?t]]', datahike.since(datahike.db(), '2001-01-01')), '2', 'since before the first commit');
+SELECT set_config('datahike.since', :'tx3', false) \gset
+SELECT is(datahike.q_json('[:find [?n ...] :where [_ :item/name ?n ?t] :order-by [?n]]'), '["cog"]', 'the session''s since');
+SELECT is(datahike.q_json('[:find [?n ...] :in $ :where [_ :item/name ?n ?t] :order-by [?n]]', datahike.db('db')), '["Nut", "cog"]', 'a revision is read without it');
+RESET datahike.since;
+SET datahike.history = on;
+SELECT is(datahike.q_json('[:find [?n ...] :where [_ :item/name ?n _ false] :order-by [?n]]'), '["bolt", "nut"]', 'the session''s history');
+RESET datahike.history;
 SELECT * FROM finish();

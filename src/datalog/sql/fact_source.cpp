@@ -180,7 +180,11 @@ bool DatabaseSource::of_tables(const Scan& scan) {
 
 // Who may not read facts reads tables all the same, but is told where only facts could answer.
 bool DatabaseSource::of_facts(const Value& attribute) {
-  return (may_read_facts_ || !tables_.has(attribute)) && facts().has(attribute);
+  bool may_be = may_read_facts_ || !tables_.has(attribute);
+  if (!may_read_facts_ && may_be) tables_.refuse(attribute);
+  if (may_be && facts().has(attribute)) return true;
+  tables_.refuse(attribute);
+  return false;
 }
 bool DatabaseSource::of_facts(const Scan& scan) {
   return scan.constants[kAttribute] ? of_facts(*scan.constants[kAttribute]) : may_read_facts_;

@@ -55,7 +55,8 @@ std::optional<RowsOfEntities> rows_of_entities(uint64_t table, int32_t branch,
   for (int64_t e : entities) {
     if (e < kFirstRowEntity || e >= kFirstBehindRows) continue;
     auto first = static_cast<uint64_t>(e - kFirstRowEntity);
-    if (!lookup.has(first)) continue;
+    // A row of another table, or one whose first version is collected: its entity stays.
+    if (!lookup.has(first)) return std::nullopt;
     found.entities.push_back(e);
     for (todo.push_back(first); !todo.empty();) {
       uint64_t rowid = todo.back();

@@ -36,6 +36,17 @@ FunctionName find_name(const char* schema, const char* name, int arguments) {
   return {pstrdup(quote_qualified_identifier(schema, name)), found != nullptr};
 }
 
+// Whether a default that the call leaves to the planner is not IMMUTABLE.
+bool has_mutable_defaults(Node* expression) {
+  if (!IsA(expression, FuncExpr)) return false;
+  auto* call = reinterpret_cast<FuncExpr*>(expression);
+  HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(call->funcid));
+  if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for function %u", call->funcid);
+  List* all = expand_function_arguments(call->args, false, call->funcresulttype, tuple);
+  ReleaseSysCache(tuple);
+  return contain_mutable_functions(reinterpret_cast<Node*>(all));
+}
+
 void prepare(const char* quoted, int count, Oid* types, Prepared* out) {
   StringInfoData text;
   initStringInfo(&text);
@@ -47,7 +58,8 @@ void prepare(const char* quoted, int count, Oid* types, Prepared* out) {
   auto* source = static_cast<CachedPlanSource*>(linitial(SPI_plan_get_plan_sources(out->plan)));
   auto* query = static_cast<Query*>(linitial(source->query_list));
   auto* target = static_cast<TargetEntry*>(linitial(query->targetList));
-  bool mutable_function = contain_mutable_functions(reinterpret_cast<Node*>(target->expr));
+  bool mutable_function = contain_mutable_functions(reinterpret_cast<Node*>(target->expr)) ||
+                          has_mutable_defaults(reinterpret_cast<Node*>(target->expr));
   if (mutable_function || query->hasAggs || query->hasWindowFuncs || query->hasTargetSRFs)
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("function %s cannot be called from a query", quoted),

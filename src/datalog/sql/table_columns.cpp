@@ -20,6 +20,7 @@ struct Found {
   char *table, *column, *target_table, *target_column;
   double rows;
   bool unique, alone;
+  bool plain, hidden;  // why it is none: a table of another kind; a schema without USAGE
 };
 
 char* qualified(Oid relid) {
@@ -53,7 +54,12 @@ bool is_readable(Oid relid) {
 
 bool look_up(const char* schema, const char* table, const char* column, Found* out) {
   RangeVar* name = makeRangeVar(schema ? pstrdup(schema) : nullptr, pstrdup(table), -1);
-  if (schema && !OidIsValid(get_namespace_oid(schema, true))) return false;
+  if (schema) {
+    Oid space = get_namespace_oid(schema, true);
+    if (!OidIsValid(space)) return false;
+    out->hidden = pg_namespace_aclcheck(space, GetUserId(), ACL_USAGE) != ACLCHECK_OK;
+    if (out->hidden) return false;
+  }
   Oid relid = RangeVarGetRelid(name, NoLock, true);
   if (!OidIsValid(relid)) return false;
   char kind = get_rel_relkind(relid);
@@ -61,11 +67,9 @@ bool look_up(const char* schema, const char* table, const char* column, Found* o
     return false;
   out->number = get_attnum(relid, column);
   if (out->number <= 0) return false;
-  if (kind != RELKIND_PARTITIONED_TABLE && pg::guard([=] { return pg::find_table_id(relid) == 0; }))
-    ereport(ERROR,
-            (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-             errmsg("table \"%s\" is not a datahike table, so its rows are no entities", table),
-             errhint("ALTER TABLE ... SET ACCESS METHOD datahike")));
+  out->plain =
+      kind != RELKIND_PARTITIONED_TABLE && pg::guard([=] { return pg::find_table_id(relid) == 0; });
+  if (out->plain) return false;
   out->relid = relid;
   Oid collation;
   get_atttypetypmodcoll(relid, out->number, &out->type, &out->typmod, &collation);
@@ -102,7 +106,20 @@ const TableColumn* TableSource::find(const Value& attribute) {
   char* table = from_utf8(dot == std::string::npos ? space : space.substr(dot + 1));
   Found found{};
   Found* out = &found;
-  if (!pg::call([=] { return look_up(schema, table, column, out); })) return nullptr;
+  if (!pg::call([=] { return look_up(schema, table, column, out); })) {
+    if (found.hidden)
+      refusals_.emplace(
+          attribute.text(),
+          datalog::QueryError("42501", "permission denied for schema " + space.substr(0, dot)));
+    if (found.plain)
+      refusals_.emplace(attribute.text(),
+                        datalog::QueryError("42809",
+                                            "table \"" + space.substr(dot + 1) +
+                                                "\" is not a datahike table, so its "
+                                                "rows are no entities",
+                                            "ALTER TABLE ... SET ACCESS METHOD datahike"));
+    return nullptr;
+  }
   known->second = TableColumn{found.relid,
                               found.number,
                               found.type,
@@ -116,6 +133,12 @@ const TableColumn* TableSource::find(const Value& attribute) {
                               text_of(found.target_table),
                               text_of(found.target_column)};
   return &*known->second;
+}
+
+void TableSource::refuse(const Value& attribute) {
+  if (!attribute.is(Kind::Keyword) || find(attribute)) return;
+  if (auto refusal = refusals_.find(attribute.text()); refusal != refusals_.end())
+    throw refusal->second;
 }
 
 namespace {

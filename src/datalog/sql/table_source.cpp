@@ -261,7 +261,7 @@ bool TableSource::scan_entities(const Value& attribute, const TableColumn& c, co
   uint64_t table = pg::call([=] { return pg::find_table_id(relid); });
   auto found = rows_of_entities(table, branch_of(database_), wanted);
   if (!found) return false;
-  if (found->entities.empty()) return true;  // rows of other tables
+  if (found->entities.empty()) return true;  // of no rows
   std::unordered_set<int64_t> met;
   std::vector<Columns> kept;
   std::vector<size_t> counts;
@@ -288,8 +288,9 @@ void TableSource::scan_column(const Value& attribute, const TableColumn& c, cons
   if (references)
     from += std::string(rowids ? " LEFT" : "") + " JOIN " + c.target_table + " r ON t." + c.column +
             " = r." + c.target_column;
-  QueryText query(from + (rowids ? " WHERE true" : " WHERE t." + c.column + " IS NOT NULL"),
-                  parameters);
+  QueryText query(
+      from + (rowids ? " WHERE true" : " WHERE t." + c.column + " IS DISTINCT FROM NULL"),
+      parameters);
   query.of(c);
   if (rowids) {
     query.rows(*rowids);
@@ -398,7 +399,7 @@ void TableSource::read_rows(const datalog::RowScan& scan, const std::vector<uint
     if (rowids) break;
     const TableColumn& c = *find(of.attribute);
     query.of(c);
-    query.text += " AND t." + c.column + " IS NOT NULL";
+    query.text += " AND t." + c.column + " IS DISTINCT FROM NULL";
     if (of.constant) query.compare("=", *of.constant);
     if (of.least) query.compare(">=", *of.least);
     if (of.greatest) query.compare("<=", *of.greatest);

@@ -40,6 +40,9 @@ class TableSource : public datalog::Source {
   bool is_component(const Value&) override { return false; }
   bool is_unique(const Value& attribute) { return has(attribute) && find(attribute)->unique; }
   bool has(const Value& attribute) { return find(attribute) != nullptr; }
+  // QueryError: the attribute names a column whose rows cannot be read as entities (42809), or may
+  // not be looked up (42501).
+  void refuse(const Value& attribute);
 
  private:
   const TableColumn* find(const Value& attribute);
@@ -59,6 +62,7 @@ class TableSource : public datalog::Source {
 
   DatabaseValue database_;
   std::map<std::string, std::optional<TableColumn>> columns_;
+  std::map<std::string, datalog::QueryError> refusals_;  // of those that are not in columns_
 };
 
 }  // namespace datahike::query

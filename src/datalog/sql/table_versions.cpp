@@ -6,6 +6,7 @@
 #include "datalog/sql/table_source.h"
 
 #include "am/pending.h"
+#include "facts/reader.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 
@@ -116,13 +117,13 @@ void TableSource::scan_versions(const Value& attribute, const TableColumn& c, co
   state.history = false;
   state.since.clear();
   std::string commit = ask(state, "SELECT datahike.commit_id()");
-  int64 since = -1;
-  if (!database_.since.empty()) {
-    DatabaseValue before = state;
-    before.as_of = database_.since;
-    since =
-        std::stoll(ask(before, "SELECT tx FROM datahike.commit_info(datahike.commit_id()::text)"));
-  }
+  // The session's settings count where the database value names no revision.
+  const versioning::SessionView session = versioning::current_settings();
+  const bool named = !database_.revision.empty();
+  const bool all = database_.history || (!named && session.history);
+  const std::string from =
+      database_.since.empty() && !named ? std::string(session.since) : database_.since;
+  const int64 since = from.empty() ? -1 : static_cast<int64>(facts::commit_tx_at(commit, from));
   std::string text = "SELECT t.tableoid, t.ctid, t." + c.column +
                      ", (datahike.row_origin(t.tableoid, t.ctid, '" + commit +
                      "')).tx, (datahike.row_removal(t.tableoid, t.ctid, '" + commit +
@@ -170,7 +171,7 @@ void TableSource::scan_versions(const Value& attribute, const TableColumn& c, co
   size_t count = 0;
   for (auto& [entity, of_entity] : versions) {
     for (const Fact& f : facts_of(std::move(of_entity))) {
-      if (f.tx <= since || (!database_.history && !f.live)) continue;
+      if (f.tx <= since || (!all && !f.live)) continue;
       Value row[] = {Value::integer(entity), attribute, f.value, Value::integer(f.tx),
                      Value::boolean(f.added)};
       bool fits = true;

@@ -29,7 +29,8 @@ std::optional<std::string> non_empty(const char* text) {
   return text && *text ? std::optional<std::string>(text) : std::nullopt;
 }
 
-// The tx number of the last commit at or before a point of a revision's line.
+}  // namespace
+
 uint64_t commit_tx_at(const std::string& revision, const std::string& point) {
   pg::AsOf at;
   if (!pg::parse_as_of(point.c_str(), &at))
@@ -48,8 +49,6 @@ uint64_t commit_tx_at(const std::string& revision, const std::string& point) {
     throw;
   }
 }
-
-}  // namespace
 
 Reader::Reader(Source source) {
   require_select();

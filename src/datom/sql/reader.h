@@ -36,6 +36,9 @@ struct Pattern {
   std::optional<int64_t> from_a;  // Order::Aevt, Avet: attributes from this one on
 };
 
+// The tx number of the last commit at or before a point (as_of's) of a revision's line; 0: none.
+uint64_t commit_tx_at(const std::string& revision, const std::string& point);
+
 class Reader {
  public:
   // 42501 where the caller may not SELECT from datahike.facts.
