@@ -6,7 +6,7 @@
 #include "datalog/sql/table_source.h"
 
 #include "am/pending.h"
-#include "facts/reader.h"
+#include "datom/sql/reader.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 
