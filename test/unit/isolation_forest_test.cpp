@@ -201,6 +201,21 @@ TEST(IsolationForest, RotationReplacesTheOldestTreesAndLeavesTheModelAlone) {
   for (size_t i = 15; i < 20; ++i) EXPECT_NE(third.trees[i].nodes, third.trees[i - 5].nodes);
 }
 
+TEST(IsolationForest, AgesOfTreesAreBounded) {
+  const Data data = random_data(300, 3, 6, false);
+  Model model = train_on(data, {10, 64, 1, 0.05});
+  const std::vector<double> row(model.features.size(), 0.5);
+  model.generation = kMostGenerations;
+  EXPECT_THROW(decode(encode(model)), CorruptError);  // all trees are older
+  model.trees.back().generation = kMostGenerations;
+  EXPECT_EQ(model, decode(encode(model)));
+  for (const double decay : {1e-300, 0.5, 1 - 1e-16, 1.0}) {
+    const double score = Scorer(model).weighted_score(row.data(), decay);
+    EXPECT_TRUE(score > 0 && score < 1) << decay;
+  }
+  EXPECT_THROW(rotate(model, data.view(), 300, 1, [] {}), LimitError);
+}
+
 TEST(IsolationForest, DegenerateRowsHaveFiniteScores) {
   const std::vector<Data> all = {{{1.0}, 1},
                                  {{1.0, 2.0}, 1},
