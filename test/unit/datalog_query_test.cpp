@@ -138,7 +138,7 @@ TEST(DatalogQuery, Pull) {
   EXPECT_EQ(q("[:find (pull ?e [:name {:likes [:name]}]) . :where [?e :age 30]]"),
             "{:likes {:name \"Bob\"}, :name \"Ann\"}");
   EXPECT_EQ(q("[:find (pull ?e [*]) . :where [?e :age 30]]"),
-            "{:age 30, :db/id 1, :likes {:db/id 2}, :name \"Ann\"}");
+            "{:age 30, :likes {:db/id 2}, :name \"Ann\", :db/id 1}");
   EXPECT_EQ(q("[:find (pull ?e [:db/id {:_likes [:name]}]) . :where [?e :age 30]]"),
             "{:_likes [{:name \"Cy\"}], :db/id 1}");
   EXPECT_EQ(q("[:find (pull ?e [(:age :default 0) [:name :as :n]]) . :where [?e :nick]]"),
