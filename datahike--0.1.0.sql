@@ -544,10 +544,11 @@ CREATE FUNCTION datahike.anomaly_support(internal) RETURNS internal
   LANGUAGE c STRICT AS 'MODULE_PATHNAME', 'datahike_anomaly_support';
 COMMENT ON FUNCTION datahike.anomaly_support(internal) IS 'internal: what the planner asks about anomaly_*';
 
--- The functions that score are in schema public, where there is one, so that they need no prefix.
+-- The functions that score are in pg_catalog, so that they need no prefix on any search_path, and so that DROP SCHEMA public CASCADE,
+-- with which applications begin afresh, does not take the extension with it.
 DO $do$
 DECLARE
-  target text := CASE WHEN to_regnamespace('public') IS NULL THEN 'datahike' ELSE 'public' END;
+  target text := 'pg_catalog';
   f record;
 BEGIN
   FOR f IN SELECT * FROM (VALUES

@@ -12,10 +12,11 @@ for side in reference tested; do
     return
   fi
   ok "loads on $am"
-  # What may differ: comments, the access method's name, the extension itself, pg_dump's random restrict key, and the
-  # order of a table's rows (heap puts a short row on an earlier page with room).
+  # What may differ: comments, the access method's name, the extension itself with its facts (none), pg_dump's random restrict
+  # key, and the order of a table's rows (heap puts a short row on an earlier page with room).
   "$PGBIN/pg_dump" -d $side 2>"$dir/dump.log" |
-    grep -vE '^(--|$|SET default_table_access_method|(CREATE|COMMENT ON) EXTENSION|(CREATE|ALTER) SCHEMA datahike|\\(un)?restrict )' |
+    grep -vE '^(--|$|SET default_table_access_method|(CREATE|COMMENT ON) EXTENSION|(CREATE|ALTER) SCHEMA datahike|\\(un)?restrict |SELECT pg_catalog.setval\('"'"'datahike\.)' |
+    perl -0pe 's/^COPY datahike\.facts [^\n]*\n\\\.\n//m' |
     perl -ne 'if (/^COPY /) { print; $in = 1 } elsif (/^\\\.$/) { print sort(@rows), $_; @rows = (); $in = 0 }
       elsif ($in) { push @rows, $_ } else { print }' >"$dir/$side.dump"
   [ ! -s "$dir/dump.log" ] || not_ok "pg_dump on $am" "$dir/dump.log"

@@ -1,8 +1,11 @@
 -- The functions and settings that a user sees exist, with the results that the manual names.
-SELECT plan(79);
+SELECT plan(80);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
+SELECT is((SELECT count(*) FROM pg_depend d WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'datahike')
+  AND d.classid = 'pg_proc'::regclass AND (SELECT pronamespace FROM pg_proc p WHERE p.oid = d.objid) NOT IN ('datahike'::regnamespace, 'pg_catalog'::regnamespace)), 0::bigint,
+  'no function is in a schema that an application might drop');
 SELECT function_returns('datahike', 'branches', '{}'::name[], 'setof text');
 SELECT function_returns('datahike', 'current_branch', '{}'::name[], 'text');
 SELECT function_returns('datahike', 'commit_id', '{}'::name[], 'uuid');
@@ -32,12 +35,12 @@ SELECT function_returns('datahike', 'drop_model', '{text,boolean}'::name[], 'boo
 SELECT function_returns('datahike', 'describe_model', '{text}'::name[], 'setof record');
 SELECT function_returns('datahike', 'detect_anomalies', '{text,double precision,integer,integer,bigint}'::name[], 'setof record');
 SELECT columns_are('datahike', 'models', '{model_name,model_type,n_trees,sample_size,n_features,features,contamination,threshold,seed,training_rows,rotations,trained_at,owner}'::name[]);
-SELECT function_returns('public', 'anomaly_score', '{text,"\"any\""}'::name[], 'double precision');
-SELECT function_returns('public', 'anomaly_predict', '{text}'::name[], 'boolean');
-SELECT function_returns('public', 'anomaly_proba', '{text}'::name[], 'double precision');
-SELECT function_returns('public', 'anomaly_confidence', '{text}'::name[], 'double precision');
-SELECT function_returns('public', 'anomaly_score', '{text}'::name[], 'double precision');
-SELECT function_returns('public', 'anomaly_score_weighted', '{text,double precision}'::name[], 'double precision');
+SELECT function_returns('pg_catalog', 'anomaly_score', '{text,"\"any\""}'::name[], 'double precision');
+SELECT function_returns('pg_catalog', 'anomaly_predict', '{text}'::name[], 'boolean');
+SELECT function_returns('pg_catalog', 'anomaly_proba', '{text}'::name[], 'double precision');
+SELECT function_returns('pg_catalog', 'anomaly_confidence', '{text}'::name[], 'double precision');
+SELECT function_returns('pg_catalog', 'anomaly_score', '{text}'::name[], 'double precision');
+SELECT function_returns('pg_catalog', 'anomaly_score_weighted', '{text,double precision}'::name[], 'double precision');
 SELECT function_returns('datahike', 'q', '{text}'::name[], 'setof record');
 SELECT function_returns('datahike', 'q', '{text,"\"any\""}'::name[], 'setof record');
 SELECT function_returns('datahike', 'q_json', '{text,"\"any\""}'::name[], 'jsonb');
