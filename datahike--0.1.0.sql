@@ -582,14 +582,14 @@ CREATE DOMAIN datahike.edn AS text;
 COMMENT ON DOMAIN datahike.edn IS 'text that queries take as EDN: keywords, sets, rules';
 
 CREATE FUNCTION datahike.db(revision text DEFAULT NULL) RETURNS datahike.db
-  LANGUAGE sql IMMUTABLE
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(revision, NULL::text, NULL::text, false)::datahike.db; END;
 COMMENT ON FUNCTION datahike.db(text) IS 'the database at a revision; without one, as the session reads it';
 CREATE FUNCTION datahike.as_of(db datahike.db, t text) RETURNS datahike.db
-  LANGUAGE sql IMMUTABLE
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(($1).revision, t, ($1).since, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.as_of(db datahike.db, t int8) RETURNS datahike.db
-  LANGUAGE sql IMMUTABLE
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(($1).revision, t::text, ($1).since, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.as_of(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
@@ -598,10 +598,10 @@ CREATE FUNCTION datahike.as_of(db datahike.db, t timestamptz) RETURNS datahike.d
       to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
       CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END, ($1).since, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t text) RETURNS datahike.db
-  LANGUAGE sql IMMUTABLE
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, t, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t int8) RETURNS datahike.db
-  LANGUAGE sql IMMUTABLE
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, t::text, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
@@ -610,7 +610,7 @@ CREATE FUNCTION datahike.since(db datahike.db, t timestamptz) RETURNS datahike.d
       to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
       CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.history(db datahike.db) RETURNS datahike.db
-  LANGUAGE sql IMMUTABLE
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, ($1).since, true)::datahike.db; END;
 COMMENT ON FUNCTION datahike.as_of(datahike.db, text) IS 'the database after the last commit up to a time or tx';
 COMMENT ON FUNCTION datahike.as_of(datahike.db, int8) IS 'the database after the last commit up to a tx';
@@ -733,7 +733,7 @@ CREATE FUNCTION datahike.schema(OUT id int8, OUT ident text, OUT value_type text
   RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_schema';
 COMMENT ON FUNCTION datahike.schema() IS 'the attributes that are defined in the session''s view';
 CREATE FUNCTION datahike.fact_value(k bytea, v bytea) RETURNS jsonb
-  LANGUAGE c IMMUTABLE AS 'MODULE_PATHNAME', 'datahike_fact_value';
+  LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_fact_value';
 COMMENT ON FUNCTION datahike.fact_value(bytea, bytea) IS 'the value that a row of datahike.facts holds';
 CREATE FUNCTION datahike.fact_attribute(a int8) RETURNS text
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_fact_attribute';
