@@ -22,9 +22,12 @@ for my $fault (@faults) {
         $c->sql("INSERT INTO $table SELECT $rows + g, repeat('x', g % 50) FROM generate_series(1, 500) g");
     }
     $rows += 500;
+    my $logged = $c->log_has(qr/datahike fold worker: /);
     my $answer = $c->sql("SELECT fail_io('$operation', $skip, 1); SELECT datahike.commit_id();");
     if ($c->sql('SELECT faults_left()') eq '0') {
-        like($answer, qr/ERROR:  58030:/, "$name: who waits is told");
+        # The first failure is the fold's. A later one may be that of the publication of branches, which nobody waits for.
+        my $published = $skip && $answer !~ /ERROR/ && $c->wait_for(sub { $c->log_has(qr/datahike fold worker: /) > $logged }, 10);
+        $published ? pass("$name: the log tells of it") : like($answer, qr/ERROR:  58030:/, "$name: who waits is told");
     } else {
         unlike($answer, qr/ERROR/, "$name: it was not met");
         $c->sql("SELECT fail_io('$operation', 0, 0)");
