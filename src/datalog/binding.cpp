@@ -29,12 +29,12 @@ class Binder {
   }
 
  private:
-  using Todo = std::vector<std::pair<const Binding*, Value>>;
+  using Worklist = std::vector<std::pair<const Binding*, Value>>;
 
-  void bind_all(Todo todo) {
-    while (!todo.empty()) {
-      auto [binding, value] = std::move(todo.back());
-      todo.pop_back();
+  void bind_all(Worklist worklist) {
+    while (!worklist.empty()) {
+      auto [binding, value] = std::move(worklist.back());
+      worklist.pop_back();
       switch (binding->kind) {
         case Binding::Blank:
           break;
@@ -42,12 +42,12 @@ class Binder {
           if (!set(binding->var, value)) return;
           break;
         case Binding::Tuple:
-          if (!add_parts(*binding, value, todo)) return;
+          if (!add_parts(*binding, value, worklist)) return;
           break;
         case Binding::Collection:
         case Binding::Relation:
           for (const Value& item : collection(value)) {
-            Todo rest = todo;
+            Worklist rest = worklist;
             std::vector<Value> current = current_;
             std::vector<bool> was_set = set_;
             bool fits = true;
@@ -65,7 +65,7 @@ class Binder {
     emit();
   }
 
-  bool add_parts(const Binding& binding, const Value& value, Todo& todo) {
+  bool add_parts(const Binding& binding, const Value& value, Worklist& worklist) {
     std::span<const Value> items = collection(value);
     if (value.is_nil()) return false;
     if (items.size() < binding.parts.size())
@@ -73,7 +73,7 @@ class Binder {
                                       " values is expected, found " +
                                       edn::write(value).substr(0, 100));
     for (size_t i = 0; i < binding.parts.size(); ++i)
-      todo.emplace_back(&binding.parts[i], items[i]);
+      worklist.emplace_back(&binding.parts[i], items[i]);
     return true;
   }
 
