@@ -1,18 +1,40 @@
-# pgTAP tests, each file in a fresh database.
+# pgTAP tests, each file in a fresh database. Two clusters take the files in turn: roles belong to a cluster, so the files of one
+# may not run beside one another.
 dir=$TEST_TMP/pgtap
-need_cluster "$dir/cluster" || return
-for file in "$root"/test/pgtap/*.sql; do
-  [ -e "$file" ] || { skip "test/pgtap is empty"; return; }
-  name=$(basename "$file" .sql)
-  if ! { cluster_database pgtap && "$PGBIN/psql" -Xqd pgtap -c 'CREATE EXTENSION pgtap'; } >"$dir/$name.out" 2>&1; then
-    not_ok "$name: no database" "$dir/$name.out"
-    cluster_alive
-    "$PGBIN/psql" -Xqd postgres -c 'DROP DATABASE IF EXISTS pgtap WITH (FORCE)'
-    continue
+need_extension || return
+
+# pgtap_file FILE: its TAP, exit status and trouble beside the tests themselves into $dir
+pgtap_file() {
+  local out=$dir/$(basename "$1" .sql)
+  if ! { cluster_database pgtap && "$PGBIN/psql" -Xqd pgtap -c 'CREATE EXTENSION pgtap'; } >"$out.out" 2>&1; then
+    cp "$out.out" "$out.trouble"
+  else
+    timeout 120 "$PGBIN/psql" -XqAt -P pager=off -v ON_ERROR_STOP=1 -d pgtap -f "$1" >"$out.out" 2>&1
+    echo $? >"$out.status"
   fi
-  timeout 120 "$PGBIN/psql" -XqAt -P pager=off -v ON_ERROR_STOP=1 -d pgtap -f "$file" >"$dir/$name.out" 2>&1
-  from_tap "$name" $? "$dir/$name.out"
   cluster_alive
-  "$PGBIN/psql" -Xqd postgres -c 'DROP DATABASE pgtap WITH (FORCE)' >"$dir/drop.log" 2>&1 || not_ok "$name: the database cannot be dropped" "$dir/drop.log"
+  "$PGBIN/psql" -Xqd postgres -c 'DROP DATABASE IF EXISTS pgtap WITH (FORCE)' >>"$out.drop" 2>&1 || cp "$out.drop" "$out.trouble"
+}
+
+# pgtap_lane N: a cluster of its own and every second file
+pgtap_lane() {
+  cluster_create "$dir/cluster$1" >"$dir/cluster$1.log" 2>&1 || { touch "$dir/cluster$1.failed"; return; }
+  local i
+  for ((i = $1; i < ${#files[@]}; i += 2)); do pgtap_file "${files[i]}"; done
+  cluster_stop "$dir/cluster$1"
+}
+
+files=("$root"/test/pgtap/*.sql)
+pgtap_lane 0 &
+pgtap_lane 1 &
+wait
+for lane in 0 1; do [ ! -e "$dir/cluster$lane.failed" ] || not_ok "no cluster" "$dir/cluster$lane.log"; done
+for file in "${files[@]}"; do
+  name=$(basename "$file" .sql)
+  [ ! -s "$dir/$name.trouble" ] || not_ok "$name: its database" "$dir/$name.trouble"
+  if [ -e "$dir/$name.status" ]; then
+    from_tap "$name" "$(cat "$dir/$name.status")" "$dir/$name.out"
+  elif [ ! -e "$dir/$name.trouble" ]; then
+    not_ok "$name: did not run"
+  fi
 done
-cluster_stop "$dir/cluster"
