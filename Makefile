@@ -6,7 +6,7 @@ DATA = datahike--0.1.0.sql
 SOURCES = $(wildcard src/column/*.cpp src/column/vector/*.cpp src/tree/*.cpp src/store/*.cpp \
                      src/iforest/*.cpp src/iforest/sql/*.cpp src/datom/*.cpp src/datom/sql/*.cpp \
                      src/datalog/*.cpp src/datalog/sql/*.cpp src/pg/*.cpp src/am/*.cpp \
-                     src/versioning/*.cpp src/exec/*.cpp src/fdw/*.cpp)
+                     src/versioning/*.cpp src/exec/*.cpp src/fdw/*.cpp src/csv/*.cpp src/csv/sql/*.cpp)
 OBJS = $(SOURCES:.cpp=.o)
 
 REGRESS = $(basename $(notdir $(wildcard sql/*.sql)))

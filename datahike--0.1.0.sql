@@ -839,3 +839,47 @@ GRANT USAGE ON SCHEMA datahike TO PUBLIC;
 GRANT SELECT ON datahike.refs, datahike.branch_permissions TO PUBLIC;
 REVOKE EXECUTE ON FUNCTION datahike.check_preloaded(), datahike.initialize(),
   datahike.refuse_replicated_change(), datahike.table_am_handler(internal) FROM PUBLIC;
+
+-- CSV files of the server. A function's result has its columns before the file is opened, so the types are named in the
+-- query, taken from a row type, or inferred once for a view.
+CREATE FUNCTION datahike.read_csv(path text, header bool DEFAULT true, delimiter text DEFAULT ',',
+  quote text DEFAULT '"', escape text DEFAULT NULL, null_string text DEFAULT '', encoding text DEFAULT NULL)
+  RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100000
+  AS 'MODULE_PATHNAME', 'datahike_read_csv';
+COMMENT ON FUNCTION datahike.read_csv(text, bool, text, text, text, text, text) IS
+  'the rows of a CSV file on the server, with the columns of the query''s column definition list';
+CREATE FUNCTION datahike.read_csv(row_type anyelement, path text, header bool DEFAULT true,
+  delimiter text DEFAULT ',', quote text DEFAULT '"', escape text DEFAULT NULL, null_string text DEFAULT '',
+  encoding text DEFAULT NULL)
+  RETURNS SETOF anyelement LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 100000
+  AS 'MODULE_PATHNAME', 'datahike_read_csv_as';
+COMMENT ON FUNCTION datahike.read_csv(anyelement, text, bool, text, text, text, text, text) IS
+  'the rows of a CSV file on the server, with the columns of a row type: read_csv(NULL::t, path)';
+CREATE FUNCTION datahike.csv_columns(path text, header bool DEFAULT true, delimiter text DEFAULT ',',
+  quote text DEFAULT '"', escape text DEFAULT NULL, null_string text DEFAULT '', encoding text DEFAULT NULL,
+  sample_rows int8 DEFAULT 20480,
+  OUT "position" int4, OUT name text, OUT type text, OUT nulls bool)
+  RETURNS SETOF record LANGUAGE c VOLATILE PARALLEL RESTRICTED ROWS 20
+  AS 'MODULE_PATHNAME', 'datahike_csv_columns';
+COMMENT ON FUNCTION datahike.csv_columns(text, bool, text, text, text, text, text, int8) IS
+  'the columns of a CSV file, with types inferred from its first lines (NULL: all of them)';
+CREATE FUNCTION datahike.create_csv_view(view_name text, path text, header bool DEFAULT true,
+  delimiter text DEFAULT ',', quote text DEFAULT '"', escape text DEFAULT NULL, null_string text DEFAULT '',
+  encoding text DEFAULT NULL, sample_rows int8 DEFAULT 20480)
+  RETURNS regclass LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+  columns text := (SELECT string_agg(format('%I %s', c.name, c.type), ', ' ORDER BY c.position)
+    FROM datahike.csv_columns(path, header, delimiter, quote, escape, null_string, encoding, sample_rows) c);
+  parts text[] := parse_ident(view_name);
+  full_name text := (SELECT string_agg(format('%I', p.part), '.' ORDER BY p.number)
+    FROM unnest(parts) WITH ORDINALITY p(part, number));
+BEGIN
+  IF columns IS NULL THEN
+    RAISE EXCEPTION 'file "%" is empty', path USING ERRCODE = 'bad_copy_file_format';
+  END IF;
+  EXECUTE format('CREATE VIEW %s AS SELECT * FROM datahike.read_csv(%L, %L::bool, %L, %L, %L, %L, %L) AS file(%s)',
+    full_name, path, header, delimiter, quote, escape, null_string, encoding, columns);
+  RETURN full_name::regclass;
+END $$;
+COMMENT ON FUNCTION datahike.create_csv_view(text, text, bool, text, text, text, text, text, int8) IS
+  'makes a view of a CSV file on the server, with its header''s columns and inferred types';

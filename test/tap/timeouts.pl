@@ -99,7 +99,8 @@ sub statement_round {
     my $last = $statements[-1] eq 'ROLLBACK' ? '' : 'COMMIT;';
     my $all = join '', map { "$_;\n" } @statements;
     if (@statements > 1) {
-        under_fire($setup // '', "BEGIN; INSERT INTO h.done VALUES ($round);\n$all$last\n" . "ROLLBACK;\n" x 2);
+        # BEGIN may be what is cancelled: then the rest would be so many transactions of their own.
+        under_fire($setup // '', "BEGIN;\n\\if :ERROR\n\\else\nINSERT INTO h.done VALUES ($round);\n$all$last\n\\endif\n" . "ROLLBACK;\n" x 2);
         $script .= "SELECT NOT EXISTS (SELECT FROM h.done WHERE round = $round) AS failed \\gset\n";
         $all = "BEGIN; $all$last";
     } else {
