@@ -1,3 +1,5 @@
-# The GoogleTest tests of the plain C++ layers.
+# The GoogleTest tests of the plain C++ layers, with the objects that the extension consists of.
 . "$root/scripts/test.d/unit.inc"
-run_unit_tests unit -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1 -DNDEBUG'
+AM=datahike need_extension || return
+run_unit_tests unit -DDATAHIKE_EXTENSION_OBJECTS=ON -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DCMAKE_CXX_FLAGS_RELWITHDEBINFO='-O2 -g1'
