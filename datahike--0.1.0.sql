@@ -564,6 +564,11 @@ BEGIN
       AS ''MODULE_PATHNAME'', %L', target, f.name, f.decay, f.result, 'datahike_' || f.name);
     EXECUTE format('COMMENT ON FUNCTION %I.%I(text, %s "any") IS %L', target, f.name,
       replace(f.decay, 'decay ', ''), f.comment);
+    EXECUTE format('CREATE FUNCTION %I.%I(model text, %s features text[], VARIADIC "values" "any") RETURNS %s
+      LANGUAGE c STABLE PARALLEL RESTRICTED COST 100 SUPPORT datahike.anomaly_support
+      AS ''MODULE_PATHNAME'', %L', target, f.name || '_by_name', f.decay, f.result, 'datahike_' || f.name);
+    EXECUTE format('COMMENT ON FUNCTION %I.%I(text, %s text[], "any") IS %L', target, f.name || '_by_name',
+      replace(f.decay, 'decay ', ''), f.comment || '; features are given by their names and their values, in any order');
     EXECUTE format('CREATE FUNCTION %I.%I(model text%s) RETURNS %s
       LANGUAGE c STABLE PARALLEL RESTRICTED COST 100
       AS ''MODULE_PATHNAME'', ''datahike_anomaly_short''', target, f.name,

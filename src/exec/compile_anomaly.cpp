@@ -73,6 +73,17 @@ List* features_of(FuncExpr* call, int first) {
   return IsA(array, ArrayExpr) ? reinterpret_cast<ArrayExpr*>(array)->elements : NIL;
 }
 
+// Those that are the model's features, in its order.
+std::vector<int> named_operands(const char* name, const anomaly::LoadedModel& model, Datum names,
+                                const std::vector<int>& passed) {
+  const anomaly::GivenNames given = pg::call([=] { return anomaly::given_names(names); });
+  anomaly::require_values(name, given.span().size(), passed.size());
+  std::vector<int> operands;
+  for (const int place : anomaly::places_of(name, model, given.span()))
+    operands.push_back(passed[static_cast<size_t>(place)]);
+  return operands;
+}
+
 }  // namespace
 
 int Compiler::anomaly(FuncExpr* call) {
@@ -83,6 +94,9 @@ int Compiler::anomaly(FuncExpr* call) {
   if (!known || known->short_form) return -1;
   for (int i = 0; i < known->first_feature; ++i)
     if (!IsA(list_nth(call->args, i), Const)) return -1;
+  const auto constant = [&](int number) {
+    return number < 0 ? nullptr : static_cast<Const*>(list_nth(call->args, number));
+  };
   Expression e;
   e.op = vector::Op::Row;
   const bool predicts = known->measure == anomaly::Measure::Predict;
@@ -98,12 +112,11 @@ int Compiler::anomaly(FuncExpr* call) {
     e.operands.push_back(operand);
   }
   if (e.operands.empty()) return -1;
-  auto* name = static_cast<Const*>(linitial(call->args));
-  auto* decay = known->first_feature == 2 ? static_cast<Const*>(lsecond(call->args)) : nullptr;
+  const Const *name = constant(0), *decay = constant(known->decay), *names = constant(known->names);
   auto scores = std::make_shared<Scores>();
   scores->measure = known->measure;
   if (!planning) {
-    if (name->constisnull || (decay && decay->constisnull)) {
+    if (name->constisnull || (decay && decay->constisnull) || (names && names->constisnull)) {
       e.op = vector::Op::Constant;
       e.operands.clear();
       e.null = true;
@@ -112,7 +125,10 @@ int Compiler::anomaly(FuncExpr* call) {
     const std::string text = text_of(name->constvalue);
     if (decay) scores->decay = DatumGetFloat8(decay->constvalue);
     scores->model = anomaly::load_model(text.c_str());
-    anomaly::require_features(text.c_str(), *scores->model, e.operands.size());
+    if (names)
+      e.operands = named_operands(text.c_str(), *scores->model, names->constvalue, e.operands);
+    else
+      anomaly::require_features(text.c_str(), *scores->model, e.operands.size());
     anomaly::require_measurable(text.c_str(), *scores->model, scores->measure, scores->decay);
   }
   for (size_t i = 0; i < program.expressions.size(); ++i) {

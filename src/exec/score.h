@@ -18,7 +18,8 @@ namespace datahike::exec {
 struct PlannedCall {
   anomaly::Measure measure;
   int arguments;      // of it in custom_exprs
-  int first_feature;  // of them: before it are the name and, if it is not the first, the decay
+  int names;          // of them: the one that names the features; -1: none does
+  int first_feature;  // of them: before it are the model's name, for some measures the decay, names
 };
 
 Node* create_score_state(CustomScan* plan);  // score_scan.cpp

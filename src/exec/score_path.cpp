@@ -146,8 +146,9 @@ Plan* make_plan(PlannerInfo*, RelOptInfo*, CustomPath* path, List* tlist, List*,
     plan->custom_exprs =
         list_concat(plan->custom_exprs, static_cast<List*>(copyObjectImpl(call->args)));
     plan->custom_private =
-        lappend(plan->custom_private, list_make3_int(static_cast<int>(known.measure),
-                                                     list_length(call->args), known.first_feature));
+        lappend(plan->custom_private,
+                list_make4_int(static_cast<int>(known.measure), list_length(call->args),
+                               known.names, known.first_feature));
   }
   plan->scan.plan.targetlist = tlist;
   plan->scan.scanrelid = 0;

@@ -1,4 +1,5 @@
 // Running "Datahike Score".
+#include <algorithm>
 #include <limits>
 
 #include "exec/execute_privilege.h"
@@ -21,16 +22,20 @@ constexpr int kFirstBatch = 16, kMostRows = 1024;
 constexpr size_t kMostBytes = 4 << 20;  // of a batch, but for its last row
 
 // Nothing in these has a destructor: they are PostgreSQL's memory.
+struct Feature {
+  ExprState* value;
+  Conversion conversion;
+  double* column;  // of the batch
+  bool* null;      // of each row of it
+  bool any_null;
+};
 struct Call {
   Measure measure;
-  ExprState *name, *decay;  // decay: nullptr = none
-  int features;
-  ExprState** arguments;
-  Conversion* conversions;
-  double** columns;  // of the batch, by feature
-  bool* any;         // whether a row has any value
+  ExprState *name, *decay, *names;  // nullptr = none
+  int passed;
+  Feature* features;
   double* results;
-  bool none;  // the model or decay is NULL: no row has a score
+  bool* null;
 };
 
 struct ScoreScan {
@@ -48,22 +53,27 @@ struct ScoreScan {
 ScoreScan* as_score(CustomScanState* state) { return reinterpret_cast<ScoreScan*>(state); }
 
 void begin_call(ScoreScan* scan, Call* call, List* planned, List* arguments) {
-  const int first = lthird_int(planned);
+  const int names = lthird_int(planned), first = lfourth_int(planned);
   PlanState* parent = &scan->state.ss.ps;
   call->measure = static_cast<Measure>(linitial_int(planned));
   call->name = ExecInitExpr(static_cast<Expr*>(linitial(arguments)), parent);
-  call->decay = first == 2 ? ExecInitExpr(static_cast<Expr*>(lsecond(arguments)), parent) : nullptr;
-  call->features = list_length(arguments) - first;
-  call->arguments = static_cast<ExprState**>(palloc(sizeof(ExprState*) * call->features));
-  call->conversions = static_cast<Conversion*>(palloc(sizeof(Conversion) * call->features));
-  call->columns = static_cast<double**>(palloc(sizeof(double*) * call->features));
-  call->any = static_cast<bool*>(palloc(sizeof(bool) * kMostRows));
+  const auto state_of = [&](int number) {
+    return ExecInitExpr(static_cast<Expr*>(list_nth(arguments, number)), parent);
+  };
+  if (call->measure == Measure::Weighted) call->decay = state_of(1);
+  if (names >= 0) call->names = state_of(names);
+  call->passed = list_length(arguments) - first;
+  call->features = static_cast<Feature*>(palloc(sizeof(Feature) * call->passed));
   call->results = static_cast<double*>(palloc(sizeof(double) * kMostRows));
-  for (int i = 0; i < call->features; ++i) {
-    auto* argument = static_cast<Expr*>(list_nth(arguments, first + i));
-    call->arguments[i] = ExecInitExpr(argument, parent);
-    call->conversions[i] = anomaly::conversion_of(exprType(reinterpret_cast<Node*>(argument)));
-    call->columns[i] = static_cast<double*>(palloc(sizeof(double) * kMostRows));
+  call->null = static_cast<bool*>(palloc(sizeof(bool) * kMostRows));
+  for (int i = 0; i < call->passed; ++i) {
+    Feature& feature = call->features[i];
+    feature.value = state_of(first + i);
+    feature.conversion =
+        anomaly::conversion_of(exprType(static_cast<Node*>(list_nth(arguments, first + i))));
+    feature.column = static_cast<double*>(palloc(sizeof(double) * kMostRows));
+    feature.null = static_cast<bool*>(palloc(sizeof(bool) * kMostRows));
+    feature.any_null = false;
   }
 }
 
@@ -103,7 +113,7 @@ void show(ScoreScan* scan, TupleTableSlot* row, int number) {
   for (int c = 0; c < scan->calls; ++c) {
     const Call& call = scan->call[c];
     const int column = scan->columns + c;
-    slot->tts_isnull[column] = number < 0 || call.none || !call.any[number];
+    slot->tts_isnull[column] = number < 0 || call.null[number];
     slot->tts_values[column] = 0;
     if (slot->tts_isnull[column]) continue;
     slot->tts_values[column] = call.measure == Measure::Predict
@@ -116,35 +126,73 @@ void show(ScoreScan* scan, TupleTableSlot* row, int number) {
 
 void read_features(ScoreScan* scan, Call* call, int number) {
   ExprContext* context = scan->state.ss.ps.ps_ExprContext;
-  call->any[number] = false;
-  for (int i = 0; i < call->features; ++i) {
+  for (int i = 0; i < call->passed; ++i) {
+    Feature& feature = call->features[i];
     bool null;
     MemoryContext old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
-    Datum value = ExecEvalExpr(call->arguments[i], context, &null);
-    call->columns[i][number] = null ? std::numeric_limits<double>::quiet_NaN()
-                                    : anomaly::to_double(value, call->conversions[i]);
+    Datum value = ExecEvalExpr(feature.value, context, &null);
+    feature.column[number] = null ? std::numeric_limits<double>::quiet_NaN()
+                                  : anomaly::to_double(value, feature.conversion);
     MemoryContextSwitchTo(old);
-    call->any[number] |= !null;
+    feature.null[number] = null;
+    feature.any_null |= null;
   }
 }
 
-void score(Call* call, const char* name, double decay, int rows) {
+// `names`: of what is passed; without them it is in the model's order.
+void score(Call* call, const char* name, double decay, const anomaly::GivenNames* names, int rows) {
   pg::guard([=] {
     static iforest::Scratch scratch;
+    static std::vector<const Feature*> features;  // the model's, in its order
+    static std::vector<const double*> columns;
+    const auto passed = static_cast<size_t>(call->passed);
     auto model = anomaly::load_model(name);
-    anomaly::require_features(name, *model, static_cast<size_t>(call->features));
+    features.clear();
+    columns.clear();
+    if (names) {
+      anomaly::require_values(name, names->span().size(), passed);
+      for (const int place : anomaly::places_of(name, *model, names->span()))
+        features.push_back(&call->features[place]);
+    } else {
+      anomaly::require_features(name, *model, passed);
+      for (size_t i = 0; i < passed; ++i) features.push_back(&call->features[i]);
+    }
     anomaly::require_measurable(name, *model, call->measure, decay);
-    anomaly::measure_rows(
-        *model, call->measure, decay,
-        std::span<const double* const>(call->columns, static_cast<size_t>(call->features)),
-        static_cast<size_t>(rows), scratch, call->results);
+    for (const Feature* feature : features) columns.push_back(feature->column);
+    const auto count = static_cast<size_t>(rows);
+    anomaly::measure_rows(*model, call->measure, decay, columns, count, scratch, call->results);
+    // A row none of whose features has a value has no score.
+    const bool some = std::ranges::all_of(features, &Feature::any_null);
+    std::fill_n(call->null, count, some);
+    if (!some) return;
+    for (const Feature* feature : features)
+      for (size_t i = 0; i < count; ++i) call->null[i] &= feature->null[i];
   });
+}
+
+// All rows of the batch.
+void score_batch(ScoreScan* scan, Call* call) {
+  ExprContext* context = scan->state.ss.ps.ps_ExprContext;
+  bool null, no_decay = false, no_names = false;
+  Datum name = ExecEvalExpr(call->name, context, &null);
+  Datum decay = call->decay ? ExecEvalExpr(call->decay, context, &no_decay) : Float8GetDatum(1);
+  Datum names = call->names ? ExecEvalExpr(call->names, context, &no_names) : 0;
+  if (null || no_decay || no_names) {
+    std::fill_n(call->null, scan->count, true);
+    return;
+  }
+  anomaly::GivenNames given{};
+  if (call->names) given = anomaly::given_names(names);
+  score(call, TextDatumGetCString(name), DatumGetFloat8(decay), call->names ? &given : nullptr,
+        scan->count);
 }
 
 void read_batch(ScoreScan* scan) {
   ExprContext* context = scan->state.ss.ps.ps_ExprContext;
   MemoryContextReset(scan->context);
   scan->count = scan->next = 0;
+  for (int c = 0; c < scan->calls; ++c)
+    for (int i = 0; i < scan->call[c].passed; ++i) scan->call[c].features[i].any_null = false;
   size_t bytes = 0;
   while (scan->count < scan->size && bytes < kMostBytes) {
     TupleTableSlot* row = ExecProcNode(scan->child);
@@ -164,14 +212,7 @@ void read_batch(ScoreScan* scan) {
   if (scan->count == 0) return;
   ResetExprContext(context);
   MemoryContext old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
-  for (int c = 0; c < scan->calls; ++c) {
-    Call* call = &scan->call[c];
-    bool null, no_decay = false;
-    Datum name = ExecEvalExpr(call->name, context, &null);
-    Datum decay = call->decay ? ExecEvalExpr(call->decay, context, &no_decay) : Float8GetDatum(1);
-    call->none = null || no_decay;
-    if (!call->none) score(call, TextDatumGetCString(name), DatumGetFloat8(decay), scan->count);
-  }
+  for (int c = 0; c < scan->calls; ++c) score_batch(scan, &scan->call[c]);
   MemoryContextSwitchTo(old);
 }
 

@@ -8,6 +8,7 @@
 #include "versioning/merge.h"
 
 #include "am/merge_rows.h"
+#include "iforest/sql/models.h"
 #include "pg/bridge.h"
 
 extern "C" {
@@ -170,6 +171,9 @@ void open_target(TableMerge* t) {
 }
 
 void close_target(TableMerge* t) {
+  // Plans of queries that name a model have the features that it had.
+  if (RelationGetNamespace(t->relation) == get_namespace_oid(anomaly::kSchema, true))
+    CacheInvalidateRelcache(t->relation);
   ExecCloseIndices(t->target);
   ExecDropSingleTupleTableSlot(t->target_slot);
 }

@@ -41,6 +41,7 @@ SELECT function_returns('pg_catalog', 'anomaly_proba', '{text}'::name[], 'double
 SELECT function_returns('pg_catalog', 'anomaly_confidence', '{text}'::name[], 'double precision');
 SELECT function_returns('pg_catalog', 'anomaly_score', '{text}'::name[], 'double precision');
 SELECT function_returns('pg_catalog', 'anomaly_score_weighted', '{text,double precision}'::name[], 'double precision');
+SELECT function_returns('pg_catalog', 'anomaly_score_by_name', '{text,text[],"\"any\""}'::name[], 'double precision');
 SELECT function_returns('datahike', 'q', '{text}'::name[], 'setof record');
 SELECT function_returns('datahike', 'q', '{text,"\"any\""}'::name[], 'setof record');
 SELECT function_returns('datahike', 'q_json', '{text,"\"any\""}'::name[], 'jsonb');

@@ -5,6 +5,7 @@
 #include "pg/bridge.h"
 
 extern "C" {
+#include "utils/array.h"
 #include "utils/numeric.h"
 }
 
@@ -47,17 +48,76 @@ void measure_rows(const LoadedModel& loaded, Measure measure, double decay,
     for (size_t i = 0; i < rows; ++i) out[i] = scorer.probability(out[i]);
 }
 
+namespace {
+
+template <class Names>
+std::string list_of(const Names& names) {
+  std::string list;
+  for (const auto& name : names) list += (list.empty() ? "" : ", ") + std::string(name);
+  return list;
+}
+
+std::string count_of(size_t n, const char* what) {
+  return std::to_string(n) + " " + what + (n == 1 ? "" : "s");
+}
+
+}  // namespace
+
+std::vector<int> places_of(const char* name, const LoadedModel& loaded,
+                           std::span<const char* const> given) {
+  std::unordered_map<std::string_view, int> place;
+  for (size_t i = 0; i < given.size(); ++i)
+    if (!place.emplace(given[i], static_cast<int>(i)).second)
+      throw pg::SqlError(ERRCODE_DUPLICATE_COLUMN,
+                         std::string("feature \"") + given[i] + "\" is named twice");
+  std::vector<int> places;
+  for (const std::string& feature : loaded.model.features) {
+    const auto at = place.find(feature);
+    if (at == place.end())
+      throw pg::SqlError(
+          ERRCODE_UNDEFINED_COLUMN,
+          std::string("model \"") + name + "\" has a feature \"" + feature +
+              "\" that the call does not pass",
+          "The call passes " + list_of(given) + ", and the model has " +
+              list_of(loaded.model.features) +
+              ". A view or function of the short form is of the features that the model had then: "
+              "create it anew.");
+    places.push_back(at->second);
+  }
+  return places;
+}
+
+void require_values(const char* name, size_t names, size_t values) {
+  if (names == values) return;
+  throw pg::SqlError(ERRCODE_UNDEFINED_FUNCTION, std::string("a call of model \"") + name +
+                                                     "\" names " + count_of(names, "feature") +
+                                                     ", but passes " + count_of(values, "value"));
+}
+
+GivenNames given_names(Datum datum) {
+  ArrayType* array = DatumGetArrayTypeP(datum);
+  Datum* values;
+  bool* nulls;
+  GivenNames given{};
+  deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &given.count);
+  given.names = static_cast<const char**>(palloc(sizeof(char*) * (given.count + 1)));
+  for (int i = 0; i < given.count; ++i) {
+    if (nulls[i])
+      ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                      errmsg("the name of a feature must not be NULL")));
+    given.names[i] = TextDatumGetCString(values[i]);
+  }
+  return given;
+}
+
 void require_features(const char* name, const LoadedModel& loaded, size_t given) {
   const size_t wanted = loaded.model.features.size();
   if (given == wanted) return;
-  std::string names;
-  for (const std::string& feature : loaded.model.features)
-    names += (names.empty() ? "" : ", ") + feature;
   throw pg::SqlError(ERRCODE_UNDEFINED_FUNCTION,
                      std::string("model \"") + name + "\" has " + std::to_string(wanted) +
                          (wanted == 1 ? " feature" : " features") + ", but " +
                          std::to_string(given) + (given == 1 ? " was given" : " were given"),
-                     "Its features are: " + names + ".");
+                     "Its features are: " + list_of(loaded.model.features) + ".");
 }
 
 void require_measurable(const char* name, const LoadedModel& loaded, Measure measure,

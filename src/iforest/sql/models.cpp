@@ -27,8 +27,8 @@ std::map<Place, std::shared_ptr<const LoadedModel>> loaded;
 size_t loaded_bytes = 0;
 constexpr size_t kMostLoaded = 64 << 20;
 
-// Tables of models that this session has looked at. Queries name the features that a model had
-// when they were analysed: a plan kept of one does not outlive the model.
+// Tables of models that this session has looked at. Queries in the short form have the features
+// that a model had when they were analysed: where it has been replaced, they are analysed again.
 std::set<Oid> known_tables;
 
 void relation_changed(Datum, Oid relid) {

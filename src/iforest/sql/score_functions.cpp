@@ -1,4 +1,5 @@
 // The anomaly_* functions in their long form: a model's name and its features' values.
+#include <algorithm>
 #include <limits>
 
 #include "iforest/sql/measures.h"
@@ -36,8 +37,16 @@ struct Call {
   const LoadedModel* model;  // valid while the key is current
   ModelKey key;
   char name[NAMEDATALEN];
+  int first;     // argument that is a feature
   int features;  // as given; -1: as an array
-  Oid element;   // of the array
+  int wanted;    // features of the model
+  // Where the call names its features:
+  int names_argument;   // -1: it does not
+  bool names_constant;  // as long as the expression lives
+  ArrayType* names;     // as they were when the model was loaded
+  int named;            // how many
+  int* places;          // of the model's features among them; nullptr: they are all, in order
+  Oid element;          // of an array of features
   int16 element_length;
   bool element_by_value;
   char element_align;
@@ -70,9 +79,16 @@ Node* argument_node(FmgrInfo* function, int number) {
                                          : nullptr;
 }
 
-Call* make_call(FunctionCallInfo fcinfo, int first) {
+Call* make_call(FunctionCallInfo fcinfo) {
   FmgrInfo* function = fcinfo->flinfo;
   auto* call = static_cast<Call*>(MemoryContextAllocZero(function->fn_mcxt, sizeof(Call)));
+  const KnownFunction known = *known_function(function->fn_oid);
+  const int first = call->first = known.first_feature;
+  call->names_argument = known.names;
+  if (known.names >= 0) {
+    Node* names = argument_node(function, known.names);
+    call->names_constant = names && IsA(names, Const);
+  }
   if (get_fn_expr_variadic(function)) {
     call->features = -1;
     Oid array = get_base_element_type(get_fn_expr_argtype(function, first));
@@ -95,20 +111,53 @@ Call* make_call(FunctionCallInfo fcinfo, int first) {
   return call;
 }
 
+// What the call names its features, kept; the strings are of the current context.
+GivenNames keep_names(FunctionCallInfo fcinfo, Call* call) {
+  if (call->names_argument < 0) return {};
+  if (call->names) pfree(call->names);
+  if (call->places) pfree(call->places);
+  call->names = nullptr;
+  call->places = nullptr;
+  MemoryContext before = MemoryContextSwitchTo(fcinfo->flinfo->fn_mcxt);
+  call->names = DatumGetArrayTypePCopy(PG_GETARG_DATUM(call->names_argument));
+  MemoryContextSwitchTo(before);
+  const GivenNames given = given_names(PointerGetDatum(call->names));
+  call->named = given.count;
+  call->places = static_cast<int*>(
+      MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(int) * (given.count + 1)));
+  return given;
+}
+
 void refresh(FunctionCallInfo fcinfo, Call* call, Measure measure, double decay, const char* name) {
   call->model = nullptr;
-  pg::guard([=] {
+  const GivenNames given = keep_names(fcinfo, call);
+  pg::guard([=, &given] {
     auto model = load_model(name);
-    if (call->features >= 0) require_features(name, *model, static_cast<size_t>(call->features));
+    if (call->names) {
+      if (call->features >= 0)
+        require_values(name, given.span().size(), static_cast<size_t>(call->features));
+      // No more than there are names.
+      std::ranges::copy(places_of(name, *model, given.span()), call->places);
+    } else if (call->features >= 0) {
+      require_features(name, *model, static_cast<size_t>(call->features));
+    }
     require_measurable(name, *model, measure, decay);
     call->model = model.get();  // which stays as long as the epoch
     call->key = current_key();
   });
   strlcpy(call->name, name, sizeof call->name);
+  call->wanted = static_cast<int>(call->model->model.features.size());
   if (call->values) pfree(call->values);
   call->values = nullptr;
-  call->values = static_cast<double*>(MemoryContextAlloc(
-      fcinfo->flinfo->fn_mcxt, sizeof(double) * call->model->model.features.size()));
+  call->values = static_cast<double*>(
+      MemoryContextAlloc(fcinfo->flinfo->fn_mcxt, sizeof(double) * call->wanted));
+}
+
+// Whether the call still names the features that it did.
+bool has_names(FunctionCallInfo fcinfo, const Call* call) {
+  if (call->names_argument < 0 || call->names_constant) return true;
+  ArrayType* now = PG_GETARG_ARRAYTYPE_P(call->names_argument);
+  return VARSIZE(now) == VARSIZE(call->names) && std::memcmp(now, call->names, VARSIZE(now)) == 0;
 }
 
 bool is_named(const Call* call, const text* name) {
@@ -118,50 +167,59 @@ bool is_named(const Call* call, const text* name) {
 }
 
 // False if all are NULL.
-bool read_arguments(FunctionCallInfo fcinfo, const Call* call, int first) {
+bool read_arguments(FunctionCallInfo fcinfo, const Call* call) {
   bool any = false;
-  for (int i = 0; i < call->features; ++i) {
-    const NullableDatum& argument = fcinfo->args[first + i];
+  for (int i = 0; i < call->wanted; ++i) {
+    const int place = call->places ? call->places[i] : i;
+    const NullableDatum& argument = fcinfo->args[call->first + place];
     any |= !argument.isnull;
     call->values[i] = argument.isnull ? std::numeric_limits<double>::quiet_NaN()
-                                      : to_double(argument.value, call->conversions[i]);
+                                      : to_double(argument.value, call->conversions[place]);
   }
   return any;
 }
 
-bool read_array(FunctionCallInfo fcinfo, const Call* call, int first) {
+bool read_array(FunctionCallInfo fcinfo, const Call* call) {
   Datum* values;
   bool* nulls;
   int count = 0;
-  if (!PG_ARGISNULL(first))
-    deconstruct_array(PG_GETARG_ARRAYTYPE_P(first), call->element, call->element_length,
+  if (!PG_ARGISNULL(call->first))
+    deconstruct_array(PG_GETARG_ARRAYTYPE_P(call->first), call->element, call->element_length,
                       call->element_by_value, call->element_align, &values, &nulls, &count);
   else
     return false;
-  pg::guard([=] { require_features(call->name, *call->model, static_cast<size_t>(count)); });
+  pg::guard([=] {
+    const auto given = static_cast<size_t>(count);
+    if (call->names)
+      require_values(call->name, static_cast<size_t>(call->named), given);
+    else
+      require_features(call->name, *call->model, given);
+  });
   const Conversion conversion = conversion_of(call->element);
   bool any = false;
-  for (int i = 0; i < count; ++i) {
-    any |= !nulls[i];
-    call->values[i] =
-        nulls[i] ? std::numeric_limits<double>::quiet_NaN() : to_double(values[i], conversion);
+  for (int i = 0; i < call->wanted; ++i) {
+    const int place = call->places ? call->places[i] : i;
+    any |= !nulls[place];
+    call->values[i] = nulls[place] ? std::numeric_limits<double>::quiet_NaN()
+                                   : to_double(values[place], conversion);
   }
   return any;
 }
 
 Datum measure(FunctionCallInfo fcinfo, Measure measure) {
-  const int first = measure == Measure::Weighted ? 2 : 1;
-  if (PG_ARGISNULL(0) || (first == 2 && PG_ARGISNULL(1))) PG_RETURN_NULL();
-  const double decay = first == 2 ? PG_GETARG_FLOAT8(1) : 1;
+  const bool weighted = measure == Measure::Weighted;
+  if (PG_ARGISNULL(0) || (weighted && PG_ARGISNULL(1))) PG_RETURN_NULL();
+  const double decay = weighted ? PG_GETARG_FLOAT8(1) : 1;
   auto* call = static_cast<Call*>(fcinfo->flinfo->fn_extra);
-  if (!call) call = make_call(fcinfo, first);
+  if (!call) call = make_call(fcinfo);
+  if (call->names_argument >= 0 && PG_ARGISNULL(call->names_argument)) PG_RETURN_NULL();
   text* name = PG_GETARG_TEXT_PP(0);
-  if (!call->model || !pg::guard([call] { return is_current(call->key); }) || !is_named(call, name))
+  if (!call->model || !pg::guard([call] { return is_current(call->key); }) ||
+      !is_named(call, name) || !has_names(fcinfo, call))
     refresh(fcinfo, call, measure, decay, text_to_cstring(name));
-  else if (measure == Measure::Weighted && !(decay > 0 && decay <= 1))
+  else if (weighted && !(decay > 0 && decay <= 1))
     pg::guard([=] { require_measurable(call->name, *call->model, measure, decay); });
-  const bool any =
-      call->features >= 0 ? read_arguments(fcinfo, call, first) : read_array(fcinfo, call, first);
+  const bool any = call->features >= 0 ? read_arguments(fcinfo, call) : read_array(fcinfo, call);
   if (!any) PG_RETURN_NULL();
   const double result =
       pg::guard([=] { return measure_row(*call->model, measure, decay, call->values); });
@@ -186,7 +244,11 @@ std::optional<KnownFunction> look_up(Oid function) {
       const bool same = is_short ? std::strcmp(NameStr(proc->proname), name_of(m)) == 0
                                  : std::strncmp(symbol, "datahike_", 9) == 0 &&
                                        std::strcmp(symbol + 9, name_of(m)) == 0;
-      if (same) known = KnownFunction{m, is_short, m == Measure::Weighted ? 2 : 1};
+      if (!same) continue;
+      known = KnownFunction{m, is_short, -1, m == Measure::Weighted ? 1 : -1, 0};
+      const int next = known->first_feature = m == Measure::Weighted ? 2 : 1;
+      if (next < proc->proargtypes.dim1 && proc->proargtypes.values[next] == TEXTARRAYOID)
+        known->names = known->first_feature++;
     }
   }
   ReleaseSysCache(tuple);
@@ -220,14 +282,20 @@ void check_call(const FuncExpr* call) {
   auto* constant = castNode(Const, name);
   if (constant->constisnull) return;
   const int first = known->first_feature;
+  GivenNames names{};
+  if (known->names >= 0) {
+    auto* argument = static_cast<Node*>(list_nth(call->args, known->names));
+    if (!IsA(argument, Const) || castNode(Const, argument)->constisnull) return;
+    names = given_names(castNode(Const, argument)->constvalue);
+  }
   if (!call->funcvariadic)
     for (int i = first; i < list_length(call->args); ++i) {
       auto* argument = static_cast<Node*>(list_nth(call->args, i));
       conversion_of_argument(argument, exprType(argument), i - first + 1);
     }
   double decay = 1;
-  if (first == 2) {
-    auto* given = static_cast<Node*>(lsecond(call->args));
+  if (known->decay >= 0) {
+    auto* given = static_cast<Node*>(list_nth(call->args, known->decay));
     if (IsA(given, Const) && !castNode(Const, given)->constisnull)
       decay = DatumGetFloat8(castNode(Const, given)->constvalue);
   }
@@ -236,7 +304,12 @@ void check_call(const FuncExpr* call) {
   const Measure measure = known->measure;
   pg::guard([=] {
     auto model = model_for_planning(model_name);
-    if (given >= 0) require_features(model_name, *model, static_cast<size_t>(given));
+    if (names.names) {
+      if (given >= 0) require_values(model_name, names.span().size(), static_cast<size_t>(given));
+      places_of(model_name, *model, names.span());
+    } else if (given >= 0) {
+      require_features(model_name, *model, static_cast<size_t>(given));
+    }
     require_measurable(model_name, *model, measure, decay);
   });
 }

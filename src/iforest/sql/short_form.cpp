@@ -1,6 +1,7 @@
 // Calls are replaced when a query has been analysed, so that views, prepared statements and the
-// planner know nothing but the long form. Names are looked up as those of unqualified columns are:
-// in the FROM clause of the query itself, then in those around it.
+// planner know nothing but calls with features, which carry the features' names: what is kept of a
+// query may meet another model of the name. Names are looked up as those of unqualified columns
+// are: in the FROM clause of the query itself, then in those around it.
 #include "iforest/sql/short_form.h"
 
 #include "am/horizon.h"
@@ -8,7 +9,9 @@
 #include "pg/bridge.h"
 
 extern "C" {
+#include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/analyze.h"
@@ -18,6 +21,7 @@ extern "C" {
 #include "parser/parsetree.h"
 #include "access/sysattr.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/array.h"
 }
 
 namespace datahike::anomaly {
@@ -27,7 +31,7 @@ namespace {
 post_parse_analyze_hook_type previous_hook = nullptr;
 
 // Arguments that a call may have besides an array of them.
-constexpr int kMostArguments = FUNC_MAX_ARGS - 2;
+constexpr int kMostArguments = FUNC_MAX_ARGS - 3;
 
 // A query, and those around it. Plain data: PostgreSQL's errors leave these frames.
 struct Level {
@@ -181,22 +185,34 @@ List* features_of(const char* model) {
   return names;
 }
 
-// The function of the same name that takes the features, too.
-Oid long_form(Oid function, int first_feature) {
-  Oid types[3] = {TEXTOID, ANYOID, InvalidOid};
-  if (first_feature == 2) {
+// The function that takes the features and their names, too.
+Oid named_form(Oid function, bool decay) {
+  Oid types[4] = {TEXTOID, TEXTARRAYOID, ANYOID, InvalidOid};
+  if (decay) {
     types[1] = FLOAT8OID;
-    types[2] = ANYOID;
+    types[2] = TEXTARRAYOID;
+    types[3] = ANYOID;
   }
-  oidvector* arguments = buildoidvector(types, first_feature + 1);
+  oidvector* arguments = buildoidvector(types, decay ? 4 : 3);
+  const char* name = psprintf("%s_by_name", get_func_name(function));
   Oid found =
-      GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(get_func_name(function)),
+      GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid, CStringGetDatum(name),
                       PointerGetDatum(arguments), ObjectIdGetDatum(get_func_namespace(function)));
   if (!OidIsValid(found))
-    ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_FUNCTION),
-             errmsg("function %s has no form that takes features", get_func_name(function))));
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION),
+                    errmsg("there is no function %s that takes features", name)));
   return found;
+}
+
+// The names as a constant text[].
+Node* constant_of(List* names) {
+  auto* texts = static_cast<Datum*>(palloc(sizeof(Datum) * list_length(names)));
+  int count = 0;
+  ListCell* cell;
+  foreach (cell, names) texts[count++] = CStringGetTextDatum(static_cast<char*>(lfirst(cell)));
+  ArrayType* array = construct_array(texts, count, TEXTOID, -1, false, TYPALIGN_INT);
+  return reinterpret_cast<Node*>(
+      makeConst(TEXTARRAYOID, -1, DEFAULT_COLLATION_OID, -1, PointerGetDatum(array), false, false));
 }
 
 Node* replace(Level* level, FuncExpr* call) {
@@ -217,7 +233,8 @@ Node* replace(Level* level, FuncExpr* call) {
     columns = lappend(columns, column);
   }
   auto* result = static_cast<FuncExpr*>(copyObjectImpl(call));
-  result->funcid = long_form(call->funcid, known.first_feature);
+  result->funcid = named_form(call->funcid, known.decay >= 0);
+  result->args = lappend(result->args, constant_of(names));
   if (list_length(columns) > kMostArguments) {
     auto* array = makeNode(ArrayExpr);
     array->array_typeid = FLOAT8ARRAYOID;
