@@ -14,14 +14,12 @@ namespace HWY_NAMESPACE {
 namespace {
 
 namespace hn = hwy::HWY_NAMESPACE;
-using D = hn::CappedTag<int16_t, kBlockStep / 2>;
-
 // out = rank < threshold ? left : right, two vectors at a time.
-template <class Left, class Right>
-HWY_INLINE void choose(const Step& s, const int16_t* HWY_RESTRICT column, size_t rows, Left left,
-                       Right right, int16_t* out) {
-  const D d;
-  const size_t lanes = hn::Lanes(d);
+template <class D, class Rank, class Left, class Right>
+HWY_INLINE void choose(D d, const Block<Rank>& block, const Step<Rank>& s, Left left, Right right,
+                       Rank* out) {
+  const Rank* HWY_RESTRICT column = static_cast<const Rank*>(block.columns[s.column]);
+  const size_t lanes = hn::Lanes(d), rows = block.rows;
   const auto threshold = hn::Set(d, s.threshold);
   for (size_t i = 0; i < rows; i += 2 * lanes) {
     const auto first = hn::Lt(hn::Load(d, column + i), threshold);
@@ -33,39 +31,38 @@ HWY_INLINE void choose(const Step& s, const int16_t* HWY_RESTRICT column, size_t
   }
 }
 
-void leaves(const Step* steps, size_t count, const int16_t* ranks, size_t rows, int16_t* stack) {
-  const D d;
-  int16_t* top = stack - kBlockRows;  // the last place in use
-  for (const Step* s = steps; s != steps + count; ++s) {
-    const int16_t* column = ranks + s->column * kBlockRows;
+template <class Rank>
+void leaves(const Block<Rank>& block) {
+  const hn::CappedTag<Rank, kBlockStep / 2> d;
+  const size_t stride = block.stride;
+  Rank* top = block.stack - stride;  // the last place in use
+  for (const Step<Rank>* s = block.steps; s != block.steps + block.count; ++s) {
     const auto leaf_left = hn::Set(d, s->left), leaf_right = hn::Set(d, s->right);
     const auto left_leaf = [&](size_t) { return leaf_left; };
     const auto right_leaf = [&](size_t) { return leaf_right; };
+    const auto on_top = [&](size_t i) { return hn::Load(d, top + i); };
     switch (s->operands) {
-      case Step::Leaves:
-        top += kBlockRows;
-        choose(*s, column, rows, left_leaf, right_leaf, top);
+      case Step<Rank>::Leaves:
+        top += stride;
+        choose(d, block, *s, left_leaf, right_leaf, top);
         break;
-      case Step::LeafAndTop:
-        choose(
-            *s, column, rows, left_leaf, [&](size_t i) { return hn::Load(d, top + i); }, top);
+      case Step<Rank>::LeafAndTop:
+        choose(d, block, *s, left_leaf, on_top, top);
         break;
-      case Step::TopAndLeaf:
-        choose(
-            *s, column, rows, [&](size_t i) { return hn::Load(d, top + i); }, right_leaf, top);
+      case Step<Rank>::TopAndLeaf:
+        choose(d, block, *s, on_top, right_leaf, top);
         break;
-      case Step::Two:
-        top -= kBlockRows;
+      case Step<Rank>::Two:
+        top -= stride;
         choose(
-            *s, column, rows, [&](size_t i) { return hn::Load(d, top + i); },
-            [&](size_t i) { return hn::Load(d, top + kBlockRows + i); }, top);
+            d, block, *s, on_top, [&](size_t i) { return hn::Load(d, top + stride + i); }, top);
         break;
     }
   }
 }
 
 const Kernels* table() {
-  static const Kernels kernels = {hwy::TargetName(HWY_TARGET), leaves};
+  static const Kernels kernels = {hwy::TargetName(HWY_TARGET), leaves<int8_t>, leaves<int16_t>};
   return &kernels;
 }
 

@@ -6,25 +6,37 @@
 
 namespace datahike::iforest {
 
-inline constexpr size_t kBlockRows = 256;  // scored at once
-inline constexpr size_t kBlockStep = 64;   // kernels run over a multiple of it
+inline constexpr size_t kBlockStep = 128;  // kernels run over a multiple of so many rows
 
 // One split of a tree, in the order in which a stack machine computes the leaves of a block of rows
-// from below: the operands are leaves, or what the steps before it have left on the stack.
+// from below: the operands are leaves, or what the steps before it have left on the stack. Rank is
+// int8_t or int16_t; leaves are numbered in it without a sign.
+template <class Rank>
 struct Step {
   enum Operands : uint8_t { Leaves, LeafAndTop, TopAndLeaf, Two };
-  uint16_t column = 0;    // of ranks
-  int16_t threshold = 0;  // left if the rank is less
-  int16_t left = 0, right = 0;
+  uint16_t column = 0;  // of ranks
+  Rank threshold = 0;   // left if the rank is less
+  Rank left = 0, right = 0;
   Operands operands = Leaves;
+};
+
+// A tree and a block of rows, aligned to 64 bytes.
+template <class Rank>
+struct Block {
+  const Step<Rank>* steps;
+  size_t count;
+  const void* const* columns;  // of Rank
+  size_t rows;    // a multiple of kBlockStep
+  size_t stride;  // from one place of the stack to the next
+  Rank* stack;    // the leaf that each row reaches is left in its first place
 };
 
 struct Kernels {
   const char* name;
-  // For each of `rows` rows (a multiple of kBlockStep) the leaf that it reaches, at stack[0 ..]. A
-  // column of ranks and a place of the stack are kBlockRows long; the stack has `depth` + 1 places.
-  void (*leaves)(const Step* steps, size_t count, const int16_t* ranks, size_t rows,
-                 int16_t* stack);
+  void (*bytes)(const Block<int8_t>& block);
+  void (*words)(const Block<int16_t>& block);
+  void operator()(const Block<int8_t>& block) const { bytes(block); }
+  void operator()(const Block<int16_t>& block) const { words(block); }
 };
 
 const Kernels& kernels();

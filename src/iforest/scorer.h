@@ -3,9 +3,9 @@
 //
 // Two ways of finding the leaves:
 //   ranks   A value is replaced by how many of the forest's thresholds of its feature are not
-//           greater, found by binary search once for all trees of a group. Comparisons with 16-bit
-//           ranks decide as those with the values do, for many rows per vector; a tree is computed
-//           from its leaves upwards, without gathers or branches that depend on rows.
+//           greater, found by binary search once for all trees. Comparisons with ranks decide as
+//           those with the values do, for many rows per vector; a tree is computed from its leaves
+//           upwards, without gathers or branches that depend on rows (ranked_forest.h).
 //   walk    From the root downwards with the values themselves, several trees at a time: for a few
 //           rows, and for trees so large that to compute all their splits is more work.
 #pragma once
@@ -17,6 +17,9 @@
 #include "iforest/model.h"
 
 namespace datahike::iforest {
+
+class RankedForest;
+struct Sums;
 
 // What a thread needs while it scores.
 class Scratch {
@@ -58,13 +61,9 @@ class Scorer {
   size_t bytes() const;
 
  private:
-  struct Group;
   struct Walk;
-  struct Sums;
   void add_block(std::span<const double* const> columns, size_t begin, size_t rows,
-                 const double* weights, Scratch& scratch, Sums& sums) const;
-  void add_ranked(const Group& group, std::span<const double* const> columns, size_t begin,
-                  size_t rows, const double* weights, Scratch& scratch, Sums& sums) const;
+                 const double* weights, Scratch& scratch, const Sums& sums) const;
   template <class Value, class Add>
   void walk(Value value, Add add) const;
   template <bool kMissing, class Value, class Add>
@@ -79,7 +78,7 @@ class Scorer {
   std::vector<double> normal_;  // c() of each tree's sample
   std::vector<uint32_t> age_;
   double mean_normal_;
-  std::vector<Group> groups_;  // empty: the trees are too large
+  std::unique_ptr<RankedForest> ranked_;  // nullptr: the trees are too large
   std::unique_ptr<Walk> walk_;
   const Kernels* kernels_;
 };

@@ -113,9 +113,11 @@ TEST(IsolationForest, ScoresAreThoseOfItsTrees) {
 }
 
 TEST(IsolationForest, ScoresAreTheSameOnEveryInstructionSetAndInBatchesOfAnySize) {
-  for (uint32_t sample : {1u, 2u, 3u, 256u, 3000u})
+  // Ranks of 8 bits, those of few thresholds and of many in one feature; of 16 bits; walked.
+  for (auto [sample, features] : std::initializer_list<std::pair<uint32_t, uint32_t>>{
+           {1, 5}, {2, 5}, {3, 5}, {256, 1}, {256, 5}, {600, 5}, {3000, 5}})
     for (bool odd : {false, true}) {
-      const Data data = random_data(1000, 5, sample, odd);
+      const Data data = random_data(2200, features, sample, odd);
       const Model model = train_on(data, {130, sample, 1, std::nullopt});
       Scorer scorer(model);
       scorer.use_kernels(nullptr);
@@ -124,7 +126,7 @@ TEST(IsolationForest, ScoresAreTheSameOnEveryInstructionSetAndInBatchesOfAnySize
         ASSERT_EQ(scorer.score(data.view().row(i)), expected[i]);
       for (size_t target = 0; target < kernel_targets(); ++target) {
         scorer.use_kernels(&kernels_of_target(target));
-        for (size_t batch : {size_t{1}, size_t{12}, size_t{255}, size_t{256}, size_t{1000}})
+        for (size_t batch : {size_t{1}, size_t{12}, size_t{129}, size_t{1000}, size_t{2200}})
           EXPECT_TRUE(same_bits(scores_of(scorer, data, batch), expected))
               << kernels_of_target(target).name << " " << sample << " " << batch;
       }
