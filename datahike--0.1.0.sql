@@ -590,30 +590,34 @@ CREATE FUNCTION datahike.db(revision text DEFAULT NULL) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(revision, NULL::text, NULL::text, false)::datahike.db; END;
 COMMENT ON FUNCTION datahike.db(text) IS 'the database at a revision; without one, as the session reads it';
+-- A database value without a time would be that of the present.
+CREATE FUNCTION datahike.given_time(t text) RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_given_time';
+COMMENT ON FUNCTION datahike.given_time(text) IS 'internal: a time or tx that is there';
 CREATE FUNCTION datahike.as_of(db datahike.db, t text) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, t, ($1).since, ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, datahike.given_time(t), ($1).since, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.as_of(db datahike.db, t int8) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, t::text, ($1).since, ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, datahike.given_time(t::text), ($1).since, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.as_of(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT ROW(($1).revision,
-    CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
+    datahike.given_time(CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
       to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
-      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END, ($1).since, ($1).history)::datahike.db; END;
+      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END), ($1).since, ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t text) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, t, ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, datahike.given_time(t), ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t int8) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, t::text, ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, datahike.given_time(t::text), ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of,
-    CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
+    datahike.given_time(CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
       to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
-      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END, ($1).history)::datahike.db; END;
+      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END), ($1).history)::datahike.db; END;
 CREATE FUNCTION datahike.history(db datahike.db) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, ($1).since, true)::datahike.db; END;

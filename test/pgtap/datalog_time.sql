@@ -1,5 +1,5 @@
 -- Datalog over other branches, commits and times, several of them in one query.
-SELECT plan(37);
+SELECT plan(44);
 
 CREATE TABLE item (id int PRIMARY KEY, name text, price int) USING datahike;
 INSERT INTO item VALUES (1, 'nut', 10), (2, 'bolt', 20);
@@ -79,6 +79,13 @@ SELECT is(current_setting('datahike.commit_id') || current_setting('datahike.bra
 RESET datahike.commit_id;
 SELECT throws_ok($$SELECT datahike.q_json('[:find ?p :in $ :where [_ :item/price ?p]]', datahike.db('nowhere'))$$, '42704', NULL, 'no such revision');
 SELECT throws_ok($$SELECT datahike.q_json('[:find ?p :in $ :where [_ :item/price ?p]]', datahike.as_of(datahike.db(), 'soon'))$$, '22P02', NULL, 'no time');
+SELECT throws_ok($$SELECT datahike.as_of(datahike.db(), NULL::text)$$, '22004', 'the time of a database value must not be null', 'as of NULL is not the present');
+SELECT throws_ok($$SELECT datahike.as_of(datahike.db(), NULL::int8)$$, '22004', NULL, 'nor as of no tx');
+SELECT throws_ok($$SELECT datahike.as_of(datahike.db(), (SELECT max(now()) FROM item WHERE false))$$, '22004', NULL, 'nor as of a time that was not found');
+SELECT throws_ok($$SELECT datahike.since(datahike.db(), NULL::text)$$, '22004', NULL, 'since NULL is not all there is');
+SELECT throws_ok($$SELECT datahike.since(datahike.db(), NULL::int8)$$, '22004', NULL, 'nor since no tx');
+SELECT throws_ok($$SELECT datahike.q_json('[:find ?p :in $ :where [_ :item/price ?p]]', datahike.since(datahike.db(), NULL::timestamptz))$$, '22004', NULL, 'in a query, too');
+SELECT throws_ok($$SELECT datahike.as_of(datahike.db(), '')$$, '22P02', NULL, 'an empty text is no time');
 
 -- Patterns with tx read under the session's settings, too.
 SELECT is(datahike.q_json('[:find (count ?e) . :in $ :where [?e :item/name _ ?t]]', datahike.since(datahike.db(), '2001-01-01')), '2', 'since before the first commit');

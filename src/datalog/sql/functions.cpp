@@ -13,10 +13,12 @@ PG_FUNCTION_INFO_V1(datahike_q);
 PG_FUNCTION_INFO_V1(datahike_q_json);
 PG_FUNCTION_INFO_V1(datahike_explain_q);
 PG_FUNCTION_INFO_V1(datahike_pull);
+PG_FUNCTION_INFO_V1(datahike_given_time);
 PGDLLEXPORT Datum datahike_q(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_q_json(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_explain_q(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_pull(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_given_time(PG_FUNCTION_ARGS);
 }
 
 namespace datahike::query {
@@ -293,4 +295,19 @@ Datum datahike_pull(PG_FUNCTION_ARGS) {
   char* text = pg::guard([=] { return query::pulled(fcinfo, pattern, *given, many); });
   if (!text) PG_RETURN_NULL();
   PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
+}
+
+// In a database value NULL and '' stand for no time: they must not come from a time that is
+// missing, which would be the present.
+Datum datahike_given_time(PG_FUNCTION_ARGS) {
+  if (PG_ARGISNULL(0))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                    errmsg("the time of a database value must not be null"),
+                    errhint("Give a timestamp, a date or a transaction number.")));
+  text* t = PG_GETARG_TEXT_PP(0);
+  if (VARSIZE_ANY_EXHDR(t) == 0)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                    errmsg("the time of a database value must not be empty"),
+                    errhint("Give a timestamp, a date or a transaction number.")));
+  PG_RETURN_TEXT_P(t);
 }
