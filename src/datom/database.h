@@ -23,6 +23,9 @@ class Database {
   virtual std::span<const Attribute* const> composites() = 0;
   // Whether attributes without a type are used, and made on first use by undeclared().
   virtual bool schema_on_read() = 0;
+  // An attribute that this transaction of facts defines, found by ident and id from now on. Id 0:
+  // it is given one, and its :db/ident is still to be added.
+  virtual const Attribute* define(Attribute attribute) = 0;
   // Gives a new attribute an id; its :db/ident is still to be added.
   virtual const Attribute* undeclared(const std::string& ident) = 0;
 

@@ -261,6 +261,13 @@ void Transaction::check_schema_of(int64_t e) {
     if (defines && change.after->type == Type::Nil && !db_.schema_on_read())
       throw FactError("22023", "attribute :" + change.after->ident + " needs a :db/valueType");
   }
+  // What the definition was taken for when its attribute was used.
+  if (const Attribute* used = is && !was ? db_.attribute(change.after->ident) : nullptr;
+      used && used->id == e && used->type != Type::Nil &&
+      (used->type != change.after->type || used->many != change.after->many ||
+       used->unique != change.after->unique || used->tuple_attrs != change.after->tuple_attrs))
+    throw FactError("22023", "the transaction changes the definition of :" + used->ident +
+                                 " that it makes and uses");
   report_.schema.push_back(change);
   if (!was || !db_.has_facts_of(e)) return;
   const Attribute& old = *change.before;

@@ -50,7 +50,7 @@ std::optional<std::string> TxDataReader::name_of(const edn::Value& value) const 
 }
 
 const Attribute* TxDataReader::attribute_named(const std::string& ident) {
-  const Attribute* a = db_.attribute(ident);
+  const Attribute* a = find(ident);
   if (a && (a->type != Type::Nil || db_.schema_on_read())) return a;
   if (db_.schema_on_read()) {
     if (!a) a = db_.undeclared(ident);
@@ -65,8 +65,8 @@ const Attribute* TxDataReader::attribute_named(const std::string& ident) {
     return a;
   }
   throw FactError("42704", "attribute :" + ident + " is not defined",
-                  "Define it by its :db/ident, :db/valueType and :db/cardinality in a transact() "
-                  "before, or SET datahike.schema_flexibility = 'read'.");
+                  "Define it by its :db/ident, :db/valueType and :db/cardinality, or SET "
+                  "datahike.schema_flexibility = 'read'.");
 }
 
 const Attribute* TxDataReader::attribute(const edn::Value& value) {
@@ -79,11 +79,11 @@ const Attribute* TxDataReader::attribute(const edn::Value& value) {
   return attribute_named(*name);
 }
 
-bool TxDataReader::is_lookup(const edn::Value& value) const {
+bool TxDataReader::is_lookup(const edn::Value& value) {
   if (!value.is_sequence() || value.items().size() != 2) return false;
   std::optional<std::string> name = name_of(value.items()[0]);
   if (!name) return false;
-  const Attribute* a = db_.attribute(*name);
+  const Attribute* a = find(*name);
   return a && a->unique != Unique::No;
 }
 
@@ -137,7 +137,7 @@ ValueRef TxDataReader::value(const Attribute& a, const edn::Value& value) {
   return ref;
 }
 
-bool TxDataReader::is_collection(const Attribute& a, const edn::Value& value) const {
+bool TxDataReader::is_collection(const Attribute& a, const edn::Value& value) {
   if (!a.many) return false;
   if (value.is(Kind::Set)) return true;
   if (!value.is_sequence()) return false;
@@ -171,7 +171,7 @@ void TxDataReader::add_reverse(const EntityRef& e, const Attribute* a, const edn
 }
 
 void TxDataReader::map_entry(const EntityRef& e, const std::string& key, const edn::Value& v) {
-  if (!builtin_attribute(key) && is_reverse(key) && !db_.attribute(key))
+  if (!builtin_attribute(key) && is_reverse(key) && !find(key))
     return add_reverse(e, attribute_named(forward_name(key)), v);
   add(e, attribute_named(key), v);
 }
@@ -263,6 +263,7 @@ std::vector<Op> TxDataReader::read(const edn::Value& tx_data) {
   }
   if (!forms || !forms->is_sequence())
     malformed("transaction data must be a vector of maps and operations", tx_data);
+  collect_definitions(forms->items());
   for (const edn::Value& f : forms->items()) form(f);
   if (meta && !meta->is_nil()) {
     if (!meta->is(Kind::Map)) malformed(":tx-meta must be a map", *meta);
@@ -272,6 +273,7 @@ std::vector<Op> TxDataReader::read(const edn::Value& tx_data) {
       map_entry(EntityRef::of_tx(), *name, v);
     }
   }
+  define_composites();
   return std::move(ops_);
 }
 

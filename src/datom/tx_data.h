@@ -43,6 +43,9 @@ struct Op {
 // under :tx-data and facts of the transaction under :tx-meta. `calls` runs a database function:
 // its name and arguments, and what it returns is transaction data again.
 // FactError: 22023 what is malformed or of the wrong type; 42704 unknown attributes; 0A000.
+//
+// An attribute that the data defines can be used in all of it, before the definition, too: what is
+// written of an entity with a new :db/ident, as maps or as :db/add, is its definition.
 class TxDataReader {
  public:
   TxDataReader(Database& db, Notation notation) : db_(db), notation_(notation) {}
@@ -51,14 +54,27 @@ class TxDataReader {
   EntityRef entity(const edn::Value& value);
 
  private:
+  // What the data says of an entity that it may define as an attribute.
+  struct Definition {
+    EntityRef e;
+    std::vector<Fact> facts;
+  };
+  void collect_definitions(std::span<const edn::Value> forms);
+  void collect(const EntityRef& e, const edn::Value& attribute, const edn::Value& value);
+  std::optional<EntityRef> definable(const edn::Value& entity);
+  void define_composites();
+  // Defined before or by the data; nullptr: neither.
+  const Attribute* find(const std::string& ident);
+  const Attribute* define(const Definition& definition);
+
   void form(const edn::Value& form);
   EntityRef map(const edn::Value& map, std::string fallback);
   void map_entry(const EntityRef& e, const std::string& key, const edn::Value& value);
   void operation(std::span<const edn::Value> items, const edn::Value& whole);
   void add(const EntityRef& e, const Attribute* a, const edn::Value& value);
   void add_reverse(const EntityRef& e, const Attribute* a, const edn::Value& value);
-  bool is_collection(const Attribute& a, const edn::Value& value) const;
-  bool is_lookup(const edn::Value& value) const;
+  bool is_collection(const Attribute& a, const edn::Value& value);
+  bool is_lookup(const edn::Value& value);
   ValueRef value(const Attribute& a, const edn::Value& value);
   const Attribute* attribute(const edn::Value& value);
   const Attribute* attribute_named(const std::string& ident);
@@ -68,6 +84,8 @@ class TxDataReader {
   Database& db_;
   Notation notation_;
   std::vector<Op> ops_;
+  std::map<std::string, Definition> entities_;         // by tempid or "#id"
+  std::map<std::string, const Definition*> defining_;  // by ident
   size_t anonymous_ = 0;
   int depth_ = 0;
 };

@@ -125,14 +125,20 @@ std::span<const Attribute* const> PgDatabase::composites() {
 
 bool PgDatabase::schema_on_read() { return reads_schema_flexibly(); }
 
-const Attribute* PgDatabase::undeclared(const std::string& ident) {
-  Attribute a;
-  a.id = new_entity();
-  a.ident = ident;
-  by_ident_[ident] = a.id;
+const Attribute* PgDatabase::define(Attribute a) {
+  if (a.id == 0) a.id = new_entity();
+  if (a.is_composite()) composites();  // as they were before
+  by_ident_[a.ident] = a.id;
   auto& slot = by_id_[a.id];
   slot = std::move(a);
+  if (slot->is_composite()) composites_->push_back(&*slot);
   return &*slot;
+}
+
+const Attribute* PgDatabase::undeclared(const std::string& ident) {
+  Attribute a;
+  a.ident = ident;
+  return define(std::move(a));
 }
 
 std::vector<Datom> PgDatabase::facts(int64_t e, int64_t a) {

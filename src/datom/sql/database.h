@@ -19,6 +19,7 @@ class PgDatabase : public datom::Database {
   const datom::Attribute* attribute(int64_t id) override;
   std::span<const datom::Attribute* const> composites() override;
   bool schema_on_read() override;
+  const datom::Attribute* define(datom::Attribute attribute) override;
   const datom::Attribute* undeclared(const std::string& ident) override;
   std::vector<datom::Datom> facts(int64_t e, int64_t a) override;
   std::vector<datom::Datom> facts(int64_t e) override;
