@@ -106,6 +106,7 @@ std::vector<vector::Piece> BatchCursor::next() {
     phase_ = static_cast<Phase>(phase_ + 1);
   }
   revalidate();
+  for (vector::Piece& piece : out_) piece.number = pieces_++;
   return std::move(out_);
 }
 

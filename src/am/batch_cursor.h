@@ -15,8 +15,9 @@ class BatchCursor {
   BatchCursor(const TableView& view, Relation relation, const RelationInfo& info,
               std::vector<int> columns, TupleTableSlot* slot);
   // The next pieces; none at the end. Those that lie in the store are valid until its generation
-  // changes (store/environment.h). May run functions of users, to convert old rows, and raise
-  // errors of theirs.
+  // changes (store/environment.h). Another cursor with the same arguments, under the same snapshot
+  // and command, returns the same pieces with the same numbers. May run functions of users, to
+  // convert old rows, and raise errors of theirs.
   std::vector<vector::Piece> next();
 
  private:
@@ -54,6 +55,7 @@ class BatchCursor {
   // The store's generation when a piece's segment was found in it.
   static constexpr uint64_t kNotInStore = UINT64_MAX;
   uint64_t generation_ = kNotInStore;
+  uint32_t pieces_ = 0;  // returned so far
   std::vector<vector::Piece> out_;
   std::vector<uint64_t> generations_;
 };

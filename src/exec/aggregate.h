@@ -13,6 +13,13 @@ extern "C" {
 
 namespace datahike::exec {
 
+// Of each group's rows, by `order`, those whose row_number() is at most `most`. `directions`: of
+// each, bit 0: descending, bit 1: NULLs first. `columns`: attribute numbers of what is returned.
+struct FirstRowsPlan {
+  int most;  // 0: aggregates are wanted
+  List *order, *directions, *columns;
+};
+
 // What a plan says (custom_private), in terms of the query's own expressions: the table that their
 // Vars are of, conditions, keys, and aggregates. The plan's custom_scan_tlist has the keys and then
 // the aggregates; its custom_exprs are the parameters in all of them.
@@ -28,6 +35,8 @@ struct AggregatePlan {
   int top;
   int top_by;
   bool descending;
+  // The first rows of each group instead of aggregates.
+  FirstRowsPlan first;
 };
 List* pack(const AggregatePlan& plan);
 AggregatePlan unpack(const List* packed);
@@ -74,5 +83,21 @@ size_t top_groups(const vector::ParallelAggregation& all, const vector::Program&
 
 Node* create_aggregate_state(CustomScan* plan);  // aggregate_scan.cpp
 extern const CustomScanMethods aggregate_scan_methods;
+Node* create_first_rows_state(CustomScan* plan);  // first_rows_scan.cpp
+extern const CustomScanMethods first_rows_scan_methods;
+
+// What paths of both are made of (aggregate_path.cpp). The table, or a join, that `input` is; false
+// if it is none that is scanned by column.
+bool describe_input(PlannerInfo* root, RelOptInfo* input, JoinSides* sides);
+bool take_filters(PlannerInfo* root, RelOptInfo* rel, List** filters);
+// Whether the table is a datahike table and all of the plan compiles.
+bool can_run(RangeTblEntry* entry, const AggregatePlan& plan);
+Cost run_cost(RelOptInfo* input, const JoinSides& sides, const AggregatePlan& plan, double passes);
+// PostgreSQL 15 declares walkers without parameters.
+template <class F>
+auto untyped(F* walker) {
+  return reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker));
+}
+void add_first_rows_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output);
 
 }  // namespace datahike::exec

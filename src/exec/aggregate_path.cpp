@@ -34,12 +34,6 @@ constexpr double kValueCost = 0.1;
 // which locks less under SERIALIZABLE.
 constexpr double kStartCost = 20;
 
-// PostgreSQL 15 declares walkers without parameters.
-template <class F>
-auto untyped(F* walker) {
-  return reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker));
-}
-
 bool is_datahike(Relation relation) {
   return relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
          relation->rd_tableam->slot_callbacks(relation) == &am::slot_operations;
@@ -62,28 +56,6 @@ bool collect(Node* node, void* context) {
   return expression_tree_walker(node, untyped(collect), context);
 }
 
-// False if a clause is not a plain condition on the table's rows.
-// In the order in which the planner would have them tested (order_qual_clauses() in createplan.c):
-// cheap ones first keep an error of a later one from rows that they exclude.
-bool take_filters(PlannerInfo* root, RelOptInfo* rel, List** filters) {
-  List* infos = rel->baserestrictinfo;
-  auto* costs = static_cast<Cost*>(palloc(sizeof(Cost) * (list_length(infos) + 1)));
-  int count = 0;
-  ListCell* cell;
-  foreach (cell, infos) {
-    auto* info = lfirst_node(RestrictInfo, cell);
-    // Row security decides what later conditions may see.
-    if (info->pseudoconstant || info->security_level > 0) return false;
-    QualCost cost;
-    cost_qual_eval_node(&cost, reinterpret_cast<Node*>(info), root);
-    int at = count++;
-    for (; at > 0 && cost.per_tuple < costs[at - 1]; --at) costs[at] = costs[at - 1];
-    costs[at] = cost.per_tuple;
-    *filters = list_insert_nth(*filters, at, info->clause);
-  }
-  return true;
-}
-
 // Also where its columns are one grouping set: the planner's hook makes it so in views of the past
 // (pg/planner_hooks.cpp). By now the planner has expanded the sets to lists of references.
 bool groups_once(Query* query) {
@@ -97,14 +69,6 @@ bool is_plain_query(PlannerInfo* root) {
   Query* query = root->parse;
   return groups_once(query) && !query->hasTargetSRFs && query->rowMarks == NIL &&
          root->rowMarks == NIL && query->commandType == CMD_SELECT;
-}
-
-// What is scanned by column, and what is read before that.
-bool describe_input(PlannerInfo* root, RelOptInfo* input, JoinSides* sides) {
-  if (IS_DUMMY_REL(input) || !is_plain_query(root)) return false;
-  if (input->reloptkind == RELOPT_JOINREL) return describe_join(root, input, sides);
-  *sides = {input, nullptr, vector::Join::None, NIL};
-  return is_plain_table(root, input) && !input->joininfo;
 }
 
 bool describe(PlannerInfo* root, const JoinSides& sides, RelOptInfo* grouped, Node* having,
@@ -132,20 +96,6 @@ bool compiles(Relation relation, const AggregatePlan& bound) {
     compiler.planning = true;
     return compile(compiler, bound);
   });
-}
-
-bool can_run(RangeTblEntry* entry, const AggregatePlan& plan) {
-  Relation relation = table_open(entry->relid, NoLock);
-  bool possible = is_datahike(relation);
-  if (possible) {
-    AggregatePlan bound = plan;
-    List* expressions = expressions_of(plan);
-    set_expressions(
-        bound, reinterpret_cast<List*>(bind_parameters(reinterpret_cast<Node*>(expressions), NIL)));
-    possible = compiles(relation, bound);
-  }
-  table_close(relation, NoLock);
-  return possible;
 }
 
 Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, List*,
@@ -195,21 +145,6 @@ double build_bytes(const RelOptInfo* build) {
   constexpr double kRowBytes = 40, kValueBytes = 10;
   return build->rows *
          (kRowBytes + build->reltarget->width + kValueBytes * list_length(build->reltarget->exprs));
-}
-
-// Of reading, filtering, grouping and adding up; with a join, of reading the build side and finding
-// matches.
-Cost run_cost(RelOptInfo* input, const JoinSides& sides, const AggregatePlan& plan, double passes) {
-  double of_row = list_length(plan.filters) + list_length(plan.conditions) * 2.0 + 1.0;
-  double of_match = list_length(plan.keys) * 2.0 + list_length(plan.aggregates);
-  double matches = sides.build ? input->rows : sides.probe->tuples;
-  Cost of_pass = (sides.probe->tuples * of_row + matches * of_match) * kValueCost;
-  Cost cost = kStartCost + passes * of_pass * cpu_operator_cost;
-  if (!enable_seqscan) cost += disable_cost;  // it is one, too
-  if (!sides.build) return cost;
-  Path* build = sides.build->cheapest_total_path;
-  return cost + build->total_cost +
-         build->rows * (cpu_tuple_cost + list_length(plan.conditions) * cpu_operator_cost);
 }
 
 void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* grouped,
@@ -320,9 +255,69 @@ void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, 
   if (stage == UPPERREL_GROUP_AGG)
     add_aggregate_path(root, input, output, static_cast<GroupPathExtraData*>(extra));
   if (stage == UPPERREL_ORDERED) add_top_path(root, input, output);
+  if (stage == UPPERREL_WINDOW) add_first_rows_path(root, input, output);
 }
 
 }  // namespace
+
+// False if a clause is not a plain condition on the table's rows.
+// In the order in which the planner would have them tested (order_qual_clauses() in createplan.c):
+// cheap ones first keep an error of a later one from rows that they exclude.
+bool take_filters(PlannerInfo* root, RelOptInfo* rel, List** filters) {
+  List* infos = rel->baserestrictinfo;
+  auto* costs = static_cast<Cost*>(palloc(sizeof(Cost) * (list_length(infos) + 1)));
+  int count = 0;
+  ListCell* cell;
+  foreach (cell, infos) {
+    auto* info = lfirst_node(RestrictInfo, cell);
+    // Row security decides what later conditions may see.
+    if (info->pseudoconstant || info->security_level > 0) return false;
+    QualCost cost;
+    cost_qual_eval_node(&cost, reinterpret_cast<Node*>(info), root);
+    int at = count++;
+    for (; at > 0 && cost.per_tuple < costs[at - 1]; --at) costs[at] = costs[at - 1];
+    costs[at] = cost.per_tuple;
+    *filters = list_insert_nth(*filters, at, info->clause);
+  }
+  return true;
+}
+
+// What is scanned by column, and what is read before that.
+bool describe_input(PlannerInfo* root, RelOptInfo* input, JoinSides* sides) {
+  if (IS_DUMMY_REL(input) || !is_plain_query(root)) return false;
+  if (input->reloptkind == RELOPT_JOINREL) return describe_join(root, input, sides);
+  *sides = {input, nullptr, vector::Join::None, NIL};
+  return is_plain_table(root, input) && !input->joininfo;
+}
+
+bool can_run(RangeTblEntry* entry, const AggregatePlan& plan) {
+  Relation relation = table_open(entry->relid, NoLock);
+  bool possible = is_datahike(relation);
+  if (possible) {
+    AggregatePlan bound = plan;
+    List* expressions = expressions_of(plan);
+    set_expressions(
+        bound, reinterpret_cast<List*>(bind_parameters(reinterpret_cast<Node*>(expressions), NIL)));
+    possible = compiles(relation, bound);
+  }
+  table_close(relation, NoLock);
+  return possible;
+}
+
+// Of reading, filtering, grouping and adding up; with a join, of reading the build side and finding
+// matches.
+Cost run_cost(RelOptInfo* input, const JoinSides& sides, const AggregatePlan& plan, double passes) {
+  double of_row = list_length(plan.filters) + list_length(plan.conditions) * 2.0 + 1.0;
+  double of_match = list_length(plan.keys) * 2.0 + list_length(plan.aggregates);
+  double matches = sides.build ? input->rows : sides.probe->tuples;
+  Cost of_pass = (sides.probe->tuples * of_row + matches * of_match) * kValueCost;
+  Cost cost = kStartCost + passes * of_pass * cpu_operator_cost;
+  if (!enable_seqscan) cost += disable_cost;  // it is one, too
+  if (!sides.build) return cost;
+  Path* build = sides.build->cheapest_total_path;
+  return cost + build->total_cost +
+         build->rows * (cpu_tuple_cost + list_length(plan.conditions) * cpu_operator_cost);
+}
 
 // Not a relation that the planner expands, nor one of datahike.at().
 bool is_plain_table(PlannerInfo* root, RelOptInfo* rel) {
@@ -345,8 +340,11 @@ List* pack(const AggregatePlan& plan) {
                              plan.aggregates),
                   list_make4(makeInteger(static_cast<int>(plan.build)), makeInteger(plan.join_kind),
                              plan.conditions, plan.columns));
-  return list_concat(packed, list_make3(makeInteger(plan.top), makeInteger(plan.top_by),
-                                        makeInteger(plan.descending)));
+  packed = list_concat(packed, list_make3(makeInteger(plan.top), makeInteger(plan.top_by),
+                                          makeInteger(plan.descending)));
+  const FirstRowsPlan& first = plan.first;
+  return list_concat(
+      packed, list_make4(makeInteger(first.most), first.order, first.directions, first.columns));
 }
 
 AggregatePlan unpack(const List* packed) {
@@ -360,11 +358,13 @@ AggregatePlan unpack(const List* packed) {
           static_cast<List*>(list_nth(packed, 7)),
           intVal(list_nth(packed, 8)),
           intVal(list_nth(packed, 9)),
-          intVal(list_nth(packed, 10)) != 0};
+          intVal(list_nth(packed, 10)) != 0,
+          {intVal(list_nth(packed, 11)), static_cast<List*>(list_nth(packed, 12)),
+           static_cast<List*>(list_nth(packed, 13)), static_cast<List*>(list_nth(packed, 14))}};
 }
 
 List* expressions_of(const AggregatePlan& plan) {
-  return list_make4(plan.filters, plan.keys, plan.aggregates, plan.conditions);
+  return list_make5(plan.filters, plan.keys, plan.aggregates, plan.conditions, plan.first.order);
 }
 
 void set_expressions(AggregatePlan& plan, List* expressions) {
@@ -372,6 +372,7 @@ void set_expressions(AggregatePlan& plan, List* expressions) {
   plan.keys = static_cast<List*>(lsecond(expressions));
   plan.aggregates = static_cast<List*>(lthird(expressions));
   plan.conditions = static_cast<List*>(lfourth(expressions));
+  plan.first.order = static_cast<List*>(list_nth(expressions, 4));
 }
 
 bool compile(Compiler& compiler, const AggregatePlan& plan) {
@@ -385,11 +386,13 @@ bool compile(Compiler& compiler, const AggregatePlan& plan) {
     if (!compiler.key(static_cast<Node*>(lfirst(cell)))) return false;
   foreach (cell, plan.aggregates)
     if (!compiler.aggregate(static_cast<Aggref*>(lfirst(cell)))) return false;
-  return true;
+  return plan.first.most == 0 ||
+         compiler.first_rows(plan.first.order, plan.first.directions, plan.first.most);
 }
 
 void install_aggregate_paths() {
   RegisterCustomScanMethods(&aggregate_scan_methods);
+  RegisterCustomScanMethods(&first_rows_scan_methods);
   previous_upper_paths = create_upper_paths_hook;
   create_upper_paths_hook = upper_paths;
 }

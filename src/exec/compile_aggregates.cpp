@@ -162,6 +162,20 @@ bool Compiler::aggregate(Aggref* a) {
   return true;
 }
 
+bool Compiler::first_rows(List* order, List* directions, int most) {
+  if (list_length(order) > static_cast<int>(vector::kMostOrder)) return false;
+  ListCell *cell, *direction;
+  forboth(cell, order, direction, directions) {
+    int value = expression(static_cast<Node*>(lfirst(cell)));
+    if (value < 0) return false;
+    int flags = lfirst_int(direction);
+    program.order.push_back({value, (flags & 1) != 0, (flags & 2) != 0});
+  }
+  program.first = static_cast<uint32_t>(most);
+  accumulator(Sum::First);
+  return true;
+}
+
 namespace {
 
 bool collect_parameters(Node* node, void* context) {

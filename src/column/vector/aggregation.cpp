@@ -27,7 +27,7 @@ Aggregation::Aggregation(const Program& program, Part part)
       text_keys_(program.keys.size()),
       hashes_(program.keys.size()),
       done_(program.accumulators.size()) {
-  for (const Accumulator& a : program.accumulators) states_.push_back(make_state(a));
+  for (const Accumulator& a : program.accumulators) states_.push_back(make_state(program, a));
   if (program.keys.empty()) resize(1);
 }
 

@@ -13,6 +13,7 @@ struct Piece {
   std::shared_ptr<const Bytes> storage;  // what `segment` reads, unless someone else keeps that
   std::vector<uint64_t> live;            // a bit for each row of the segment; empty: all of them
   uint32_t live_rows = 0;
+  uint32_t number = 0;  // of the pieces that a query reads, from 0
   bool whole() const { return live_rows == segment.rows(); }
 };
 

@@ -127,6 +127,7 @@ enum class Sum : uint8_t {
   Moments,    // N, Sx, Sxx by Youngs and Cramer, as float8_accum
   CoMoments,  // N, Sx, Sxx, Sy, Syy, Sxy, as float8_regr_accum(argument, second)
   Distinct,   // number of different values that are not NULL
+  First,      // where the first rows are, by the program's order
 };
 
 struct Accumulator {
@@ -142,6 +143,13 @@ struct Key {
   int expression = -1;  // of type Int or Float
   int text = -1;        // or a text column
 };
+
+// By what the rows of a group are ordered, one behind the other.
+struct Order {
+  int expression = -1;
+  bool descending = false, nulls_first = false;
+};
+inline constexpr unsigned kMostOrder = 16;
 
 // A hash join of the table's rows that pass the filters, the probe side, with the rows of a build
 // side (build_table.h) that have equal keys.
@@ -170,6 +178,8 @@ struct Program {
   std::vector<Filter> filters;  // all must hold, tried in this order
   std::vector<Key> keys;
   std::vector<Accumulator> accumulators;
+  std::vector<Order> order;  // of Sum::First: at most kMostOrder
+  uint32_t first = 0;        // likewise: how many rows of each group
   Join join;
   std::shared_ptr<const TimeZone> zone;
 };

@@ -6,6 +6,7 @@
 
 #include "column/kernels.h"
 #include "column/vector/distinct.h"
+#include "column/vector/first_rows.h"
 
 namespace datahike::vector {
 
@@ -398,7 +399,7 @@ class CoMoments final : public Values<Moments6> {
 
 }  // namespace
 
-std::unique_ptr<State> make_state(const Accumulator& a) {
+std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) {
   switch (a.sum) {
     case Sum::Rows:
       return std::make_unique<Rows>();
@@ -430,6 +431,8 @@ std::unique_ptr<State> make_state(const Accumulator& a) {
       return std::make_unique<CoMoments>(a.argument, a.second);
     case Sum::Distinct:
       return make_distinct(a);
+    case Sum::First:
+      return std::make_unique<FirstRows>(program);
   }
   throw std::logic_error("no such accumulator");
 }

@@ -31,6 +31,7 @@ class State {
   virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
 };
 
-std::unique_ptr<State> make_state(const Accumulator& accumulator);
+// REQUIRES: `program` outlives it.
+std::unique_ptr<State> make_state(const Program& program, const Accumulator& accumulator);
 
 }  // namespace datahike::vector

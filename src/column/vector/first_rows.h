@@ -1,0 +1,46 @@
+// The first rows of each group by an order, as row_number() has them: where they are.
+#pragma once
+
+#include "column/vector/states.h"
+
+namespace datahike::vector {
+
+// A row: the number of its piece (piece.h) and its own in that.
+struct RowPlace {
+  uint32_t piece, row;
+};
+
+// Of rows that are equal by the order those that come first in the table are the first.
+class FirstRows final : public State {
+ public:
+  // REQUIRES: `program` outlives it.
+  explicit FirstRows(const Program& program);
+  void resize(uint32_t groups) override;
+  void add(Evaluator& rows, const uint32_t* groups) override;
+  void merge(State& later, std::span<const uint32_t> to) override;
+  size_t bytes() const override;
+
+  // How many rows of the group are known: at most program.first; and those rows, in order.
+  uint32_t count(uint32_t group) const { return counts_[group]; }
+  RowPlace row(uint32_t group, uint32_t number) const;
+
+ private:
+  // A row is `stride_` words: where it is, two bits for each term of the order (0: NULL that comes
+  // first, 1: a value, 2: NULL that comes last), and for each term a word that is the smaller the
+  // earlier the row comes.
+  uint64_t* entry(uint32_t group, uint32_t number) {
+    return &entries_[(size_t{group} * most_ + number) * stride_];
+  }
+  bool is_before(const uint64_t* a, const uint64_t* b) const;
+  void insert(uint32_t group, const uint64_t* row);
+
+  const Program& program_;
+  size_t terms_, stride_;
+  uint32_t most_;
+  std::vector<uint32_t> counts_;
+  std::vector<uint64_t> entries_;
+  // A row whose first word is above that of its group is not among the group's first ones.
+  std::vector<uint64_t> bounds_;
+};
+
+}  // namespace datahike::vector

@@ -1,0 +1,309 @@
+// Running "Datahike First Rows": the engine finds out which rows they are (vector/first_rows.h);
+// then the table is read once more, only where those are.
+#include <algorithm>
+#include <deque>
+
+#include "am/batch_cursor.h"
+#include "am/scan.h"
+#include "column/vector/first_rows.h"
+#include "exec/vector_scan.h"
+#include "pg/bridge.h"
+
+extern "C" {
+#include "commands/explain.h"
+#include "miscadmin.h"
+#include "utils/tuplestore.h"
+}
+
+namespace datahike::exec {
+
+namespace {
+
+// Nothing in it has a destructor: it is PostgreSQL's memory.
+struct FirstRowsScan {
+  VectorScan vector;
+  Tuplestorestate* rows;   // what is returned; nullptr: not known yet
+  TupleTableSlot* stored;  // one of them
+};
+FirstRowsScan* as_first_rows(CustomScanState* state) {
+  return reinterpret_cast<FirstRowsScan*>(state);
+}
+
+void begin(CustomScanState* node, EState* estate, int flags) {
+  begin_vector_scan(node, estate, flags);
+  if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
+  as_first_rows(node)->stored = ExecInitExtraTupleSlot(
+      estate, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
+}
+
+// A row, and which one of its group it is, from 1.
+struct Chosen {
+  vector::RowPlace place;
+  uint32_t number;
+};
+
+void append_chosen(const Run& run, std::vector<Chosen>& chosen) {
+  for (const auto& part : run.groups->parts()) {
+    const auto& first = static_cast<const vector::FirstRows&>(part->state(0));
+    for (uint32_t group = 0; group < part->groups(); ++group)
+      for (uint32_t i = 0; i < first.count(group); ++i)
+        chosen.push_back({first.row(group, i), i + 1});
+  }
+}
+
+// Of all passes, in the order of the table.
+std::vector<Chosen> all_chosen(VectorScan* scan) {
+  std::vector<Chosen> chosen;
+  do append_chosen(*scan->run, chosen);
+  while (run_next_pass(scan));
+  scan->run->groups.reset();
+  std::sort(chosen.begin(), chosen.end(), [](const Chosen& a, const Chosen& b) {
+    return a.place.piece != b.place.piece ? a.place.piece < b.place.piece
+                                          : a.place.row < b.place.row;
+  });
+  return chosen;
+}
+
+// A column that is returned.
+struct Source {
+  am::Attribute attribute;
+  am::MissingValue missing;
+};
+
+// Makes tuples of chosen rows, some at a time.
+class Writer {
+ public:
+  Writer(std::vector<Source> sources, TupleDesc desc, Tuplestorestate* out)
+      : sources_(std::move(sources)),
+        desc_(desc),
+        out_(out),
+        width_(sources_.size() + 1),
+        values_(kBatch * width_),
+        nulls_(new bool[kBatch * width_]) {}
+  // Of one piece.
+  void write(const store::SegmentReader& segment, std::span<const Chosen> rows) {
+    for (size_t begin = 0; begin < rows.size();) {
+      const std::span<const Chosen> batch =
+          rows.subspan(begin, std::min(kBatch, rows.size() - begin));
+      begin += read(segment, batch);
+    }
+  }
+
+ private:
+  static constexpr size_t kBatch = 512, kMostBytes = 1 << 20;
+
+  // Returns how many rows it has written: at least one.
+  size_t read(const store::SegmentReader& segment, std::span<const Chosen> rows) {
+    texts_.clear();
+    rows = rows.first(fitting(segment, rows));
+    for (size_t c = 0; c < sources_.size(); ++c) {
+      const Source& source = sources_[c];
+      const int at = segment.find(source.attribute.number);
+      if (at >= 0 && column::is_word(source.attribute.kind))
+        read_words(segment, at, c, rows);
+      else
+        for (size_t i = 0; i < rows.size(); ++i) read_value(segment, at, c, i, rows[i].place.row);
+    }
+    for (size_t i = 0; i < rows.size(); ++i) {
+      nulls_[i * width_ + sources_.size()] = false;
+      values_[i * width_ + sources_.size()] = Int64GetDatum(int64{rows[i].number});
+    }
+    const auto count = static_cast<int>(rows.size());
+    pg::call([this, count] {
+      for (int i = 0; i < count; ++i)
+        tuplestore_putvalues(out_, desc_, &values_[i * width_], &nulls_[i * width_]);
+    });
+    return rows.size();
+  }
+
+  // How many of the rows have no more than kMostBytes of strings; at least one.
+  size_t fitting(const store::SegmentReader& segment, std::span<const Chosen> rows) {
+    size_t bytes = 0, count = 0;
+    for (; count < rows.size() && (count == 0 || bytes < kMostBytes); ++count) {
+      for (const Source& source : sources_) {
+        if (source.attribute.kind != column::Kind::Bytes) continue;
+        const int at = segment.find(source.attribute.number);
+        if (at < 0 || segment.is_null(at, rows[count].place.row)) continue;
+        bytes += segment.bytes(at, rows[count].place.row, scratch_).size();
+      }
+    }
+    return count;
+  }
+
+  void read_words(const store::SegmentReader& segment, int at, size_t column,
+                  std::span<const Chosen> rows) {
+    for (size_t i = 0; i < rows.size(); ++i) {
+      const size_t place = i * width_ + column;
+      nulls_[place] = segment.is_null(at, rows[i].place.row);
+      values_[place] = nulls_[place] ? 0 : static_cast<Datum>(segment.bits(at, rows[i].place.row));
+    }
+  }
+
+  void read_value(const store::SegmentReader& segment, int at, size_t column, size_t row,
+                  uint32_t from) {
+    const Source& source = sources_[column];
+    const size_t place = row * width_ + column;
+    values_[place] = 0;
+    nulls_[place] = at < 0 ? source.missing.null : segment.is_null(at, from);
+    if (nulls_[place]) return;
+    if (at < 0) {
+      values_[place] = source.missing.value;
+      return;
+    }
+    const ByteView bytes = segment.bytes(at, from, scratch_);
+    const bool fixed = source.attribute.kind == column::Kind::Fixed;
+    Bytes& copy = texts_.emplace_back((fixed ? 0 : VARHDRSZ) + bytes.size());
+    std::copy(bytes.begin(), bytes.end(), copy.begin() + (fixed ? 0 : VARHDRSZ));
+    if (!fixed) SET_VARSIZE(copy.data(), copy.size());
+    values_[place] = PointerGetDatum(copy.data());
+  }
+
+  std::vector<Source> sources_;
+  TupleDesc desc_;
+  Tuplestorestate* out_;
+  size_t width_;
+  std::vector<Datum> values_;
+  std::unique_ptr<bool[]> nulls_;
+  std::deque<Bytes> texts_;
+  column::Scratch scratch_;
+};
+
+// False where the pieces are not those of the passes any more.
+bool write_rows(FirstRowsScan* node, const List* columns, TupleDesc desc) {
+  VectorScan* scan = &node->vector;
+  const std::vector<Chosen> chosen = all_chosen(scan);
+  if (scan->run->changed) return false;
+  const am::RelationInfo& info = am::relation_info(scan->relation);
+  std::vector<Source> sources;
+  ListCell* cell;
+  foreach (cell, columns) {
+    const int attribute = lfirst_int(cell) - 1;
+    sources.push_back(
+        {info.attribute[attribute], am::missing_value(scan->relation, info, attribute)});
+  }
+  Writer writer(std::move(sources), desc, node->rows);
+  am::TableView view = am::begin_batch_scan(scan->scan, info);
+  am::BatchCursor cursor(view, scan->relation, info, scan->run->attributes, scan->row);
+  for (auto at = chosen.begin(); at != chosen.end();) {
+    std::vector<vector::Piece> pieces = cursor.next();
+    if (pieces.empty()) return false;
+    for (const vector::Piece& piece : pieces) {
+      const std::vector<PieceRows>& known = scan->run->pieces;
+      if (piece.number >= known.size() || rows_of(piece) != known[piece.number]) return false;
+      const auto from = at;
+      while (at != chosen.end() && at->place.piece == piece.number) ++at;
+      if (at == from) continue;
+      pg::call([] { CHECK_FOR_INTERRUPTS(); });
+      writer.write(piece.segment, std::span(from, at));
+    }
+  }
+  return true;
+}
+
+void write_rows_somehow(FirstRowsScan* node, const List* columns, TupleDesc desc) {
+  constexpr int kMostAttempts = 10;
+  for (int attempt = 1; !write_rows(node, columns, desc); ++attempt) {
+    if (attempt == kMostAttempts)
+      throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
+                         "the segments of a table changed again and again while it was read",
+                         "Retry.");
+    pg::call([node] { tuplestore_clear(node->rows); });
+    run_first_pass(&node->vector);
+  }
+}
+
+void run(CustomScanState* node) {
+  FirstRowsScan* scan = as_first_rows(node);
+  run_vector_scan(node);
+  MemoryContext old = MemoryContextSwitchTo(scan->vector.context);
+  scan->rows = tuplestore_begin_heap(true, false, work_mem);
+  const List* columns = plan_of(node).first.columns;
+  TupleDesc desc = node->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+  pg::guard([=] { write_rows_somehow(scan, columns, desc); });
+  MemoryContextSwitchTo(old);
+}
+
+TupleTableSlot* next(CustomScanState* node) {
+  FirstRowsScan* scan = as_first_rows(node);
+  if (!scan->rows) run(node);
+  CHECK_FOR_INTERRUPTS();
+  ExprContext* context = node->ss.ps.ps_ExprContext;
+  TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
+  ResetExprContext(context);
+  ExecClearTuple(slot);
+  if (!tuplestore_gettupleslot(scan->rows, true, false, scan->stored))
+    return ExecClearTuple(node->ss.ps.ps_ProjInfo ? node->ss.ps.ps_ResultTupleSlot : slot);
+  slot_getallattrs(scan->stored);
+  const auto columns = static_cast<size_t>(slot->tts_tupleDescriptor->natts);
+  std::copy_n(scan->stored->tts_values, columns, slot->tts_values);
+  std::copy_n(scan->stored->tts_isnull, columns, slot->tts_isnull);
+  ExecStoreVirtualTuple(slot);
+  context->ecxt_scantuple = slot;
+  return node->ss.ps.ps_ProjInfo ? ExecProject(node->ss.ps.ps_ProjInfo) : slot;
+}
+
+void forget_rows(CustomScanState* node) {
+  FirstRowsScan* scan = as_first_rows(node);
+  if (scan->stored) ExecClearTuple(scan->stored);
+  ExecClearTuple(node->ss.ss_ScanTupleSlot);
+  if (scan->rows) tuplestore_end(std::exchange(scan->rows, nullptr));
+}
+
+void end(CustomScanState* node) {
+  forget_rows(node);
+  end_vector_scan(node);
+}
+
+void rescan(CustomScanState* node) {
+  FirstRowsScan* scan = as_first_rows(node);
+  // The same parameters and the same snapshot give the same rows.
+  if (scan->rows && !node->ss.ps.chgParam) return tuplestore_rescan(scan->rows);
+  forget_rows(node);
+  rescan_vector_scan(node);
+}
+
+void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
+  AggregatePlan plan = plan_of(node);
+  explain_list(node, ancestors, out, "Partition Key", plan.keys, false);
+  List* order = deparse_list(node, ancestors, out, plan.first.order);
+  ListCell *cell, *direction;
+  forboth(cell, order, direction, plan.first.directions) {
+    bool descending = lfirst_int(direction) & 1, nulls_first = lfirst_int(direction) & 2;
+    if (descending || nulls_first)
+      lfirst(cell) = psprintf("%s%s%s", static_cast<char*>(lfirst(cell)), descending ? " DESC" : "",
+                              descending == nulls_first ? ""
+                              : nulls_first             ? " NULLS FIRST"
+                                                        : " NULLS LAST");
+  }
+  if (order) ExplainPropertyList("Order By", order, out);
+  ExplainPropertyInteger("First Rows", nullptr, plan.first.most, out);
+  explain_list(node, ancestors, out, "Scan Filter", plan.filters, true);
+  if (out->analyze) explain_counters(node, out);
+}
+
+const CustomExecMethods exec_methods = {"Datahike First Rows",
+                                        begin,
+                                        next,
+                                        end,
+                                        rescan,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        nullptr,
+                                        explain};
+
+}  // namespace
+
+Node* create_first_rows_state(CustomScan*) {
+  auto* scan = static_cast<FirstRowsScan*>(palloc0(sizeof(FirstRowsScan)));
+  NodeSetTag(scan, T_CustomScanState);
+  scan->vector.state.methods = &exec_methods;
+  return reinterpret_cast<Node*>(scan);
+}
+
+const CustomScanMethods first_rows_scan_methods = {"Datahike First Rows", create_first_rows_state};
+
+}  // namespace datahike::exec
