@@ -167,6 +167,8 @@ bool RowCursor::load_container() {
   if (!containers_->valid()) return false;
   high_ = containers_->high();
   containers_->load(&container_);
+  if (filter_ && high_ >= first_ >> 16 && high_ <= last_ >> 16)
+    left_out_ += filter_->narrow(view_, high_, first_, last_, container_);
   return true;
 }
 

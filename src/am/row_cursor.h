@@ -3,6 +3,7 @@
 #pragma once
 
 #include "am/fetch.h"
+#include "am/row_filter.h"
 
 namespace datahike::am {
 
@@ -11,6 +12,10 @@ class RowCursor {
   explicit RowCursor(const TableView& view) : view_(view), first_(view.floor) {
     view_.table->complete();
   }
+  // Leaves out rows of the store that do not pass, from the next container on; nullptr: none.
+  void set_filter(RowFilter* filter) { filter_ = filter; }
+  // How many rows it has left out since the last call.
+  uint64_t take_left_out() { return std::exchange(left_out_, 0); }
   // Only rowids first..last.
   void limit_to(uint64_t first, uint64_t last);
   void rewind();
@@ -43,6 +48,8 @@ class RowCursor {
 
   TableView view_;
   uint64_t first_ = 0, last_ = UINT64_MAX;
+  RowFilter* filter_ = nullptr;
+  uint64_t left_out_ = 0;
   Phase phase_ = Before;
   bool started_ = false;  // the first step begins at the end that it leads away from
   uint64_t rowid_ = 0;

@@ -79,9 +79,11 @@ bool next_row(TableScanDesc scan, ScanDirection direction, TupleTableSlot* slot)
       return next_row_to_rewrite(state->rewrite, scan->rs_rd, snapshot, state->cursor, slot);
     const RelationInfo& info = relation_info(scan->rs_rd);
     RowCursor& cursor = cursor_of(scan, info);
+    cursor.set_filter(row_filter(slot));
     ParallelScan* shared = parallel_scan_of(scan);
     bool row = shared ? step_shared(*state, cursor, *shared)
                       : cursor.step(!ScanDirectionIsBackward(direction));
+    if (uint64_t left_out = cursor.take_left_out(); left_out > 0) count_batch_rows(scan, left_out);
     if (!row) return false;
     cursor.fetch(scan->rs_rd, info, slot);
     return true;

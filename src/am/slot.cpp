@@ -3,6 +3,7 @@
 #include "am/added_defaults.h"
 #include "am/convert.h"
 #include "am/pending.h"
+#include "am/row_filter.h"
 #include "am/row_locks.h"
 #include "pg/bridge.h"
 #include "pg/shared.h"
@@ -401,6 +402,12 @@ void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, 
   s->xmin = xmin;
   s->xmax = InvalidTransactionId;
   s->cmin = cmin;
+}
+
+void set_row_filter(TupleTableSlot* slot, RowFilter* filter) { as_slot(slot)->filter = filter; }
+
+RowFilter* row_filter(const TupleTableSlot* slot) {
+  return is_datahike_slot(slot) ? reinterpret_cast<const Slot*>(slot)->filter : nullptr;
 }
 
 }  // namespace datahike::am

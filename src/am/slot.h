@@ -8,6 +8,8 @@
 
 namespace datahike::am {
 
+class RowFilter;
+
 // Memory for decoded by-reference values: the newest block; each begins with a pointer to the one
 // before it. When the slot is cleared all blocks but the newest are freed.
 struct SlotArena {
@@ -30,6 +32,7 @@ struct Slot {
   TransactionId xmin;  // invalid: not asked for yet
   TransactionId xmax;  // invalid: whoever is removing the row at the moment of asking
   CommandId cmin;
+  RowFilter* filter;  // of the scans that fill it; nullptr: none
 };
 
 extern const TupleTableSlotOps slot_operations;

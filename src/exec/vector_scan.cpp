@@ -42,6 +42,24 @@ void begin_vector_scan(CustomScanState* node, EState* estate, int flags) {
       AllocSetContextCreate(estate->es_query_cxt, "datahike aggregate", ALLOCSET_DEFAULT_SIZES);
 }
 
+void set_missing_values(vector::Program& program, const std::vector<int>& attributes,
+                        Relation relation, const am::RelationInfo& info) {
+  for (size_t i = 0; i < attributes.size(); ++i) {
+    if (attributes[i] < 0) continue;
+    am::MissingValue missing = am::missing_value(relation, info, attributes[i]);
+    vector::Column& column = program.columns[i];
+    if (missing.null || missing.converts) continue;
+    column.missing_null = false;
+    if (column::is_word(column.kind)) {
+      column.missing_word = column::normalised(column.kind, missing.value);
+    } else if (column.kind == column::Kind::Bytes) {
+      auto* text = reinterpret_cast<const uint8_t*>(DatumGetPointer(missing.value));
+      auto* bytes = reinterpret_cast<const uint8_t*>(VARDATA_ANY(text));
+      column.missing_text.assign(bytes, bytes + VARSIZE_ANY_EXHDR(text));
+    }
+  }
+}
+
 namespace {
 
 // Constants with the values that the parameters have now.
@@ -63,24 +81,6 @@ List* parameter_values(CustomScanState* node) {
                                        length, isnull ? 0 : value, isnull, by_value));
   }
   return values;
-}
-
-void set_missing_values(vector::Program& program, const std::vector<int>& attributes,
-                        Relation relation, const am::RelationInfo& info) {
-  for (size_t i = 0; i < attributes.size(); ++i) {
-    if (attributes[i] < 0) continue;
-    am::MissingValue missing = am::missing_value(relation, info, attributes[i]);
-    vector::Column& column = program.columns[i];
-    if (missing.null || missing.converts) continue;
-    column.missing_null = false;
-    if (column::is_word(column.kind)) {
-      column.missing_word = column::normalised(column.kind, missing.value);
-    } else if (column.kind == column::Kind::Bytes) {
-      auto* text = reinterpret_cast<const uint8_t*>(DatumGetPointer(missing.value));
-      auto* bytes = reinterpret_cast<const uint8_t*>(VARDATA_ANY(text));
-      column.missing_text.assign(bytes, bytes + VARSIZE_ANY_EXHDR(text));
-    }
-  }
 }
 
 void aggregate(Run& run, VectorScan* scan) {

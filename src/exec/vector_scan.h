@@ -45,6 +45,9 @@ inline VectorScan* as_vector(CustomScanState* state) {
 }
 
 AggregatePlan plan_of(CustomScanState* node);
+// Into the program's columns, of which these are the attributes (-1: of no attribute).
+void set_missing_values(vector::Program& program, const std::vector<int>& attributes,
+                        Relation relation, const am::RelationInfo& info);
 void begin_vector_scan(CustomScanState* node, EState* estate, int flags);
 // The first pass. Its groups are in the run.
 void run_vector_scan(CustomScanState* node);

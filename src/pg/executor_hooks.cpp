@@ -4,6 +4,7 @@
 #include "am/omitted_rows.h"
 #include "am/pending.h"
 #include "am/slot.h"
+#include "exec/scan_filter.h"
 #include "pg/bridge.h"
 #include "pg/hooks.h"
 #include "pg/store.h"
@@ -103,6 +104,7 @@ bool prepare_node(PlanState* state, void* context) {
     Relation relation = scan->ss.ss_currentRelation;
     if (relation && is_datahike(relation)) scan->prefetch_maximum = 0;
   }
+  if (IsA(state, SeqScanState)) exec::add_scan_filter(reinterpret_cast<SeqScanState*>(state));
   if (Relation index = index_in_part(state)) check_index(index, walk);
   // PostgreSQL 15 declares walkers without parameters.
   auto* walker = reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(prepare_node));

@@ -26,8 +26,10 @@ void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
   uint64_t rows = delta.cleared ? 0 : count_rows(t, sequence);
   if (!delta.schema.empty()) t.schema = delta.schema;
   if (delta.cleared) t.cleared.push_back(sequence);
-  for (const store::SegmentPlace& place : delta.segments)
+  for (const store::SegmentPlace& place : delta.segments) {
     t.added[place.first_rowid] = {place.rows, sequence, 0, 0, transaction, place};
+    added_rows_ += place.rows;
+  }
   // A commit's delta names no places: its rows are in the store.
   if (delta.segments.empty())
     for (const tree::RowidRange& range : delta.added)

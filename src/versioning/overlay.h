@@ -105,8 +105,9 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   void apply(const store::Delta& delta) { apply(0, 0, delta, 0, {}); }
   uint32_t size() const { return size_; }
   const tree::NodeRef& root() const { return root_; }
-  uint64_t serial() const { return serial_; }  // of this overlay alone in the process
-  size_t bytes() const { return bytes_; }      // held by log transactions, about
+  uint64_t serial() const { return serial_; }          // of this overlay alone in the process
+  size_t bytes() const { return bytes_; }              // held by log transactions, about
+  uint64_t added_rows() const { return added_rows_; }  // by log transactions
   // Where the nodes of the tables' live sets are. CorruptError when that is a store that is
   // missing.
   tree::NodeSource& nodes() const {
@@ -145,6 +146,7 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   uint64_t serial_;
   uint32_t size_ = 0;
   size_t bytes_ = 0;
+  uint64_t added_rows_ = 0;
   // Every commit of every session becomes entries here in each session that reads the branch: they
   // are carved out of large pieces, and go all at once.
   std::pmr::monotonic_buffer_resource memory_{8192};

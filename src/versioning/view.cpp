@@ -73,6 +73,7 @@ struct CachedView {
 constexpr size_t kCachedViews = 6;
 constexpr uint32_t kRebaseSize = 64;  // deltas worth a newer tree
 constexpr size_t kRebaseBytes = 8 << 20;
+constexpr uint64_t kRebaseRows = 16384;      // scans read those of the tree faster
 constexpr size_t kMostKeptDelta = 64 << 10;  // encoded bytes of a delta whose memory is kept
 
 std::vector<std::unique_ptr<CachedView>> cache;  // most recently used first
@@ -249,7 +250,9 @@ bool advance(CachedView& view, Snapshot s) {
 }
 
 bool wants_rebase(const CachedView& view) {
-  return (view.overlay->size() > kRebaseSize || view.overlay->bytes() > kRebaseBytes) &&
+  const Overlay& overlay = *view.overlay;
+  return (overlay.size() > kRebaseSize || overlay.bytes() > kRebaseBytes ||
+          overlay.added_rows() > kRebaseRows) &&
          pg::worker_folds() != view.folds;
 }
 

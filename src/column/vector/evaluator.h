@@ -39,6 +39,8 @@ class Evaluator {
   // Throws ValueError.
   unsigned chunk(uint32_t base);
   unsigned selected() const { return selected_; }
+  // A bit for each of the chunk's rows: whether it passes.
+  const uint64_t* passed() const { return mask_; }
   // The number in its piece of the selected row at this place.
   uint32_t row(unsigned place) const { return base_ + (all_chosen_ ? place : chosen_[place]); }
   // With a join: to the next of the chunk's rows with matches, which are the selected ones then, a

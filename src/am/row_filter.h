@@ -1,0 +1,25 @@
+// What a sequential scan leaves out before it makes rows: rows of the store that cannot be among
+// the query's, by conditions that are tested by column. The scan's node tests all its conditions
+// all the same.
+#pragma once
+
+#include "am/fetch.h"
+#include "tree/live_set.h"
+
+namespace datahike::am {
+
+class RowFilter {
+ public:
+  virtual ~RowFilter() = default;
+  // Takes rows out of `container`, which has rowids high << 16 .. high << 16 | 0xffff, of those
+  // from `first` to `last` that do not pass. Returns how many. Raises no error of a value.
+  // REQUIRES: in a guard.
+  virtual uint64_t narrow(const TableView& view, uint64_t high, uint64_t first, uint64_t last,
+                          tree::Container& container) = 0;
+};
+
+// The scans that fill the slot go by the filter from now on. It must live as long as they do.
+void set_row_filter(TupleTableSlot* slot, RowFilter* filter);
+RowFilter* row_filter(const TupleTableSlot* slot);  // nullptr: none
+
+}  // namespace datahike::am
