@@ -194,6 +194,33 @@ bool RowCursor::step_base(bool forward) {
   return false;
 }
 
+uint64_t RowCursor::skip(uint64_t rows) {
+  uint64_t done = 0;
+  while (done < rows) {
+    done += skip_base(rows - done);
+    if (done == rows || !step(true)) break;
+    ++done;
+  }
+  return done;
+}
+
+// Over whole words of the container at hand, where the live set says all there is to know. What is
+// left of `rows` lies within the next word, or behind the container.
+uint64_t RowCursor::skip_base(uint64_t rows) {
+  const bool plain = last_ == UINT64_MAX && view_.table->removed.empty() && !view_.pending() &&
+                     !versioning::known_redacted_rows;
+  if (!started_ || phase_ != Base || !containers_ || !containers_->valid() || !plain) return 0;
+  uint64_t done = 0;
+  for (auto next = static_cast<unsigned>(bit_ + 1); next < 65536; next = (next | 63) + 1) {
+    const auto more =
+        static_cast<uint64_t>(std::popcount(container_.words[next >> 6] >> (next & 63)));
+    if (done + more > rows) break;
+    done += more;
+    bit_ = static_cast<int>(next | 63);
+  }
+  return done;
+}
+
 // To the next run; false behind the last. Runs may have been added while the scan is under way.
 bool RowCursor::step_run(versioning::AddedRuns& added, bool forward) {
   auto next = added_;

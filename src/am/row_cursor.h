@@ -27,6 +27,8 @@ class RowCursor {
   std::optional<uint64_t> first_occupied(uint64_t rowid);
   // To the next or previous visible row; false at the end, from where the other way is open.
   bool step(bool forward);
+  // Steps forward over so many visible rows; returns how many there were.
+  uint64_t skip(uint64_t rows);
   uint64_t rowid() const { return rowid_; }
   // Puts the current row into the slot.
   void fetch(Relation relation, const RelationInfo& info, TupleTableSlot* slot);
@@ -37,6 +39,7 @@ class RowCursor {
   bool step_in_phase(bool forward);
   void enter(Phase phase, bool forward);
   bool step_base(bool forward);
+  uint64_t skip_base(uint64_t rows);
   bool step_overlay(bool forward);
   bool step_own(bool forward);
   bool load_container();

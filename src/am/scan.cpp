@@ -121,6 +121,10 @@ void count_batch_rows(TableScanDesc scan, uint64_t rows) {
   relation->pgstat_info->t_counts.t_blocks_hit += static_cast<PgStat_Counter>(blocks);
 }
 
+uint64_t skip_rows(TableScanDesc scan, uint64_t rows) {
+  return pg::guard([=] { return cursor_of(scan, relation_info(scan->rs_rd)).skip(rows); });
+}
+
 void attach_to_scan(TableScanDesc scan, std::shared_ptr<void> object) {
   as_scan(scan)->state->attached = std::move(object);
 }

@@ -35,6 +35,9 @@ TableView view_of_scan(TableScanDesc scan, const RelationInfo& info);
 TableView begin_batch_scan(TableScanDesc scan, const RelationInfo& info);
 // It has read that many rows.
 void count_batch_rows(TableScanDesc scan, uint64_t rows);
+// Steps over so many of the rows that a sequential scan has still to give; returns how many there
+// were. Raises PostgreSQL errors.
+uint64_t skip_rows(TableScanDesc scan, uint64_t rows);
 // Lives as long as the scan, and goes with it after an error.
 void attach_to_scan(TableScanDesc scan, std::shared_ptr<void> object);
 

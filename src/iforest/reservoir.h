@@ -3,6 +3,9 @@
 // of rows, so that where that number is known the rows can be named without reading any.
 #pragma once
 
+#include <algorithm>
+#include <vector>
+
 #include "iforest/arithmetic.h"
 #include "iforest/random.h"
 
@@ -30,6 +33,21 @@ class Reservoir {
   uint64_t idle() const { return rows_ < capacity_ ? 0 : next_ - rows_; }
   void pass(uint64_t rows) { rows_ += rows; }  // REQUIRES: rows <= idle()
   uint64_t rows() const { return rows_; }
+
+  // Which of `rows` rows are taken, by place; without reading any.
+  std::vector<uint64_t> draw(uint64_t rows) {
+    std::vector<uint64_t> taken;
+    while (rows_ < rows) {
+      pass(std::min(idle(), rows - rows_));
+      if (rows_ == rows) break;
+      const uint64_t row = rows_, place = offer();
+      if (place == taken.size())
+        taken.push_back(row);
+      else
+        taken[place] = row;
+    }
+    return taken;
+  }
 
  private:
   // To the next row that is taken: each of the rows in the sample has a random key, and w is the

@@ -1,10 +1,12 @@
 // Rows of queries to train with, or to score.
-#include <limits>
-
 #include "iforest/sql/training.h"
 
-#include "iforest/sql/measures.h"
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
 #include "iforest/reservoir.h"
+#include "iforest/sql/drawn_rows.h"
 #include "pg/bridge.h"
 
 extern "C" {
@@ -47,12 +49,7 @@ void describe_columns(TupleDesc desc, QueryShape* shape) {
   }
 }
 
-struct Visit {
-  void (*row)(void* context, const double* values, const bool* nulls);
-  void* context;
-};
-
-void each_row(Portal portal, const QueryShape& shape, const Visit& visit) {
+void each_row(Portal portal, const QueryShape& shape, const RowVisitor& visitor) {
   auto* values = static_cast<double*>(palloc(sizeof(double) * shape.columns));
   auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * shape.columns));
   // What conversions leave behind goes with the rows that were fetched together.
@@ -70,7 +67,7 @@ void each_row(Portal portal, const QueryShape& shape, const Visit& visit) {
                              : to_double(value, shape.conversions[c]);
       }
       MemoryContextSwitchTo(before);
-      visit.row(visit.context, values, nulls);
+      visitor.row(visitor.context, values, nulls);
     }
     SPI_freetuptable(SPI_tuptable);
   }
@@ -86,8 +83,8 @@ bool only_reads(SPIPlanPtr plan) {
   return true;
 }
 
-// Opens the query's cursor. What the query itself has wrong is raised as PostgreSQL has it.
-Portal open(const char* query) {
+// What the query itself has wrong is raised as PostgreSQL has it.
+SPIPlanPtr prepare_query(const char* query) {
   SPIPlanPtr plan = SPI_prepare_cursor(query, 0, nullptr, CURSOR_OPT_NO_SCROLL);
   if (!plan)
     ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the training query is no query"),
@@ -98,25 +95,46 @@ Portal open(const char* query) {
   if (!only_reads(plan))
     ereport(ERROR,
             (errcode(ERRCODE_SYNTAX_ERROR), errmsg("the training query is not a plain SELECT")));
-  return SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
+  return plan;
+}
+
+void run_to_end(SPIPlanPtr plan, QueryShape* shape, const RowVisitor& visitor) {
+  Portal portal = SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);
+  describe_columns(portal->tupDesc, shape);
+  visitor.prepare(visitor.context, *shape);
+  each_row(portal, *shape, visitor);
+  SPI_cursor_close(portal);
+}
+
+// The rows of a plain scan that the visitor asks for.
+void draw(const Query* query, QueryShape* shape, const RowVisitor& visitor) {
+  TupleDesc columns = ExecCleanTypeFromTL(query->targetList);
+  describe_columns(columns, shape);
+  visitor.prepare(visitor.context, *shape);
+  draw_rows(query, *shape, visitor);
+}
+
+// Under settings of its own.
+void visit(const char* query, QueryShape* shape, const RowVisitor& visitor) {
+  // Scans that begin where another one is would give other rows to the same seed.
+  const int level = NewGUCNestLevel();
+  set_config_option("synchronize_seqscans", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
+                    true, 0, false);
+  SPI_connect();
+  SPIPlanPtr plan = prepare_query(query);
+  if (const Query* scan = visitor.choose ? plain_scan(plan) : nullptr)
+    draw(scan, shape, visitor);
+  else
+    run_to_end(plan, shape, visitor);
+  SPI_finish();
+  AtEOXact_GUC(true, level);
 }
 
 }  // namespace
 
 void visit_rows(const char* query, QueryShape* shape, void (*prepare)(void*, const QueryShape&),
                 void (*row)(void*, const double*, const bool*), void* context) {
-  // Scans that begin where another one is would give other rows to the same seed.
-  const int level = NewGUCNestLevel();
-  set_config_option("synchronize_seqscans", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE,
-                    true, 0, false);
-  SPI_connect();
-  Portal portal = open(query);
-  describe_columns(portal->tupDesc, shape);
-  prepare(context, *shape);
-  each_row(portal, *shape, {row, context});
-  SPI_cursor_close(portal);
-  SPI_finish();
-  AtEOXact_GUC(true, level);
+  visit(query, shape, {prepare, nullptr, row, context});
 }
 
 namespace {
@@ -124,35 +142,64 @@ namespace {
 struct Gathering {
   iforest::Reservoir reservoir;
   TrainingRows* rows;
-  uint64_t capacity;
+  // Of a scan whose rows are drawn: those to be read, in their order, and where each belongs.
+  std::vector<uint64_t> numbers;
+  std::vector<size_t> places;
+  size_t next = 0;
 };
+
+// C++ within callbacks of PostgreSQL frames: exceptions become errors there, and here again.
+void prepare(void* context, const QueryShape& shape) {
+  auto* g = static_cast<Gathering*>(context);
+  pg::guard([g, &shape] { g->rows->names.assign(shape.names, shape.names + shape.columns); });
+}
+
+const uint64_t* choose(void* context, uint64_t total, size_t* count) {
+  auto* g = static_cast<Gathering*>(context);
+  return pg::guard([=] {
+    const std::vector<uint64_t> taken = g->reservoir.draw(total);
+    g->places.resize(taken.size());
+    std::iota(g->places.begin(), g->places.end(), size_t{0});
+    std::ranges::sort(g->places, {}, [&](size_t place) { return taken[place]; });
+    for (const size_t place : g->places) g->numbers.push_back(taken[place]);
+    *count = taken.size();
+    return static_cast<const uint64_t*>(g->numbers.data());
+  });
+}
+
+void take_row(void* context, const double* values, const bool*) {
+  auto* g = static_cast<Gathering*>(context);
+  pg::guard([g, values] {
+    const bool drawn = !g->places.empty();
+    const uint64_t place = drawn ? g->places[g->next++] : g->reservoir.offer();
+    if (place == iforest::Reservoir::kNone) return;
+    const size_t columns = g->rows->names.size();
+    std::vector<double>& all = g->rows->values;
+    const size_t rows = drawn ? g->places.size() : place + 1;
+    if (all.size() < rows * columns) all.resize(rows * columns);
+    std::copy(values, values + columns, all.begin() + static_cast<ptrdiff_t>(place * columns));
+  });
+}
 
 }  // namespace
 
 void gather(const char* query, const iforest::Options& options, TrainingRows& rows) {
-  Gathering gathering{iforest::Reservoir(iforest::rows_to_keep(options), options.seed), &rows,
-                      iforest::rows_to_keep(options)};
+  Gathering gathering{
+      iforest::Reservoir(iforest::rows_to_keep(options), options.seed), &rows, {}, {}};
   QueryShape shape{};
-  // C++ within callbacks of PostgreSQL frames: exceptions become errors there, and here again.
-  const auto prepare = [](void* context, const QueryShape& shape) {
-    auto* g = static_cast<Gathering*>(context);
-    pg::guard([g, &shape] { g->rows->names.assign(shape.names, shape.names + shape.columns); });
-  };
-  const auto row = [](void* context, const double* values, const bool*) {
-    auto* g = static_cast<Gathering*>(context);
-    pg::guard([g, values] {
-      const size_t columns = g->rows->names.size();
-      const uint64_t place = g->reservoir.offer();
-      if (place == iforest::Reservoir::kNone) return;
-      std::vector<double>& all = g->rows->values;
-      if (all.size() < (place + 1) * columns) all.resize((place + 1) * columns);
-      std::copy(values, values + columns, all.begin() + static_cast<ptrdiff_t>(place * columns));
-    });
-  };
-  pg::call([&] { visit_rows(query, &shape, prepare, row, &gathering); });
+  pg::call([&] { visit(query, &shape, {prepare, choose, take_row, &gathering}); });
   rows.total = gathering.reservoir.rows();
+  rows.drawn = !gathering.places.empty();
   if (rows.total == 0)
     throw pg::SqlError(ERRCODE_INVALID_PARAMETER_VALUE, "the training query returned no rows");
+  pg::call([&rows] {
+    ereport(DEBUG1, (errmsg_internal(rows.drawn ? "a sample of " UINT64_FORMAT
+                                                  " rows was drawn, the others were not read"
+                                                : "all " UINT64_FORMAT
+                                                  " rows of the training query were read",
+                                     rows.drawn ? static_cast<uint64>(rows.rows().count())
+                                                : static_cast<uint64>(rows.total))));
+  });
 }
 
 }  // namespace datahike::anomaly

@@ -24,6 +24,7 @@ struct TrainingRows {
   std::vector<std::string> names;
   std::vector<double> values;  // one row behind the other
   uint64_t total = 0;          // rows of the query; values are a uniform sample of them
+  bool drawn = false;          // the others have not been read
   iforest::Rows rows() const { return {values, static_cast<uint32_t>(names.size())}; }
 };
 // Throws; 22023 where the query returns nothing.
