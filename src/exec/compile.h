@@ -75,6 +75,8 @@ class Compiler {
   int column(Node* node);  // of a Var, of any type that can be read
   int build_column(const Var* var);
   int text_column(Node* node, bool equality);
+  bool any_of(List* alternatives);
+  bool take_condition(Expr* condition, int* number);
   int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);
   bool count(Aggref* aggregate, Output& output);
   void count_values(int argument, Output& output);
@@ -87,6 +89,8 @@ class Compiler {
 
   Relation relation_;
   Index table_, build_;
+  vector::Condition* filters_ = &program.filters;  // where conditions go
+  int condition_ = -1;                             // of accumulators that are made now
 };
 
 // The btree strategy of a comparison operator of integers, floats or dates of one type, or among

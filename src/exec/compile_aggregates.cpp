@@ -14,7 +14,7 @@ using vector::Sum;
 using vector::Type;
 
 int Compiler::accumulator(Sum sum, int argument, int second, int text) {
-  vector::Accumulator a{sum, argument, second, text};
+  vector::Accumulator a{sum, argument, second, text, condition_};
   auto& all = program.accumulators;
   for (size_t i = 0; i < all.size(); ++i)
     if (all[i] == a) return static_cast<int>(i);
@@ -124,7 +124,7 @@ bool describe_aggregate(Oid function, Simple* out) {
 
 bool Compiler::aggregate(Aggref* a) {
   if (a->aggkind != AGGKIND_NORMAL || a->aggsplit != AGGSPLIT_SIMPLE || a->agglevelsup != 0 ||
-      a->aggfilter || a->aggvariadic)
+      a->aggvariadic || !take_condition(a->aggfilter, &condition_))
     return false;
   bool counts = a->aggfnoid == F_COUNT_ANY;
   if (a->aggorder != NIL) return false;

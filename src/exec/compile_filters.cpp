@@ -1,5 +1,7 @@
 // Conditions: which of them compile, and to what tests.
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "exec/compile_types.h"
 
@@ -117,8 +119,8 @@ bool Compiler::range(int expression, int strategy, Const* value) {
   f.expression = expression;
   // A lower and an upper bound of one expression are tested at once, if nothing that may raise an
   // error is tested between them.
-  if (f.test == Test::Range && f.has_low != f.has_high && !program.filters.empty()) {
-    Filter& other = program.filters.back();
+  if (f.test == Test::Range && f.has_low != f.has_high && !filters_->empty()) {
+    Filter& other = filters_->back();
     if (other.test == Test::Range && other.expression == expression) {
       if (other.has_low != other.has_high && other.has_low != f.has_low) {
         if (f.has_low) {
@@ -134,7 +136,7 @@ bool Compiler::range(int expression, int strategy, Const* value) {
       }
     }
   }
-  program.filters.push_back(f);
+  filters_->push_back(f);
   return true;
 }
 
@@ -168,7 +170,7 @@ bool Compiler::compare_text(OpExpr* clause) {
   f.test = value->constisnull ? Test::Never : equal ? Test::TextIn : Test::TextNotIn;
   f.column = text;
   if (!value->constisnull) f.texts.push_back(text_of(value->constvalue));
-  program.filters.push_back(std::move(f));
+  filters_->push_back(std::move(f));
   return true;
 }
 
@@ -207,23 +209,24 @@ bool Compiler::like(OpExpr* clause) {
   }
   f.column = text_column(static_cast<Node*>(linitial(clause->args)), true);
   if (f.column < 0) return false;
-  program.filters.push_back(std::move(f));
+  filters_->push_back(std::move(f));
   return true;
 }
 
 bool Compiler::one_of(ScalarArrayOpExpr* clause) {
-  if (!clause->useOr) return false;
   auto* left = static_cast<Node*>(linitial(clause->args));
   auto* list = reinterpret_cast<Const*>(strip(static_cast<Node*>(lsecond(clause->args))));
   if (!IsA(list, Const)) return false;
   Oid element = pg::call([=] { return get_element_type(list->consttype); });
-  bool text = clause->opfuncid == F_TEXTEQ;
-  if (!text && (comparison_strategy(clause->opno) != BTEqualStrategyNumber ||
+  // IN, or NOT IN.
+  const bool in = clause->useOr;
+  bool text = clause->opfuncid == (in ? F_TEXTEQ : F_TEXTNE);
+  if (!text && (comparison_strategy(clause->opno) != (in ? BTEqualStrategyNumber : kNotEqual) ||
                 !comparable(exprType(strip(left)), element)))
     return false;
   if (text && (!is_deterministic(clause->inputcollid) || element != TEXTOID)) return false;
   Filter f;
-  f.test = text ? Test::TextIn : Test::OneOf;
+  f.test = text ? (in ? Test::TextIn : Test::TextNotIn) : in ? Test::OneOf : Test::NoneOf;
   (text ? f.column : f.expression) = text ? text_column(left, true) : expression(left);
   if (f.column < 0 && f.expression < 0) return false;
   if (list->constisnull) {
@@ -240,7 +243,9 @@ bool Compiler::one_of(ScalarArrayOpExpr* clause) {
       deconstruct_array(DatumGetArrayTypeP(array), element, length, by_value, align, &values,
                         &nulls, &count);
     });
+    if (!in && count == 0) return true;  // NULL passes, too
     for (int i = 0; i < count; ++i) {
+      if (nulls[i] && !in) f.test = Test::Never;
       if (nulls[i]) continue;  // as good as no element: the row does not pass by it
       if (text)
         f.texts.push_back(text_of(values[i]));
@@ -252,7 +257,7 @@ bool Compiler::one_of(ScalarArrayOpExpr* clause) {
         return static_cast<int64_t>(a) < static_cast<int64_t>(b);
       });
   }
-  program.filters.push_back(std::move(f));
+  filters_->push_back(std::move(f));
   return true;
 }
 
@@ -264,13 +269,58 @@ bool Compiler::null_test(NullTest* test) {
   if (!IsA(arg, Var)) return false;
   f.column = column(arg);
   if (f.column < 0) return false;
-  program.filters.push_back(std::move(f));
+  filters_->push_back(std::move(f));
+  return true;
+}
+
+// Of conditions joined by OR, in the order in which they are tested.
+bool Compiler::any_of(List* alternatives) {
+  Filter f;
+  f.test = Test::Any;
+  vector::Condition* outer = filters_;
+  bool compiles = true;
+  ListCell* cell;
+  foreach (cell, alternatives) {
+    filters_ = &f.alternatives.emplace_back();
+    compiles = compiles && filter(static_cast<Node*>(lfirst(cell)));
+  }
+  filters_ = outer;
+  if (!compiles) return false;
+  // What is always true.
+  if (std::ranges::any_of(f.alternatives, [](const auto& c) { return c.empty(); })) return true;
+  filters_->push_back(std::move(f));
+  return true;
+}
+
+// FILTER (WHERE ...): the number of the condition, -1 for none.
+bool Compiler::take_condition(Expr* condition, int* number) {
+  *number = -1;
+  if (!condition) return true;
+  vector::Condition taken;
+  vector::Condition* outer = std::exchange(filters_, &taken);
+  bool compiles = filter(reinterpret_cast<Node*>(condition));
+  filters_ = outer;
+  if (!compiles || taken.empty()) return compiles;
+  auto& all = program.conditions;
+  auto found = std::find(all.begin(), all.end(), taken);
+  *number = static_cast<int>(found - all.begin());
+  if (found == all.end()) all.push_back(std::move(taken));
   return true;
 }
 
 bool Compiler::filter(Node* clause) {
   if (!clause) return false;
   switch (nodeTag(clause)) {
+    case T_Const: {
+      auto* value = reinterpret_cast<Const*>(clause);
+      if (value->location == kPlaceholder) return false;
+      if (value->constisnull || !DatumGetBool(value->constvalue)) {
+        Filter never;
+        never.test = Test::Never;
+        filters_->push_back(never);
+      }
+      return true;
+    }
     case T_OpExpr:
       return compare(reinterpret_cast<OpExpr*>(clause));
     case T_ScalarArrayOpExpr:
@@ -283,7 +333,13 @@ bool Compiler::filter(Node* clause) {
       bool negated = false;
       if (IsA(clause, BoolExpr)) {
         auto* expr = reinterpret_cast<BoolExpr*>(clause);
-        if (expr->boolop != NOT_EXPR) return false;
+        if (expr->boolop == OR_EXPR) return any_of(expr->args);
+        if (expr->boolop == AND_EXPR) {
+          ListCell* cell;
+          foreach (cell, expr->args)
+            if (!filter(static_cast<Node*>(lfirst(cell)))) return false;
+          return true;
+        }
         negated = true;
         clause = static_cast<Node*>(linitial(expr->args));
       }
@@ -293,7 +349,7 @@ bool Compiler::filter(Node* clause) {
       if (value < 0 || program.expressions[value].bytes != 1) return false;
       Filter f = int_comparison(BTEqualStrategyNumber, !negated);
       f.expression = value;
-      program.filters.push_back(f);
+      filters_->push_back(f);
       return true;
     }
     default:

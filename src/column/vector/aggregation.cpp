@@ -106,7 +106,7 @@ uint64_t Aggregation::add_from_zones() {
                    evaluator_.piece().whole() && evaluator_.all_pass();
   uint64_t answered = 0;
   for (size_t i = 0; i < states_.size(); ++i) {
-    done_[i] = can && states_[i]->add_zone(evaluator_);
+    done_[i] = can && program_.accumulators[i].filter < 0 && states_[i]->add_zone(evaluator_);
     answered += done_[i] != 0;
   }
   return answered;
@@ -174,8 +174,21 @@ void Aggregation::add_chunk() {
     // Ahead of need, so that a chunk with one new group does not move all states.
     if (groups_.size() > sized_) resize(std::max<uint32_t>(groups_.size(), sized_ + sized_ / 2));
   }
-  for (size_t i = 0; i < states_.size(); ++i)
-    if (!done_[i]) states_[i]->add(evaluator_, program_.keys.empty() ? nullptr : groups);
+  const bool grouped = !program_.keys.empty();
+  const auto add_states = [&](int condition, const uint32_t* of_rows) {
+    for (size_t i = 0; i < states_.size(); ++i)
+      if (!done_[i] && program_.accumulators[i].filter == condition)
+        states_[i]->add(evaluator_, grouped ? of_rows : nullptr);
+  };
+  add_states(-1, groups);
+  for (size_t c = 0; c < program_.conditions.size(); ++c) {
+    evaluator_.with_condition(program_.conditions[c], [&](const uint16_t* places) {
+      alignas(64) uint32_t of_rows[kChunkRows];
+      for (unsigned i = 0; grouped && i < evaluator_.selected(); ++i)
+        of_rows[i] = groups[places[i]];
+      add_states(static_cast<int>(c), of_rows);
+    });
+  }
 }
 
 void Aggregation::merge(Aggregation& later) {

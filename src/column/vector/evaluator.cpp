@@ -48,8 +48,6 @@ FloatRange float_range(const Filter& f) {
 int64_t low_of(const Filter& f) { return f.has_low ? static_cast<int64_t>(f.low) : INT64_MIN; }
 int64_t high_of(const Filter& f) { return f.has_high ? static_cast<int64_t>(f.high) : INT64_MAX; }
 
-bool is_text_test(Test test) { return test >= Test::TextIn && test <= Test::NotLike; }
-
 }  // namespace
 
 Evaluator::Evaluator(const Program& program)
@@ -106,6 +104,16 @@ std::optional<column::ZoneMap> Evaluator::zone_of(int expression) const {
 // False if no row passes; `all` if every row does.
 bool Evaluator::test_zone(const Filter& f, bool& all) const {
   if (f.test == Test::Never) return false;
+  if (f.test == Test::Any) {
+    bool some = false;
+    for (const Condition& alternative : f.alternatives) {
+      bool of_this = false;
+      if (!test_zones(alternative, of_this)) continue;
+      some = true;
+      all |= of_this;
+    }
+    return some;
+  }
   if (f.test == Test::IsNull || f.test == Test::IsNotNull) {
     if (f.column < 0) return true;
     const Read& read = reads_[f.column];
@@ -168,6 +176,7 @@ void Evaluator::make_selection() {
 }
 
 void Evaluator::apply(const Filter& f, int number) {
+  if (f.test == Test::Any) return apply_any(f);
   if (is_text_test(f.test)) return apply_text(f, number);
   if (f.column >= 0) {  // IsNull, IsNotNull
     Read& read = reads_[f.column];
@@ -185,9 +194,6 @@ void Evaluator::apply(const Filter& f, int number) {
     apply_to_expression(f);
 }
 
-namespace {
-
-// Clears the bits of those of n values that fail.
 void test_values(const Filter& f, Type type, const Vector& v, unsigned n, uint64_t* mask) {
   const column::Kernels& k = kernels();
   switch (f.test) {
@@ -203,7 +209,7 @@ void test_values(const Filter& f, Type type, const Vector& v, unsigned n, uint64
       else
         k.test_float_not_equal(v.floats(), n, std::bit_cast<double>(f.low), mask);
       return;
-    default: {  // OneOf
+    default: {  // OneOf, NoneOf
       for (unsigned i = 0; i < n; ++i) {
         bool found;
         if (type == Type::Int) {
@@ -218,13 +224,11 @@ void test_values(const Filter& f, Type type, const Vector& v, unsigned n, uint64
             return x == y || (std::isnan(x) && std::isnan(y));
           });
         }
-        if (!found) mask[i / 64] &= ~(uint64_t{1} << i % 64);
+        if (found != (f.test == Test::OneOf)) mask[i / 64] &= ~(uint64_t{1} << i % 64);
       }
     }
   }
 }
-
-}  // namespace
 
 void Evaluator::apply_to_column(const Filter& f, int column) {
   Read& read = reads_[column];
@@ -361,6 +365,11 @@ const uint64_t* Evaluator::null_bits(int column) {
   if (!read.nullable) return nullptr;
   read_nulls(read);
   return read.nulls;
+}
+
+Vector& Evaluator::scratch() {
+  if (!scratch_) scratch_ = std::make_unique<Vector>();
+  return *scratch_;
 }
 
 Vector& Evaluator::result_of(int expression) {

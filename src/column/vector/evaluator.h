@@ -3,9 +3,11 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <unordered_map>
 
 #include "column/vector/piece.h"
 #include "column/vector/program.h"
@@ -23,6 +25,10 @@ struct Vector {
   int64_t* ints() { return reinterpret_cast<int64_t*>(words); }
   double* floats() { return reinterpret_cast<double*>(words); }
 };
+
+// Clears the bits of those of n values that fail a filter on an expression.
+void test_values(const Filter& filter, Type type, const Vector& values, unsigned n, uint64_t* mask);
+inline bool is_text_test(Test test) { return test >= Test::TextIn && test <= Test::NotLike; }
 
 struct Counters {
   uint64_t segments = 0, pruned = 0, rows = 0, passed = 0;
@@ -50,6 +56,10 @@ class Evaluator {
   const Vector& value(int expression);
   // Of the selected rows only those at these places, ascending, are left.
   void keep(const uint16_t* places, unsigned n);
+  // Calls the body with those of the selected rows selected that pass, if there are any; `places`:
+  // which of them. Afterwards the same rows are selected as before. Throws ValueError.
+  void with_condition(const Condition& condition,
+                      const std::function<void(const uint16_t* places)>& body);
   // Hashes of the strings of a text column; 0 where NULL.
   void text_hashes(int column, TextHashes& hashes, uint64_t* out);
   // Numbers of the strings of a text column, the same for equal ones.
@@ -75,6 +85,17 @@ class Evaluator {
   void apply_to_column(const Filter& filter, int column);
   void apply_to_expression(const Filter& filter);
   void apply_text(const Filter& filter, int number);
+  // evaluator_condition.cpp
+  struct Selection;
+  void save(Selection& to) const;
+  void restore(const Selection& from);
+  void narrow(const Condition& condition, uint16_t* places);
+  void test_any(const Filter& filter, uint64_t* passed);
+  void test_selected(const Filter& filter, uint64_t* passed);
+  void test_selected_text(const Filter& filter, uint64_t* passed);
+  void apply_any(const Filter& filter);
+  bool test_zones(const Condition& condition, bool& all) const;
+  Vector& scratch();
   void make_selection();
   void restrict_selection(const uint64_t* passed);
   Vector& result_of(int expression);
@@ -116,6 +137,8 @@ class Evaluator {
   std::vector<std::unique_ptr<Vector>> results_;
   std::vector<uint64_t> result_epoch_;
   std::vector<TextTest> text_tests_;  // of the filters
+  std::unordered_map<const Filter*, TextTest> condition_texts_;
+  std::unique_ptr<Vector> scratch_;
   struct Matches;
   std::unique_ptr<Matches> matches_;  // with a join
 };

@@ -93,8 +93,13 @@ enum class Test : uint8_t {
   TextNotIn,
   Like,
   NotLike,
-  Never
+  NoneOf,
+  Never,
+  Any,
 };
+
+struct Filter;
+using Condition = std::vector<Filter>;  // all must hold, tried in this order
 
 // A condition on one expression, or on a text column. Rows for which it is NULL do not pass.
 struct Filter {
@@ -104,10 +109,12 @@ struct Filter {
   // Range: low <= value <= high. Floats are compared as PostgreSQL does: NaN is equal to itself and
   // above all others, -0 is equal to 0. Open bounds are for floats.
   bool has_low = false, has_high = false, low_open = false, high_open = false;
-  uint64_t low = 0, high = 0;       // int64 or double, by the expression's type; NotEqual: low
-  std::vector<uint64_t> words;      // OneOf: ascending as int64, or doubles
-  std::vector<std::string> texts;   // TextIn, TextNotIn
-  std::vector<std::string> pieces;  // Like '%a%b%': what is found one behind the other
+  uint64_t low = 0, high = 0;           // int64 or double, by the expression's type; NotEqual: low
+  std::vector<uint64_t> words;          // OneOf, NoneOf: ascending as int64, or doubles
+  std::vector<std::string> texts;       // TextIn, TextNotIn
+  std::vector<std::string> pieces;      // Like '%a%b%': what is found one behind the other
+  std::vector<Condition> alternatives;  // Any: one must hold, tried in this order
+  bool operator==(const Filter&) const = default;
 };
 
 // What is kept for each group. `argument` is an expression.
@@ -136,6 +143,7 @@ struct Accumulator {
   int second =
       -1;         // CoMoments: the other argument. Distinct: 1 if the argument is of floats, else 0
   int text = -1;  // Distinct of text: the column
+  int filter = -1;  // the condition of the rows that count; -1: all do
   bool operator==(const Accumulator&) const = default;
 };
 
@@ -175,7 +183,8 @@ inline const char* name_of(Join::Kind kind) {
 struct Program {
   std::vector<Column> columns;
   std::vector<Expression> expressions;
-  std::vector<Filter> filters;  // all must hold, tried in this order
+  Condition filters;
+  std::vector<Condition> conditions;  // of accumulators
   std::vector<Key> keys;
   std::vector<Accumulator> accumulators;
   std::vector<Order> order;  // of Sum::First: at most kMostOrder
