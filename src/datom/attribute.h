@@ -33,6 +33,10 @@ struct Attribute {
   std::vector<Type> tuple_types;         // heterogeneous
   std::optional<Type> tuple_type;        // homogeneous
   std::string doc;
+  // Of a column of a table: which table, by a number of the database's. Such attributes have
+  // negative ids and no facts: what is written to them is written to rows.
+  int64_t table = 0;
+  bool is_column() const { return table != 0; }
   bool is_builtin() const { return id >= kFirstBuiltin; }
   bool is_composite() const { return !tuple_attrs.empty(); }
 };

@@ -1,6 +1,7 @@
 // What a transaction of facts needs of the store below it.
 #pragma once
 
+#include "datalog/edn.h"
 #include "datom/attribute.h"
 
 namespace datahike::datom {
@@ -10,6 +11,20 @@ struct Datom {
   Value v;
   int64_t tx = 0;
   bool added = true;
+};
+
+// A column of a row is to have that value; nil: NULL.
+struct RowValue {
+  const Attribute* column;
+  edn::Value value;
+};
+
+// What became of a row, column by column, for the report of a transaction: `json` is the value.
+struct RowDatom {
+  int64_t e;
+  std::string attribute;
+  std::string json;
+  bool added;
 };
 
 class Database {
@@ -45,6 +60,20 @@ class Database {
   virtual Value now() = 0;                   // an instant
   // Whether a predicate, named by a symbol, holds for a value.
   virtual bool satisfies(const std::string& predicate, const Value& v) = 0;
+
+  // The column of a table of versioned rows that an ident names ("table/column", or
+  // "schema.table/column"), `unique` where it is so by itself; nullptr: none. holder() knows them.
+  virtual const Attribute* column(std::string_view ident) = 0;
+  // Rows are written as by SQL, as the caller. FactError 02000: there is no such row. nullopt: the
+  // table has not taken the row.
+  virtual std::optional<int64_t> insert_row(std::span<const RowValue> values,
+                                            std::vector<RowDatom>& changed) = 0;
+  virtual void update_row(int64_t e, std::span<const RowValue> values,
+                          std::vector<RowDatom>& changed) = 0;
+  // False: there is no such row.
+  virtual bool delete_row(int64_t e, std::vector<RowDatom>& changed) = 0;
+  // Locks the row. Its value as JSON where it is not the expected one.
+  virtual std::optional<std::string> other_value(int64_t e, const RowValue& expected) = 0;
 };
 
 }  // namespace datahike::datom

@@ -86,10 +86,10 @@ const Attribute* TxDataReader::define(const Definition& definition) {
 const Attribute* TxDataReader::find(const std::string& ident) {
   const Attribute* a = db_.attribute(ident);
   if (a && a->type != Type::Nil) return a;
-  auto at = defining_.find(ident);
-  if (at == defining_.end()) return a;
-  const Attribute* defined = define(*at->second);
-  return defined ? defined : a;
+  if (auto at = defining_.find(ident); at != defining_.end())
+    if (const Attribute* defined = define(*at->second)) return defined;
+  const Attribute* column = db_.column(ident);
+  return column ? column : a;
 }
 
 // A composite tuple follows its attributes from its definition on, so in the data that defines it.

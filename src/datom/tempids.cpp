@@ -24,6 +24,7 @@ std::string not_found_message(const EntityRef& lookup) {
 Tempids::Tempids(Database& db, std::span<const Op> ops) : db_(db) {
   check_subjects(ops);
   while (unify_once(ops)) continue;
+  find_rows(ops);
   allocate(ops);
 }
 
@@ -117,9 +118,42 @@ bool Tempids::unify_once(std::span<const Op> ops) {
   return news;
 }
 
+// Temporary ids that are given columns stand for new rows.
+void Tempids::find_rows(std::span<const Op> ops) {
+  std::map<std::string, int64_t> tables;
+  for (const Op& op : ops) {
+    if (op.e.kind != EntityRef::Kind::Tempid || !op.a) continue;
+    const auto [at, first] = tables.try_emplace(root(op.e.tempid), op.a->table);
+    if (at->second != op.a->table)
+      throw FactError(
+          "22023",
+          "temporary id " + written(op.e.tempid) + " would be " +
+              (at->second && op.a->table ? "a row of two tables"
+                                         : "a row of a table and have facts"),
+          "A row has the columns of its table; facts of other entities may refer to it.");
+    if (op.a->is_column()) rows_.insert(at->first);
+  }
+}
+
+const std::string* Tempids::unwritten_row(const EntityRef& e) {
+  if (e.kind != EntityRef::Kind::Tempid) return nullptr;
+  auto at = rows_.find(root(e.tempid));
+  return at == rows_.end() || bound_.contains(*at) ? nullptr : &*at;
+}
+
+void Tempids::bind_row(const std::string& row, int64_t e) {
+  bound_[row] = e;
+  auto [first, last] = names_of_rows_.equal_range(row);
+  for (auto at = first; at != last; ++at) by_text_[at->second] = e;
+}
+
 void Tempids::allocate(std::span<const Op> ops) {
   const auto give = [&](const EntityRef& e) {
     if (e.kind != EntityRef::Kind::Tempid) return;
+    if (rows_.contains(root(e.tempid))) {
+      if (e.tempid[0] != 'a') names_of_rows_.emplace(root(e.tempid), e.tempid.substr(1));
+      return;
+    }
     auto [at, fresh] = bound_.try_emplace(root(e.tempid), 0);
     if (fresh) new_.insert(at->second = db_.new_entity());
     if (e.tempid[0] != 'a') by_text_[e.tempid.substr(1)] = at->second;

@@ -20,6 +20,10 @@ class Tempids {
   // Those that the user has written, by their text.
   const std::map<std::string, int64_t>& resolved() const { return by_text_; }
   bool is_new(int64_t e) const { return new_.contains(e); }
+  // A new row of a table has no id before it is written: the name of all temporary ids that stand
+  // for it; nullptr: it is none, or bound already.
+  const std::string* unwritten_row(const EntityRef& e);
+  void bind_row(const std::string& row, int64_t e);
 
  private:
   using Key = std::pair<int64_t, std::string>;  // attribute, encoded value
@@ -30,6 +34,7 @@ class Tempids {
   bool bind(const std::string& tempid, int64_t e);
   bool unify_once(std::span<const Op> ops);
   void check_subjects(std::span<const Op> ops);
+  void find_rows(std::span<const Op> ops);
   void allocate(std::span<const Op> ops);
 
   Database& db_;
@@ -38,6 +43,8 @@ class Tempids {
   std::map<Key, EntityRef> claimed_;           // who is given an identity by this transaction
   std::map<std::string, int64_t> by_text_;
   std::set<int64_t> new_;
+  std::set<std::string> rows_;                             // roots
+  std::multimap<std::string, std::string> names_of_rows_;  // by root: as the user wrote them
 };
 
 std::string not_found_message(const EntityRef& lookup);

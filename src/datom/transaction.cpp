@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "datom/encoding.h"
+#include "datom/row_changes.h"
 
 namespace datahike::datom {
 
@@ -56,8 +57,9 @@ void Transaction::check_entity(int64_t e, const Attribute& a) {
   const std::string id = std::to_string(e);
   if (e >= kFirstBuiltin) throw FactError("0A000", "built-in attributes cannot be changed");
   if (e >= kFirstRow && e < kFirstTx)
-    throw FactError("0A000", "entity " + id + " is a table's row, which transact() cannot change",
-                    "Use INSERT, UPDATE and DELETE.");
+    throw FactError("0A000",
+                    "entity " + id + " is a table's row, which has no facts but its columns",
+                    "Facts of other entities may refer to it.");
   if (a.id == id_of(Builtin::TxInstant)) {
     if (e != db_.current_tx())
       throw FactError("22023", ":db/txInstant can be given to the current transaction only");
@@ -130,6 +132,7 @@ void Transaction::retract_entity(int64_t first) {
     const int64_t e = left.back();
     left.pop_back();
     if (!seen.insert(e).second) continue;
+    if (e != first && e >= kFirstRow && e < kFirstTx) db_.delete_row(e, report_.rows);
     for (const Datom& d : db_.facts(e)) cell(e, any_attribute(d.a));
     for (const Datom& d : db_.references_to(e)) cell(d.e, any_attribute(d.a));
     for (auto& [place, c] : cells_) {
@@ -166,7 +169,14 @@ void Transaction::compare_and_swap(int64_t e, const Op& op, Tempids& ids) {
   add(e, a, v);
 }
 
+void Transaction::write_rows(std::span<const Op> ops, Tempids& ids) {
+  RowChanges rows(db_, ids);
+  for (const Op& op : ops) rows.take(op);
+  report_.rows = rows.write();
+}
+
 void Transaction::apply(const Op& op, Tempids& ids) {
+  if (op.a && op.a->is_column()) return;
   const int64_t e = ids.resolve(op.e);
   if (op.a && op.a->is_composite() && op.kind != Op::Kind::RetractEntity)
     throw FactError("22023", ":" + op.a->ident + " is made of other attributes",
@@ -191,6 +201,7 @@ void Transaction::apply(const Op& op, Tempids& ids) {
     case Op::Kind::Cas:
       return compare_and_swap(e, op, ids);
     case Op::Kind::Ensure:
+      check_entity(e, *op.a);
       ensure_.emplace_back(e, op.v.value.text);
       return;
   }
@@ -329,12 +340,13 @@ void Transaction::put_changes(const Cell& c, int64_t e) {
 Report Transaction::run(std::span<const Op> ops) {
   Tempids ids(db_, ops);
   ids_ = &ids;
+  write_rows(ops, ids);
   for (const Op& op : ops) apply(op, ids);
   compute_composites();
   check_schema();
   for (const auto& [e, spec] : ensure_) check_ensured(e, spec);
   for (const Place& place : order_) put_changes(cells_.at(place), place.first);
-  if (!report_.changes.empty()) {
+  if (!report_.changes.empty() || !report_.rows.empty()) {
     const int64_t tx = db_.current_tx();
     const Attribute& instant = *builtin_attribute("db/txInstant");
     Cell& c = cell(tx, instant);

@@ -26,11 +26,14 @@ struct Report {
   std::vector<Change> changes;  // in the order in which their facts were first named
   std::vector<SchemaChange> schema;
   std::vector<std::pair<int64_t, std::string>> ensured;  // entity predicates that must hold then
+  std::vector<RowDatom> rows;                            // written already
 };
 
 // Operations see what those before them have done. What is true already stays as it is, with the
 // transaction that it is from; what is added and retracted again leaves nothing behind, and what is
 // retracted and added again stays.
+//
+// Rows of tables are written first, those of one entity by one statement: facts can refer to them.
 class Transaction {
  public:
   explicit Transaction(Database& db) : db_(db) {}
@@ -50,6 +53,7 @@ class Transaction {
 
   Cell& cell(int64_t e, const Attribute& a);
   Cell& touch(int64_t e, const Attribute& a);
+  void write_rows(std::span<const Op> ops, Tempids& ids);
   void apply(const Op& op, Tempids& ids);
   void add(int64_t e, const Attribute& a, const Value& v);
   void retract(int64_t e, const Attribute& a, const Value& v);

@@ -51,7 +51,7 @@ std::optional<std::string> TxDataReader::name_of(const edn::Value& value) const 
 
 const Attribute* TxDataReader::attribute_named(const std::string& ident) {
   const Attribute* a = find(ident);
-  if (a && (a->type != Type::Nil || db_.schema_on_read())) return a;
+  if (a && (a->type != Type::Nil || a->is_column() || db_.schema_on_read())) return a;
   if (db_.schema_on_read()) {
     if (!a) a = db_.undeclared(ident);
     ValueRef name;
@@ -128,6 +128,10 @@ EntityRef TxDataReader::entity(const edn::Value& value) {
 ValueRef TxDataReader::value(const Attribute& a, const edn::Value& value) {
   ValueRef ref;
   if (value.is_nil()) malformed("nil cannot be stored in :" + a.ident, value);
+  if (a.is_column()) {
+    ref.written = value;
+    return ref;
+  }
   if (a.type == Type::Ref) {
     ref.is_entity = true;
     ref.entity = value.is(Kind::Map) ? map(value, next_tempid()) : entity(value);

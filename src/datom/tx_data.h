@@ -28,6 +28,7 @@ struct ValueRef {
   bool is_entity = false;
   EntityRef entity;
   Value value;
+  edn::Value written;  // of a table's column: as it is given
 };
 
 struct Op {

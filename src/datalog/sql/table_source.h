@@ -40,6 +40,8 @@ class TableSource : public datalog::Source {
   bool is_component(const Value&) override { return false; }
   bool is_unique(const Value& attribute) { return has(attribute) && find(attribute)->unique; }
   bool has(const Value& attribute) { return find(attribute) != nullptr; }
+  // What an attribute names; nullptr: no column.
+  const TableColumn* column(const Value& attribute) { return find(attribute); }
   // QueryError: the attribute names a column whose rows cannot be read as entities (42809), or may
   // not be looked up (42501).
   void refuse(const Value& attribute);

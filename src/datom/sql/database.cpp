@@ -1,5 +1,6 @@
 #include "datom/sql/database.h"
 
+#include "datom/edn_values.h"
 #include "datom/encoding.h"
 #include "datom/sql/ids.h"
 #include "datom/sql/predicate.h"
@@ -155,6 +156,7 @@ std::optional<int64_t> PgDatabase::holder(int64_t a, const Value& v) {
   const std::string key = datom::index_key(datom::encode(v));
   auto [at, fresh] = holders_.try_emplace({a, key});
   if (!fresh) return at->second;
+  if (a < 0) return at->second = rows_.holder(a, datom::to_edn(v));
   const std::string* k = &key;
   Arguments arguments = integers(a);
   arguments.values[1] = pg::call([=] { return bytea_datum(k); });
@@ -198,6 +200,26 @@ Value PgDatabase::now() {
 
 bool PgDatabase::satisfies(const std::string& predicate, const Value& v) {
   return call_predicate(predicate, v);
+}
+
+const Attribute* PgDatabase::column(std::string_view ident) { return rows_.column(ident); }
+
+std::optional<int64_t> PgDatabase::insert_row(std::span<const datom::RowValue> values,
+                                              std::vector<datom::RowDatom>& changed) {
+  return rows_.insert(values, changed);
+}
+
+void PgDatabase::update_row(int64_t e, std::span<const datom::RowValue> values,
+                            std::vector<datom::RowDatom>& changed) {
+  rows_.update(e, values, changed);
+}
+
+bool PgDatabase::delete_row(int64_t e, std::vector<datom::RowDatom>& changed) {
+  return rows_.remove(e, changed);
+}
+
+std::optional<std::string> PgDatabase::other_value(int64_t e, const datom::RowValue& expected) {
+  return rows_.other_value(e, expected);
 }
 
 }  // namespace datahike::facts

@@ -6,6 +6,7 @@
 
 #include "datom/database.h"
 #include "datom/sql/statement.h"
+#include "datom/sql/table_rows.h"
 
 namespace datahike::facts {
 
@@ -33,6 +34,13 @@ class PgDatabase : public datom::Database {
   int64_t current_tx() override;
   datom::Value now() override;
   bool satisfies(const std::string& predicate, const datom::Value& v) override;
+  const datom::Attribute* column(std::string_view ident) override;
+  std::optional<int64_t> insert_row(std::span<const datom::RowValue> values,
+                                    std::vector<datom::RowDatom>& changed) override;
+  void update_row(int64_t e, std::span<const datom::RowValue> values,
+                  std::vector<datom::RowDatom>& changed) override;
+  bool delete_row(int64_t e, std::vector<datom::RowDatom>& changed) override;
+  std::optional<std::string> other_value(int64_t e, const datom::RowValue& expected) override;
 
  private:
   const datom::Attribute* load(int64_t id);
@@ -46,10 +54,8 @@ class PgDatabase : public datom::Database {
   // Who has a unique value, by attribute and key: asked for again and again, and nothing is written
   // while it is.
   std::map<std::pair<int64_t, std::string>, std::optional<int64_t>> holders_;
+  TableRows rows_;
 };
-
-// The session's option datahike.schema_flexibility.
-bool reads_schema_flexibly();
 
 // Rows as datoms, added ones.
 std::vector<datom::Datom> to_datoms(const StatementResult& result);

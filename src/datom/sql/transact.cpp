@@ -1,6 +1,7 @@
 #include "datom/sql/transact.h"
 
 #include "datom/json.h"
+#include "datom/sql/caller.h"
 #include "datom/sql/database.h"
 #include "datom/sql/ids.h"
 #include "datom/sql/predicate.h"
@@ -49,6 +50,12 @@ std::string to_json(const datom::Report& report, int64_t tx) {
     out += ": " + std::to_string(e);
   }
   out += "}, \"tx\": " + std::to_string(tx) + ", \"tx_data\": [";
+  for (const datom::RowDatom& d : report.rows) {
+    if (out.back() != '[') out += ", ";
+    out += "[" + std::to_string(d.e) + ", ";
+    datom::write_json_string(":" + d.attribute, out);
+    out += ", " + d.json + ", " + std::to_string(tx) + (d.added ? ", true]" : ", false]");
+  }
   for (const Change& c : report.changes) {
     if (c.kind == Change::Kind::Remove) put_datom(c.e, *c.a, c.v, tx, false, out);
     if (c.kind == Change::Kind::Replace) put_datom(c.e, *c.a, c.old, tx, false, out);
@@ -111,7 +118,7 @@ std::string attempt(const edn::Value& tx_data, datom::Notation notation, bool fo
   std::vector<datom::Op> ops = datom::TxDataReader(db, notation).read(tx_data);
   datom::Report report = datom::Transaction(db).run(ops);
   int64_t tx;
-  if (report.changes.empty()) {
+  if (report.changes.empty() && report.rows.empty()) {
     tx = newest_tx();
   } else {
     if (!for_schema && std::any_of(report.schema.begin(), report.schema.end(),
@@ -129,7 +136,9 @@ struct Undo {};
 
 // Whether a new attempt, which sees what others have committed meanwhile, may end otherwise.
 bool is_worth_another(const pg::PgError& e) {
-  return e.data->sqlerrcode == ERRCODE_UNIQUE_VIOLATION;
+  const char* schema = e.data->schema_name;  // of the table; those of rows are the users'
+  return e.data->sqlerrcode == ERRCODE_UNIQUE_VIOLATION && schema &&
+         std::strcmp(schema, "datahike") == 0;
 }
 
 [[noreturn]] void give_up() {
@@ -189,10 +198,13 @@ User become_owner() {
 
 std::string transact(const edn::Value& tx_data, datom::Notation notation, bool keep) {
   versioning::require_writable(versioning::session_view(), "transact facts");
+  const Caller caller = current_caller();
+  const Caller* around = exchange_caller(&caller);
   const User user = become_owner();
   const Oid outer = exchange_calling_user(user.id);
   const auto restore = [&] {
     exchange_calling_user(outer);
+    exchange_caller(around);
     SetUserIdAndSecContext(user.id, user.context);
   };
   try {
