@@ -63,8 +63,13 @@ MissingValue missing_value(Relation relation, const RelationInfo& info, int attr
 }
 
 BatchCursor::BatchCursor(const TableView& view, Relation relation, const RelationInfo& info,
-                         std::vector<int> columns, TupleTableSlot* slot)
-    : view_(view), relation_(relation), info_(info), columns_(std::move(columns)), slot_(slot) {
+                         std::vector<int> columns, TupleTableSlot* slot, bool entities)
+    : view_(view),
+      relation_(relation),
+      info_(info),
+      columns_(std::move(columns)),
+      slot_(slot),
+      entities_(entities) {
   view_.table->complete();
   for (int column : columns_) missing_converts_ |= missing_value(relation, info, column).converts;
   removed_ = removed_rows(view_);
@@ -284,7 +289,7 @@ void BatchCursor::convert(const std::vector<uint64_t>& rowids) {
       if (!fetch_row(view_, relation_, info_, rowids[begin], slot_))
         throw CorruptError("row " + std::to_string(rowids[begin]) + " of table " +
                            RelationGetRelationName(relation_) + " is missing");
-      append_row(builder);
+      append_row(entities_ ? entity_of(view_, rowids[begin]) : 0, builder);
     }
     vector::Piece piece;
     piece.live_rows = builder.rows();
@@ -297,13 +302,13 @@ void BatchCursor::convert(const std::vector<uint64_t>& rowids) {
   }
 }
 
-void BatchCursor::append_row(store::SegmentBuilder& builder) {
+void BatchCursor::append_row(uint64_t entity, store::SegmentBuilder& builder) {
   TupleTableSlot* slot = slot_;
   if (!columns_.empty()) {
     int last = columns_.back() + 1;
     pg::call([=] { slot_getsomeattrs(slot, last); });
   }
-  builder.begin_row(0, 0);
+  builder.begin_row(entity, 0);
   for (int column : columns_) {
     const Attribute& a = info_.attribute[column];
     Datum value = slot->tts_values[column];

@@ -12,8 +12,9 @@ class BatchCursor {
   // `columns`: the attributes that the pieces are read for, as indexes into the relation's
   // description, ascending. A piece has them under their present type, or has not got them where
   // its rows are older (missing_value). `slot`: for rows that have to be converted one by one.
+  // `entities`: the pieces are also read for which entities their rows are.
   BatchCursor(const TableView& view, Relation relation, const RelationInfo& info,
-              std::vector<int> columns, TupleTableSlot* slot);
+              std::vector<int> columns, TupleTableSlot* slot, bool entities = false);
   // The next pieces; none at the end. Those that lie in the store are valid until its generation
   // changes (store/environment.h). Another cursor with the same arguments, under the same snapshot
   // and command, returns the same pieces with the same numbers. May run functions of users, to
@@ -32,7 +33,7 @@ class BatchCursor {
   bool is_old(const store::SegmentReader& segment) const;
   void convert(const std::vector<uint64_t>& rowids);
   void convert_piece(const vector::Piece& piece);
-  void append_row(store::SegmentBuilder& builder);
+  void append_row(uint64_t entity, store::SegmentBuilder& builder);
   void find_again(vector::Piece& piece, uint64_t& generation);
   void revalidate();
   bool is_full() const;
@@ -42,6 +43,7 @@ class BatchCursor {
   const RelationInfo& info_;
   std::vector<int> columns_;
   TupleTableSlot* slot_;
+  bool entities_;
   bool missing_converts_ = false;  // a column's default has another type than the column
   std::vector<uint64_t> removed_;  // ascending
   Phase phase_ = Base;

@@ -10,36 +10,36 @@ namespace datahike::datalog {
 
 namespace {
 
-using Values = std::span<const Value>;
+using Items = std::span<const Value>;
 
-std::vector<Value> sorted(Values values) {
+std::vector<Value> sorted(Items values) {
   std::vector<Value> s(values.begin(), values.end());
   std::sort(s.begin(), s.end(),
             [](const Value& a, const Value& b) { return compare_alike(a, b) < 0; });
   return s;
 }
 
-std::vector<Value> unique(Values values) {
+std::vector<Value> unique(Items values) {
   std::vector<Value> s(values.begin(), values.end());
   std::sort(s.begin(), s.end());
   s.erase(std::unique(s.begin(), s.end()), s.end());
   return s;
 }
 
-double mean(Values values) {
+double mean(Items values) {
   double sum = 0;
   for (const Value& v : values) sum += to_double(v);
   return sum / static_cast<double>(values.size());
 }
 
 // Of the whole group, not of a sample of it.
-double variance(Values values) {
+double variance(Items values) {
   double m = mean(values), sum = 0;
   for (const Value& v : values) sum += (to_double(v) - m) * (to_double(v) - m);
   return sum / static_cast<double>(values.size());
 }
 
-double median(Values values) {
+double median(Items values) {
   std::vector<double> s;
   for (const Value& v : values) s.push_back(to_double(v));
   std::sort(s.begin(), s.end());
@@ -51,11 +51,11 @@ std::mt19937_64& random_numbers() {
   static std::mt19937_64 random{std::random_device{}()};
   return random;
 }
-const Value& any_of(Values values) {
+const Value& any_of(Items values) {
   return values[std::uniform_int_distribution<size_t>(0, values.size() - 1)(random_numbers())];
 }
 
-Value several(const std::string& name, size_t n, Values values) {
+Value several(const std::string& name, size_t n, Items values) {
   std::vector<Value> found;
   if (name == "min" || name == "max") {
     found = sorted(values);
@@ -77,7 +77,7 @@ Value several(const std::string& name, size_t n, Values values) {
 
 }  // namespace
 
-Value aggregate(const std::string& name, const std::vector<Value>& arguments, Values values) {
+Value aggregate(const std::string& name, const std::vector<Value>& arguments, Items values) {
   if (!arguments.empty()) {
     bool known = name == "min" || name == "max" || name == "sample" || name == "rand";
     if (!known || arguments.size() != 1)

@@ -122,9 +122,7 @@ Relation bind_scalar(Relation rows, const Column& results, Var v) {
   std::vector<uint32_t> kept;
   for (size_t row = 0; row < rows.rows; ++row)
     if (!results[row].is_nil()) kept.push_back(static_cast<uint32_t>(row));
-  Column column;
-  column.reserve(kept.size());
-  for (uint32_t row : kept) column.push_back(results[row]);
+  Column column = results.gather(kept);
   if (kept.size() != rows.rows) rows = rows.gather(kept);
   if (rows.has(v)) return keep_equal(std::move(rows), v, column);
   rows.add_column(v, std::move(column));
@@ -155,16 +153,14 @@ Relation bind_results(Relation rows, const Column& results, const Binding& bindi
       if (known[row] == bound.columns[i][row]) kept.push_back(static_cast<uint32_t>(row));
     rows = rows.gather(kept);
     for (size_t k = i + 1; k < vars.size(); ++k) {
-      Column column;
-      for (uint32_t row : kept) column.push_back(bound.columns[k][row]);
-      bound.columns[k] = std::move(column);
+      bound.columns[k] = bound.columns[k].gather(kept);
     }
   }
   return rows;
 }
 
 Relation Evaluator::bind(const Binding& binding, const Value& value) {
-  return bind_results(Relation::unit(budget_), {value}, binding);
+  return bind_results(Relation::unit(budget_), Column(1, value), binding);
 }
 
 }  // namespace datahike::datalog

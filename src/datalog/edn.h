@@ -63,6 +63,15 @@ struct ReadError : Error {
 
 struct Node;
 
+// Spreads the bits of a hash.
+inline uint64_t mix(uint64_t h) {
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93ull;
+  h ^= h >> 32;
+  h *= 0xd6e8feb86659fd93ull;
+  return h ^ (h >> 32);
+}
+
 class Value {
  public:
   using Entry = std::pair<Value, Value>;
@@ -138,11 +147,16 @@ class Value {
   // A number as a double; REQUIRES: is_number().
   double to_double() const;
 
-  uint64_t hash() const;
+  uint64_t hash() const {
+    return kind_ == Kind::Long ? mix(static_cast<uint64_t>(u_.i)) : hash_of_others();
+  }
   // Bytes that only this value holds: of a collection its items themselves. 0: they are shared.
   size_t size_if_unshared() const;
   size_t size_in_memory() const;  // bytes besides the value itself, shared ones counted each time
-  bool operator==(const Value& other) const;
+  bool operator==(const Value& other) const {
+    if (kind_ == Kind::Long && other.kind_ == Kind::Long) return u_.i == other.u_.i;
+    return equals(other);
+  }
   // Negative, 0 or positive.
   int compare(const Value& other) const;
   bool operator<(const Value& other) const { return compare(other) < 0; }
@@ -152,7 +166,12 @@ class Value {
   static Value holding(Kind kind, Node* node);
   bool shares() const { return kind_ >= Kind::String && kind_ != Kind::Instant ? true : is_big(); }
   bool is_big() const { return kind_ == Kind::BigInt || kind_ == Kind::BigDec; }
-  void retain() const;
+  uint64_t hash_of_others() const;
+  bool equals(const Value& other) const;
+  void retain() const {
+    if (shares()) share();
+  }
+  void share() const;
   void release();
   uint32_t depth() const;
   size_t size() const;

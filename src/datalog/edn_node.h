@@ -15,17 +15,13 @@ struct Node {
   std::vector<Entry> entries;
 };
 
+// What all values of this thread hold in nodes, shared ones counted once.
+size_t bytes_in_nodes();
+
 // Exact comparison of two numbers by their worth, NaN above all; and what hash() gives a number:
 // the same for equal ones.
 int compare_numbers(const Value& a, const Value& b);
 uint64_t hash_number(const Value& number);
 uint64_t hash_bytes(std::string_view bytes);
-inline uint64_t mix(uint64_t h) {
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93ull;
-  h ^= h >> 32;
-  h *= 0xd6e8feb86659fd93ull;
-  return h ^ (h >> 32);
-}
 
 }  // namespace datahike::edn

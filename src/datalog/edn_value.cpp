@@ -64,6 +64,15 @@ int compare_entries(std::span<const Entry> a, std::span<const Entry> b) {
   return sign(a.size() <=> b.size());
 }
 
+thread_local size_t in_nodes = 0;
+
+// The same from when a value gets the node to when it goes.
+size_t bytes_of(const Node& n) {
+  constexpr size_t kInline = 15;  // bytes of text that need no memory of their own
+  return sizeof(Node) + (n.text.capacity() > kInline ? n.text.capacity() : 0) +
+         n.items.capacity() * sizeof(Value) + n.entries.capacity() * sizeof(Entry);
+}
+
 bool before(const Entry& a, const Entry& b) { return a.first < b.first; }
 
 void check_size(size_t size) {
@@ -109,6 +118,8 @@ Node* deeper(Node* node, uint32_t depth) {
 
 }  // namespace
 
+size_t bytes_in_nodes() { return in_nodes; }
+
 const char* name_of(Kind kind) {
   constexpr const char* names[] = {"nil",   "boolean", "long",   "bigint",  "double",  "bigdec",
                                    "char",  "string",  "symbol", "keyword", "instant", "uuid",
@@ -119,12 +130,12 @@ const char* name_of(Kind kind) {
 ReadError::ReadError(std::string message, size_t offset)
     : Error(std::move(message) + " at offset " + std::to_string(offset)), offset(offset) {}
 
-void Value::retain() const {
-  if (shares()) ++u_.node->references;
-}
+void Value::share() const { ++u_.node->references; }
 
 void Value::release() {
-  if (--u_.node->references == 0) delete u_.node;
+  if (--u_.node->references > 0) return;
+  in_nodes -= bytes_of(*u_.node);
+  delete u_.node;
 }
 
 uint32_t Value::depth() const { return shares() ? u_.node->depth : 0; }
@@ -134,6 +145,7 @@ Value Value::holding(Kind kind, Node* node) {
   Value v;
   v.kind_ = kind;
   v.u_.node = node;
+  in_nodes += bytes_of(*node);
   return v;
 }
 
@@ -315,7 +327,7 @@ bool Value::contains(const Value& item) const {
   return std::binary_search(items().begin(), items().end(), item);
 }
 
-bool Value::operator==(const Value& other) const {
+bool Value::equals(const Value& other) const {
   if (kind_ == other.kind_) {
     switch (kind_) {
       case Kind::Nil:
@@ -378,7 +390,7 @@ int Value::compare(const Value& other) const {
   }
 }
 
-uint64_t Value::hash() const {
+uint64_t Value::hash_of_others() const {
   switch (kind_) {
     case Kind::Nil:
       return 0x6e696c;

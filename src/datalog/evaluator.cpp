@@ -81,10 +81,7 @@ Relation join_stored(const Relation& left, Stored& right, const std::vector<Var>
   Relation out = left.gather(m.left);
   for (size_t i = 0; i < names.size(); ++i) {
     if (out.has(names[i])) continue;
-    Column column;
-    column.reserve(m.right.size());
-    for (uint32_t row : m.right) column.push_back(right.relation.columns[i][row]);
-    out.add_column(names[i], std::move(column));
+    out.add_column(names[i], right.relation.columns[i].gather(m.right));
   }
   return out;
 }

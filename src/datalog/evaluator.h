@@ -14,7 +14,7 @@ namespace datahike::datalog {
 struct Argument {
   const Column* column = nullptr;
   Value constant;
-  const Value& at(size_t row) const { return column ? (*column)[row] : constant; }
+  Value at(size_t row) const { return column ? (*column)[row] : constant; }
 };
 
 // What the evaluator's surroundings provide.

@@ -93,8 +93,9 @@ Relation Evaluator::call(const Clause& c, Relation rows, const Scope& scope) {
       for (size_t row = 0; row < rows.rows; ++row) {
         budget_.poll_row(row);
         for (size_t i = 0; i < given.size(); ++i) row_arguments[i] = given[i].at(row);
-        results->push_back(f->call(row_arguments));
-        budget_.made(results->back());
+        Value result = f->call(row_arguments);
+        budget_.made(result);
+        results->push_back(std::move(result));
       }
     } else {
       results = host_.call(c.name, given, rows.rows);
@@ -125,7 +126,8 @@ std::optional<Column> Evaluator::call_with_source(const Clause& c, const Relatio
       throw QueryError(kUndefined,
                        c.name + " does not take " + std::to_string(count) + " arguments");
     Source& source = facts(first ? c.terms[0].source : "$", scope);
-    Column entities, results(rows.rows);
+    Column entities;
+    Values results(rows.rows);
     for (size_t row = 0; row < rows.rows; ++row) {
       Value e = value_at(c.terms[first], row);
       if (!e.is(Kind::Long)) e = source.entity(e).value_or(Value());
@@ -144,7 +146,7 @@ std::optional<Column> Evaluator::call_with_source(const Clause& c, const Relatio
           results[row] = values[row].is_nil() ? value_at(c.terms[first + 2], row) : values[row];
       }
     }
-    return results;
+    return Column(std::move(results));
   }
   if (c.name != "q" && c.name != "datahike/q" && c.name != "d/q") return std::nullopt;
   if (c.terms.empty() || c.terms[0].kind != Term::Constant)

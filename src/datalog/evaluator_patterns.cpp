@@ -45,6 +45,17 @@ std::optional<Column> candidates(const Relation& rows, Var v, double estimate) {
   return std::move(values.columns[0]);
 }
 
+// Those of the rows (nullopt: all of them) in which two columns agree.
+std::vector<uint32_t> equal_rows(const Column& a, const Column& b, size_t count,
+                                 const std::optional<std::vector<uint32_t>>& among) {
+  std::vector<uint32_t> kept;
+  for (size_t i = 0; i < (among ? among->size() : count); ++i) {
+    auto row = among ? (*among)[i] : static_cast<uint32_t>(i);
+    if (a.is_equal(row, b, row)) kept.push_back(row);
+  }
+  return kept;
+}
+
 // Terms by position, with what is to be equal among them.
 struct Wanted {
   std::vector<Var> vars;
@@ -110,14 +121,13 @@ Relation Evaluator::pattern(const Clause& c, const Relation& rows, const std::ve
   Relation out(budget_, w.vars);
   any.facts->scan(scan, [&](Source::Columns& columns, size_t count) {
     budget_.poll();
-    for (size_t row = 0; row < count; ++row) {
-      bool fits = true;
-      for (const auto& [a, b] : w.equal) fits = fits && columns[a][row] == columns[b][row];
-      if (!fits) continue;
-      for (size_t i = 0; i < w.vars.size(); ++i)
-        out.columns[i].push_back(std::move(columns[w.positions[i]][row]));
-      ++out.rows;
+    std::optional<std::vector<uint32_t>> kept;
+    for (const auto& [a, b] : w.equal) kept = equal_rows(columns[a], columns[b], count, kept);
+    for (size_t i = 0; i < w.vars.size(); ++i) {
+      Column& found = columns[w.positions[i]];
+      out.columns[i].append(kept ? found.gather(*kept) : std::move(found));
     }
+    out.rows += kept ? kept->size() : count;
     for (Column& column : columns) column.clear();
     out.charge();
   });
@@ -198,14 +208,13 @@ Relation Evaluator::row_pattern(const Step& step, const Relation& rows,
   Relation out(budget_, vars);
   source.scan_rows(scan, [&](std::vector<Column>& found, size_t count) {
     budget_.poll();
-    for (size_t row = 0; row < count; ++row) {
-      bool fits = true;
-      for (const auto& [a, b] : equal) fits = fits && found[a][row] == found[b][row];
-      if (!fits) continue;
-      for (size_t i = 0; i < vars.size(); ++i)
-        out.columns[i].push_back(std::move(found[columns[i]][row]));
-      ++out.rows;
+    std::optional<std::vector<uint32_t>> kept;
+    for (const auto& [a, b] : equal) kept = equal_rows(found[a], found[b], count, kept);
+    for (size_t i = 0; i < vars.size(); ++i) {
+      Column& column = found[columns[i]];
+      out.columns[i].append(kept ? column.gather(*kept) : std::move(column));
     }
+    out.rows += kept ? kept->size() : count;
     out.charge();
   });
   return out;
@@ -254,8 +263,7 @@ Column Evaluator::values_of(Source& source, const Column& entities, const Value&
       auto entity = known.find(columns[kEntity][row]);
       if (entity == known.end()) continue;
       bool first = found.try_emplace(entity->first, true).second;
-      if (first || columns[kValue][row] < entity->second)
-        entity->second = std::move(columns[kValue][row]);
+      if (first || columns[kValue][row] < entity->second) entity->second = columns[kValue][row];
     }
     for (Column& column : columns) column.clear();
   });

@@ -134,7 +134,7 @@ class Puller {
   Puller(Budget& budget, Source& source) : budget_(budget), source_(source) {}
 
   // A map, or nil, for each entity. `remaining`: levels of a recursion by its attribute's key.
-  Column pull(const PullPattern& p, const Column& entities, int depth,
+  Values pull(const PullPattern& p, const Values& entities, int depth,
               const std::vector<EntitySet>& above, const Value& recursing, int64_t remaining) {
     if (depth > kMostDepth)
       throw QueryError(
@@ -148,7 +148,7 @@ class Puller {
       if (a.recursion && a.key == recursing) levels = remaining;
       one_attribute(p, a, levels, entities, maps, found, depth, above);
     }
-    Column results;
+    Values results;
     for (size_t i = 0; i < entities.size(); ++i) {
       if (p.id || (p.wildcard && found[i]))
         maps[i].emplace_back(Value::keyword("db/id"), entities[i]);
@@ -160,7 +160,7 @@ class Puller {
 
  private:
   // Values (or referring entities) of an attribute for each entity, in order.
-  std::vector<Column> read(const Value& attribute, bool reverse, const Column& entities) {
+  std::vector<Values> read(const Value& attribute, bool reverse, const Values& entities) {
     std::unordered_map<Value, std::vector<size_t>, edn::Hash> where;
     Column distinct;
     for (size_t i = 0; i < entities.size(); ++i) {
@@ -168,7 +168,7 @@ class Puller {
       if (at.empty() && !entities[i].is_nil()) distinct.push_back(entities[i]);
       at.push_back(i);
     }
-    std::vector<Column> values(entities.size());
+    std::vector<Values> values(entities.size());
     Scan scan;
     scan.constants[kAttribute] = attribute;
     scan.wanted[kEntity] = scan.wanted[kValue] = true;
@@ -183,24 +183,24 @@ class Puller {
       }
       for (Column& column : columns) column.clear();
     });
-    for (Column& v : values) std::sort(v.begin(), v.end());
+    for (Values& v : values) std::sort(v.begin(), v.end());
     return values;
   }
 
   void one_attribute(const PullPattern& p, const PullAttribute& a, int64_t levels,
-                     const Column& entities, std::vector<std::vector<edn::Entry>>& maps,
+                     const Values& entities, std::vector<std::vector<edn::Entry>>& maps,
                      std::vector<char>& found, int depth, const std::vector<EntitySet>& above) {
-    std::vector<Column> values = read(a.attribute, a.reverse, entities);
+    std::vector<Values> values = read(a.attribute, a.reverse, entities);
     bool component = source_.is_component(a.attribute);
     bool is_ref = a.reverse || source_.can_follow(a.attribute);
     bool many = a.reverse ? !component : source_.is_many(a.attribute);
-    for (Column& v : values)
+    for (Values& v : values)
       if (a.limit && v.size() > *a.limit) v.resize(*a.limit);
     if ((a.nested || a.recursion) && !is_ref)
       throw QueryError(kMismatch, "pull: " + edn::write(a.attribute) + " is no reference");
     if (is_ref) nest(p, a, levels, component && !a.reverse, entities, values, depth, above);
     for (size_t i = 0; i < entities.size(); ++i) {
-      Column kept;
+      Values kept;
       for (Value& v : values[i])
         if (!v.is_nil()) kept.push_back(std::move(v));
       if (kept.empty()) {
@@ -214,7 +214,7 @@ class Puller {
 
   // Replaces entities by what is pulled of them.
   void nest(const PullPattern& p, const PullAttribute& a, int64_t levels, bool component,
-            const Column& entities, std::vector<Column>& values, int depth,
+            const Values& entities, std::vector<Values>& values, int depth,
             const std::vector<EntitySet>& above) {
     PullPattern only_id;
     only_id.id = true;
@@ -225,7 +225,7 @@ class Puller {
                                : component   ? &everything
                                              : &only_id;
     bool recursive = a.recursion || (component && !a.nested);
-    Column next;
+    Values next;
     std::vector<EntitySet> paths;
     for (size_t i = 0; i < entities.size(); ++i)
       for (const Value& v : values[i]) {
@@ -244,7 +244,7 @@ class Puller {
         next.push_back(v);
         paths.push_back(std::move(path));
       }
-    Column pulled;
+    Values pulled;
     if (inner != &only_id && !next.empty())
       pulled = pull(*inner, next, depth + 1, paths, a.recursion ? a.key : Value(),
                     levels > 0 ? levels - 1 : levels);
@@ -269,7 +269,7 @@ class Puller {
       }
   }
 
-  void all_attributes(const PullPattern& p, const Column& entities,
+  void all_attributes(const PullPattern& p, const Values& entities,
                       std::vector<std::vector<edn::Entry>>& maps, std::vector<char>& found,
                       int depth, const std::vector<EntitySet>& above) {
     Scan scan;
@@ -306,9 +306,9 @@ class Puller {
 
 }  // namespace
 
-Column pull(Evaluator& evaluator, Source& source, const Value& pattern, const Column& entities) {
+Values pull(Evaluator& evaluator, Source& source, const Value& pattern, const Values& entities) {
   std::shared_ptr<PullPattern> parsed = parse_pull(pattern);
-  Column resolved;
+  Values resolved;
   for (const Value& e : entities)
     resolved.push_back(e.is(Kind::Long) ? e : source.entity(e).value_or(Value()));
   return Puller(evaluator.budget(), source).pull(*parsed, resolved, 0, {}, Value(), 0);

@@ -25,25 +25,17 @@ Shared shared_columns(const Relation& left, const Relation& right) {
 bool agree(const Relation& a, const std::vector<size_t>& a_columns, size_t a_row, const Relation& b,
            const std::vector<size_t>& b_columns, size_t b_row) {
   for (size_t i = 0; i < a_columns.size(); ++i)
-    if (!(a.columns[a_columns[i]][a_row] == b.columns[b_columns[i]][b_row])) return false;
+    if (!a.columns[a_columns[i]].is_equal(a_row, b.columns[b_columns[i]], b_row)) return false;
   return true;
-}
-
-Column gather_column(const Column& from, const std::vector<uint32_t>& which) {
-  Column to;
-  to.reserve(which.size());
-  for (uint32_t row : which) to.push_back(from[row]);
-  return to;
 }
 
 Relation join_matches(const Relation& left, const Relation& right, const Matches& m) {
   Relation out(left.budget());
   out.rows = m.left.size();
   for (size_t i = 0; i < left.vars.size(); ++i)
-    out.add_column(left.vars[i], gather_column(left.columns[i], m.left));
+    out.add_column(left.vars[i], left.columns[i].gather(m.left));
   for (size_t i = 0; i < right.vars.size(); ++i)
-    if (!left.has(right.vars[i]))
-      out.add_column(right.vars[i], gather_column(right.columns[i], m.right));
+    if (!left.has(right.vars[i])) out.add_column(right.vars[i], right.columns[i].gather(m.right));
   return out;
 }
 
@@ -68,19 +60,19 @@ Matches product(const Relation& left, const Relation& right, Budget& budget) {
 }  // namespace
 
 void Budget::take(size_t bytes) {
-  used_ += bytes;
-  if (used_ <= limit_) return;
-  used_ -= bytes;
+  if (used_ + bytes + edn::bytes_in_nodes() <= limit_) {
+    used_ += bytes;
+    return;
+  }
   throw QueryError(kMemory, "the query needs more memory than work_mem allows",
                    "Raise work_mem, or make the query's clauses more selective.");
 }
 
 void Budget::made(const Value& value) {
   constexpr size_t kLarge = 1000;
-  size_t bytes = value.size_if_unshared();
-  if (bytes < kLarge) return;
+  if (value.size_if_unshared() < kLarge) return;
   poll();
-  take(bytes);
+  take(0);
 }
 
 Relation::Relation(Relation&& other) noexcept
@@ -113,8 +105,8 @@ size_t Relation::index_of(Var v) const {
 
 void Relation::charge() {
   size_t bytes = 0;
-  for (const Column& c : columns) bytes += c.capacity() * sizeof(Value);
-  if (bytes > charged_)
+  for (const Column& c : columns) bytes += c.bytes();
+  if (bytes >= charged_)
     budget_->take(bytes - charged_);
   else
     budget_->give_back(charged_ - bytes);
@@ -130,8 +122,7 @@ void Relation::add_column(Var v, Column column) {
 Relation Relation::gather(const std::vector<uint32_t>& which) const {
   Relation out(*budget_);
   out.rows = which.size();
-  for (size_t i = 0; i < vars.size(); ++i)
-    out.add_column(vars[i], gather_column(columns[i], which));
+  for (size_t i = 0; i < vars.size(); ++i) out.add_column(vars[i], columns[i].gather(which));
   return out;
 }
 
@@ -149,8 +140,14 @@ std::vector<uint64_t> hash_rows(const Relation& relation, const std::vector<size
   std::vector<uint64_t> hashes(relation.rows - from, columns.size());
   for (size_t c : columns) {
     const Column& column = relation.columns[c];
-    for (size_t row = from; row < relation.rows; ++row)
-      hashes[row - from] = edn::mix(hashes[row - from] * 31 + column[row].hash());
+    auto add = [&](auto&& hash_of) {
+      for (size_t row = from; row < relation.rows; ++row)
+        hashes[row - from] = edn::mix(hashes[row - from] * 31 + hash_of(row));
+    };
+    if (column.is_integers())
+      add([&](size_t row) { return Value::integer(column.integers()[row]).hash(); });
+    else
+      add([&](size_t row) { return column.hash(row); });
   }
   return hashes;
 }

@@ -4,15 +4,12 @@
 #include <functional>
 #include <vector>
 
-#include "datalog/edn.h"
+#include "datalog/column.h"
 #include "datalog/error.h"
 
 namespace datahike::datalog {
 
-using edn::Kind;
-using edn::Value;
 using Var = uint32_t;  // number of a variable's name
-using Column = std::vector<Value>;
 
 // What a query may use. Everything that loops over rows polls.
 class Budget {

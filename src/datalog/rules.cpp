@@ -22,9 +22,9 @@ Relation slice(const Relation& relation, size_t from, size_t to, const std::vect
   Relation out(relation.budget());
   out.rows = to - from;
   for (size_t i = 0; i < names.size(); ++i) {
-    const Column& c = relation.columns[i];
-    out.add_column(names[i], Column(c.begin() + static_cast<ptrdiff_t>(from),
-                                    c.begin() + static_cast<ptrdiff_t>(to)));
+    Column column;
+    column.append(relation.columns[i], from, to);
+    out.add_column(names[i], std::move(column));
   }
   return out;
 }

@@ -30,7 +30,7 @@ Groups group(const Relation& rows, const std::vector<size_t>& columns) {
       for (; found != HashIndex::kNone; found = index.next(found, hashes[row])) {
         bool same = true;
         for (size_t c : columns)
-          same = same && rows.columns[c][row] == rows.columns[c][g.first[found]];
+          same = same && rows.columns[c].is_equal(row, rows.columns[c], g.first[found]);
         if (same) break;
       }
       if (found == HashIndex::kNone) {
@@ -70,7 +70,8 @@ QueryResult aggregate_all(const Query& query, const Relation& rows) {
         column.push_back(values[g.first[i]]);
         continue;
       }
-      Column of_group;
+      Values of_group;
+      of_group.reserve(g.ends[i] - from);
       for (size_t k = from; k < g.ends[i]; ++k) of_group.push_back(values[g.rows[k]]);
       column.push_back(aggregate(e.name, e.arguments, of_group));
     }
@@ -96,11 +97,10 @@ void order(const Query& query, QueryResult& result) {
   bool one = query.shape == Query::Tuple || query.shape == Query::Scalar;
   if (one) count = std::min<size_t>(count, 1);
   if (query.order_by.empty() && from == 0 && count == rows.size()) return;
+  rows.erase(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(from));
+  rows.resize(count);
   for (Column& column : result.columns) {
-    Column ordered;
-    ordered.reserve(count);
-    for (size_t i = from; i < from + count; ++i) ordered.push_back(std::move(column[rows[i]]));
-    column = std::move(ordered);
+    column = column.gather(rows);
   }
   result.rows = count;
 }
@@ -170,7 +170,8 @@ QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<Quer
     auto source = evaluator.sources.find(e.source);
     if (source == evaluator.sources.end() || !source->second.facts)
       throw QueryError(kSyntax, "pull needs a database, which " + e.source + " is not");
-    result.columns[i] = pull(evaluator, *source->second.facts, *pattern, result.columns[i]);
+    result.columns[i] = Column(
+        pull(evaluator, *source->second.facts, *pattern, std::move(result.columns[i]).take()));
   }
   return result;
 }
@@ -194,7 +195,7 @@ Value to_value(const QueryResult& result, const Query& query, bool plain_keys) {
     case Query::Tuple:
       return result.rows ? row_value(0) : Value();
     case Query::Collection:
-      return Value::vector(result.columns[0]);
+      return Value::vector(Values(result.columns[0].begin(), result.columns[0].end()));
     default:
       break;
   }

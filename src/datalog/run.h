@@ -29,6 +29,6 @@ Value aggregate(const std::string& name, const std::vector<Value>& arguments,
                 std::span<const Value> values);
 
 // The pull patterns of an entity each; nil where there is nothing.
-Column pull(Evaluator& evaluator, Source& source, const Value& pattern, const Column& entities);
+Values pull(Evaluator& evaluator, Source& source, const Value& pattern, const Values& entities);
 
 }  // namespace datahike::datalog

@@ -213,9 +213,9 @@ DatabaseValue database_argument(FunctionCallInfo fcinfo, int number) {
 }
 
 // Entities as numbers, as EDN of lookup refs or idents, or arrays of these.
-Column entities_of(const Cell& cell) {
+datalog::Values entities_of(const Cell& cell) {
   Value v = value_of(cell);
-  Column entities;
+  datalog::Values entities;
   if (!v.is(Kind::Vector))
     entities.push_back(std::move(v));
   else
@@ -232,7 +232,8 @@ char* pulled(FunctionCallInfo fcinfo, const char* pattern, const Cell& cell, boo
   SqlFunctions host;
   datalog::Evaluator evaluator(names, budget, host);
   std::shared_ptr<datalog::Source> source = open_database(database_argument(fcinfo, 2));
-  Column found = datalog::pull(evaluator, *source, edn::read(to_utf8(pattern)), entities_of(cell));
+  datalog::Values found =
+      datalog::pull(evaluator, *source, edn::read(to_utf8(pattern)), entities_of(cell));
   if (many) return json_of(Value::vector(std::move(found)));
   return found.empty() || found[0].is_nil() ? nullptr : json_of(found[0]);
 }

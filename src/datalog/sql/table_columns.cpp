@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_statistic.h"
 #include "commands/defrem.h"
 }
 
@@ -18,8 +19,8 @@ struct Found {
   int16 number;
   int32 typmod;
   char *table, *column, *target_table, *target_column;
-  double rows;
-  bool unique, alone;
+  double rows, distinct;
+  bool unique, alone, indexed;
   bool plain, hidden;  // why it is none: a table of another kind; a schema without USAGE
 };
 
@@ -33,6 +34,7 @@ void describe_indexes(Relation relation, Found* out) {
   foreach (cell, RelationGetIndexList(relation)) {
     Relation index = index_open(lfirst_oid(cell), AccessShareLock);
     Form_pg_index form = index->rd_index;
+    out->indexed |= form->indkey.values[0] == out->number;
     out->unique |= form->indisunique && form->indnkeyatts == 1 &&
                    form->indkey.values[0] == out->number && !RelationGetIndexPredicate(index);
     index_close(index, AccessShareLock);
@@ -45,6 +47,15 @@ void describe_indexes(Relation relation, Found* out) {
     out->target_column =
         pstrdup(quote_identifier(get_attname(key->confrelid, key->confkey[0], false)));
   }
+}
+
+void describe_values(Oid relid, Found* out) {
+  HeapTuple tuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relid),
+                                    Int16GetDatum(out->number), BoolGetDatum(false));
+  if (!HeapTupleIsValid(tuple)) return;
+  float4 distinct = reinterpret_cast<Form_pg_statistic>(GETSTRUCT(tuple))->stadistinct;
+  out->distinct = distinct < 0 ? -distinct * out->rows : distinct;
+  ReleaseSysCache(tuple);
 }
 
 bool is_readable(Oid relid) {
@@ -86,6 +97,7 @@ bool look_up(const char* schema, const char* table, const char* column, Found* o
     estimate_rel_size(relation, nullptr, &pages, &out->rows, &visible);
   }
   describe_indexes(relation, out);
+  describe_values(relid, out);
   table_close(relation, AccessShareLock);
   return true;
 }
@@ -129,6 +141,8 @@ const TableColumn* TableSource::find(const Value& attribute) {
                               found.rows,
                               found.alone,
                               found.unique,
+                              found.indexed,
+                              found.distinct,
                               found.target,
                               text_of(found.target_table),
                               text_of(found.target_column)};

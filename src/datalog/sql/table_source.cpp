@@ -215,7 +215,8 @@ double TableSource::estimate(const Scan& scan) {
   const TableColumn* c = find(*scan.constants[kAttribute]);
   if (!c) return 0;
   if (scan.constants[kEntity]) return 1;
-  if (scan.constants[kValue]) return c->unique ? 1 : c->rows * 0.01 + 1;
+  if (scan.constants[kValue])
+    return c->unique ? 1 : c->distinct > 0 ? c->rows / c->distinct + 1 : c->rows * 0.01 + 1;
   double rows = c->rows;
   if (scan.least) rows *= 0.4;
   if (scan.greatest) rows *= 0.4;
@@ -241,7 +242,8 @@ void TableSource::scan(const Scan& scan, const std::function<void(Columns&, size
       scan.wanted[kTx] || scan.wanted[kAdded] || scan.constants[kTx] || scan.constants[kAdded];
   if (versions)
     scan_versions(attribute, *column, scan, full);
-  else if (!scan_entities(attribute, *column, scan, full))
+  else if (!scan_by_column(attribute, *column, scan, full) &&
+           !scan_entities(attribute, *column, scan, full))
     scan_column(attribute, *column, scan, nullptr, nullptr, full);
 }
 
@@ -361,6 +363,7 @@ bool TableSource::same_rows(const std::vector<Value>& attributes) {
 
 void TableSource::scan_rows(const datalog::RowScan& scan,
                             const std::function<void(std::vector<Column>&, size_t)>& full) {
+  if (scan_rows_by_column(scan, full)) return;
   const TableColumn& first = *find(scan.values[0].attribute);
   if (scan.some_entities && first.alone) {
     std::vector<int64_t> wanted;

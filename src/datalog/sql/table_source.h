@@ -19,6 +19,8 @@ struct TableColumn {
   double rows = 0;            // of the table, an estimate
   bool alone = false;         // a table without partitions or children
   bool unique = false;        // by an index of its own
+  bool indexed = false;       // the first column of an index
+  double distinct = 0;        // how many values there are, an estimate; 0: none
   // The table that a foreign key of this column alone refers to.
   Oid target = InvalidOid;
   std::string target_table, target_column;
@@ -52,6 +54,12 @@ class TableSource : public datalog::Source {
   void scan_column(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
                    const std::vector<uint64_t>* rowids, std::unordered_set<int64_t>* met,
                    const std::function<void(Columns&, size_t)>& full);
+  // By columns, where the table can be read so and no index would do better; false: nothing was
+  // read. In table_columns_scan.cpp.
+  bool scan_by_column(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
+                      const std::function<void(Columns&, size_t)>& full);
+  bool scan_rows_by_column(const datalog::RowScan& scan,
+                           const std::function<void(std::vector<Column>&, size_t)>& full);
   // Only of some entities' rows, where that is cheaper than all rows; false: it is not.
   bool scan_entities(const Value& attribute, const TableColumn& column, const datalog::Scan& scan,
                      const std::function<void(Columns&, size_t)>& full);
