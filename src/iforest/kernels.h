@@ -26,9 +26,9 @@ struct Block {
   const Step<Rank>* steps;
   size_t count;
   const void* const* columns;  // of Rank
-  size_t rows;    // a multiple of kBlockStep
-  size_t stride;  // from one place of the stack to the next
-  Rank* stack;    // the leaf that each row reaches is left in its first place
+  size_t rows;                 // a multiple of kBlockStep
+  size_t stride;               // from one place of the stack to the next
+  Rank* stack;                 // the leaf that each row reaches is left in its first place
 };
 
 struct Kernels {
