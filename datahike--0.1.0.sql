@@ -350,6 +350,10 @@ CREATE FUNCTION datahike.relation_size(relation regclass) RETURNS int8
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_relation_size';
 COMMENT ON FUNCTION datahike.relation_size(regclass) IS
   'bytes of the table''s row segments in the store, all versions and branches';
+CREATE FUNCTION datahike.relation_segments(relation regclass) RETURNS int8
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_relation_segments';
+COMMENT ON FUNCTION datahike.relation_segments(regclass) IS
+  'how many row segments the table has in the store: small ones are joined in the background and by VACUUM';
 
 CREATE FUNCTION datahike.at(tbl anyelement, revision text, as_of text DEFAULT NULL)
   RETURNS SETOF anyelement LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_view_function';

@@ -56,7 +56,10 @@ class AllVersions {
       std::optional<store::SegmentReader> segment = env->segment_at_or_after(info_.table, from);
       if (!segment || segment->first_rowid() > last_) return n;
       uint64_t first = segment->first_rowid(), last = std::min(segment->last_rowid(), last_);
-      for (uint64_t rowid = std::max(first, from); rowid <= last; ++rowid, ++n) {
+      const std::vector<uint64_t> holes = segment->holes();
+      for (uint64_t rowid = std::max(first, from); rowid <= last; ++rowid) {
+        if (!holes.empty() && (holes[(rowid - first) / 64] >> (rowid - first) % 64 & 1)) continue;
+        ++n;
         if (in_some_log(rowid)) met_in_store_.insert(rowid);
         if (versioning::is_redacted(rowid) || versioning::is_dead_for_all(info_.table, rowid))
           continue;

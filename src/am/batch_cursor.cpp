@@ -199,9 +199,7 @@ void BatchCursor::add_rows(uint64_t first, const uint64_t* bits, uint64_t count)
 
 void BatchCursor::open_piece(uint64_t rowid) {
   auto found = versioning::find_row(view_.view, *view_.table, view_.table_id, rowid);
-  if (!found)
-    throw CorruptError("row " + std::to_string(rowid) + " of table " +
-                       RelationGetRelationName(relation_) + " is live but missing in the store");
+  if (!found) missing(rowid);
   piece_ = {};
   piece_.segment = found->segment;
   piece_.live.assign((found->segment.rows() + 63) / 64, 0);
@@ -209,39 +207,68 @@ void BatchCursor::open_piece(uint64_t rowid) {
   generation_ = found->in_store ? pg::open_store().generation() : kNotInStore;
 }
 
-// What has been read since the piece's segment was found may have let go of the map.
-void BatchCursor::find_again(vector::Piece& piece, uint64_t& generation) {
-  if (generation == kNotInStore) return;
+// What has been read since a piece's segment was found may have let go of the map. The piece is
+// then made anew, of what holds its rows now: segments are joined, and written without rows.
+std::vector<vector::Piece> BatchCursor::renewed(vector::Piece piece, uint64_t generation) const {
+  std::vector<vector::Piece> pieces;
+  if (generation == kNotInStore || generation == pg::open_store().generation()) {
+    pieces.push_back(std::move(piece));
+    return pieces;
+  }
   store::Environment& env = pg::open_store();
-  if (generation == env.generation()) return;
-  auto segment = env.segment(view_.table_id, piece.segment.first_rowid());
-  if (!segment || segment->first_rowid() != piece.segment.first_rowid() ||
-      segment->rows() != piece.segment.rows())
-    throw CorruptError("the segment at row " + std::to_string(piece.segment.first_rowid()) +
-                       " has vanished from the store");
-  piece.segment = *segment;
-  generation = env.generation();
+  const uint64_t first = piece.segment.first_rowid();
+  for (uint32_t row = 0; row < piece.segment.rows(); ++row) {
+    if (!piece.live.empty() && !(piece.live[row / 64] >> row % 64 & 1)) continue;
+    const uint64_t rowid = first + row;
+    if (pieces.empty() || rowid > pieces.back().segment.last_rowid()) {
+      auto segment = env.segment(view_.table_id, rowid);
+      if (!segment) missing(rowid);
+      pieces.emplace_back().segment = *segment;
+      pieces.back().live.assign((segment->rows() + 63) / 64, 0);
+    }
+    vector::Piece& made = pieces.back();
+    const uint64_t at = rowid - made.segment.first_rowid();
+    made.live[at / 64] |= uint64_t{1} << at % 64;
+    ++made.live_rows;
+  }
+  return pieces;
+}
+
+void BatchCursor::missing(uint64_t rowid) const {
+  throw CorruptError("row " + std::to_string(rowid) + " of table " +
+                     RelationGetRelationName(relation_) + " is live but missing in the store");
 }
 
 void BatchCursor::close_piece() {
   if (!has_piece_) return;
   has_piece_ = false;
-  find_again(piece_, generation_);
-  const store::SegmentReader& segment = piece_.segment;
+  for (vector::Piece& piece : renewed(std::move(piece_), generation_)) {
+    add_piece(std::move(piece),
+              generation_ == kNotInStore ? kNotInStore : pg::open_store().generation());
+  }
+}
+
+void BatchCursor::add_piece(vector::Piece piece, uint64_t generation) {
+  const store::SegmentReader& segment = piece.segment;
   auto removed = std::lower_bound(removed_.begin(), removed_.end(), segment.first_rowid());
   for (; removed != removed_.end() && *removed <= segment.last_rowid(); ++removed) {
     uint64_t row = *removed - segment.first_rowid();
-    piece_.live[row / 64] &= ~(uint64_t{1} << row % 64);
+    piece.live[row / 64] &= ~(uint64_t{1} << row % 64);
   }
-  for (uint64_t word : piece_.live) piece_.live_rows += static_cast<uint32_t>(std::popcount(word));
-  if (piece_.live_rows == 0) return;
+  const std::vector<uint64_t> holes = segment.holes();
+  for (size_t i = 0; i < holes.size(); ++i)
+    if (const uint64_t bits = holes[i] & piece.live[i])
+      missing(segment.first_rowid() + i * 64 + static_cast<unsigned>(std::countr_zero(bits)));
+  piece.live_rows = 0;
+  for (uint64_t word : piece.live) piece.live_rows += static_cast<uint32_t>(std::popcount(word));
+  if (piece.live_rows == 0) return;
   if (is_old(segment)) {
-    convert_piece(piece_);
+    convert_piece(piece);
     return;
   }
-  if (piece_.whole()) piece_.live = {};
-  out_.push_back(std::move(piece_));
-  generations_.push_back(generation_);
+  if (piece.whole()) piece.live = {};
+  out_.push_back(std::move(piece));
+  generations_.push_back(generation);
 }
 
 // Whether the segment's rows have to be converted one by one.
@@ -328,7 +355,13 @@ void BatchCursor::append_row(uint64_t entity, store::SegmentBuilder& builder) {
 }
 
 void BatchCursor::revalidate() {
-  for (size_t i = 0; i < out_.size(); ++i) find_again(out_[i], generations_[i]);
+  std::vector<vector::Piece> valid;
+  for (size_t i = 0; i < out_.size(); ++i)
+    for (vector::Piece& piece : renewed(std::move(out_[i]), generations_[i])) {
+      if (piece.whole()) piece.live = {};
+      valid.push_back(std::move(piece));
+    }
+  out_ = std::move(valid);
 }
 
 }  // namespace datahike::am

@@ -34,7 +34,9 @@ class BatchCursor {
   void convert(const std::vector<uint64_t>& rowids);
   void convert_piece(const vector::Piece& piece);
   void append_row(uint64_t entity, store::SegmentBuilder& builder);
-  void find_again(vector::Piece& piece, uint64_t& generation);
+  std::vector<vector::Piece> renewed(vector::Piece piece, uint64_t generation) const;
+  void add_piece(vector::Piece piece, uint64_t generation);
+  [[noreturn]] void missing(uint64_t rowid) const;
   void revalidate();
   bool is_full() const;
 

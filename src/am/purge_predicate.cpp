@@ -138,7 +138,12 @@ class Segments {
     generation_ = env_.generation();
     first_ = segment_->first_rowid();
     end_ = segment_->last_rowid() + 1;
+    holes_ = segment_->holes();
     return true;
+  }
+  bool is_hole(uint64_t rowid) const {
+    const uint64_t row = rowid - first_;
+    return !holes_.empty() && (holes_[row / 64] >> row % 64 & 1);
   }
   uint64_t first() const { return first_; }
   uint64_t end() const { return end_; }
@@ -156,6 +161,7 @@ class Segments {
   store::Environment& env_;
   uint64_t table_;
   std::optional<store::SegmentReader> segment_;
+  std::vector<uint64_t> holes_;
   uint64_t generation_ = 0, first_ = 0, end_ = 0;
 };
 
@@ -169,7 +175,7 @@ Versions find_versions(Relation relation, const char* name, const char* text) {
   if (store::Environment* env = pg::try_store()) {
     for (Segments segments(*env, info->table); segments.next();) {
       for (uint64_t rowid = segments.first(); rowid < segments.end(); ++rowid) {
-        if (versioning::is_redacted(rowid)) continue;
+        if (segments.is_hole(rowid) || versioning::is_redacted(rowid)) continue;
         uint32_t row;
         const store::SegmentReader& segment = segments.at(rowid, &row);
         const uint64_t entity = segment.entity(row);

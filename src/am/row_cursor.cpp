@@ -296,7 +296,8 @@ void RowCursor::fetch(Relation relation, const RelationInfo& info, TupleTableSlo
   bool in_store = phase_ == Base;
   store::Environment* env = pg::try_store();
   bool stale = !has_segment_ || rowid_ < segment_.first_rowid() || rowid_ > segment_.last_rowid() ||
-               (env && generation_ != env->generation());
+               (env && generation_ != env->generation()) ||
+               segment_.is_hole(static_cast<uint32_t>(rowid_ - segment_.first_rowid()));
   if (in_store && !stale) {
     store_segment_row(slot, relation, info, rowid_, segment_,
                       static_cast<uint32_t>(rowid_ - segment_.first_rowid()), true);

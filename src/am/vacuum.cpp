@@ -1,5 +1,5 @@
-// VACUUM: removes index entries of row versions that nobody can see any more. Rows themselves are
-// immutable and stay in the store.
+// VACUUM: removes index entries of row versions that nobody can see any more, and has small
+// segments joined. Rows themselves are immutable and stay in the store.
 //
 // Two kinds of entries go. Those of row versions that are dead by the table's horizon, which the
 // fold worker moves. And those of rowids that name no row at all: the transaction was rolled back,
@@ -17,6 +17,7 @@
 #include "pg/log.h"
 #include "pg/store.h"
 #include "pg/worker.h"
+#include "store/segment_joiner.h"
 #include "versioning/collected.h"
 #include "versioning/redacted.h"
 
@@ -154,6 +155,33 @@ void wait_for_horizon() {
   pg::request_fold_and_wait();
 }
 
+// Segments are joined in the background as well; after VACUUM given by hand there is nothing left
+// to do.
+void join_segments(Relation relation, uint64_t table, int level) {
+  if (!pg::start_worker()) return;  // it has told so, or will
+  pg::request_fold_and_wait();
+  store::Environment* env = pg::try_store();
+  if (!env) return;
+  env->refresh();
+  if (!store::has_small_neighbours(*env, table)) return;
+  pg::release_store();
+  pg::GcRequest request{};
+  request.join = table;
+  const pg::GcAnswer answer = pg::request_gc_and_wait(request);
+  const pg::GcAnswer* a = &answer;
+  pg::call([=] {
+    if (a->short_of_space)
+      ereport(WARNING, (errmsg("small segments of table \"%s\" stay apart",
+                               RelationGetRelationName(relation)),
+                        errdetail("There is little room left on disk, or in the store's map.")));
+    else if (a->segments_before > 0)
+      ereport(level,
+              (errmsg("table \"%s\": %lld small segments were joined to %lld",
+                      RelationGetRelationName(relation), static_cast<long long>(a->segments_before),
+                      static_cast<long long>(a->segments_after))));
+  });
+}
+
 }  // namespace
 
 void remove_redacted_entries(Relation relation, const RelationInfo& info) {
@@ -199,6 +227,7 @@ void relation_vacuum(Relation relation, VacuumParams* params, BufferAccessStrate
       if (cleanup) clean_up(*out, level);
       vac_close_indexes(out->count, out->relations, NoLock);
     });
+    if (by_hand) join_segments(relation, table, level);
     return live;
   });
   set_phase(PROGRESS_VACUUM_PHASE_FINAL_CLEANUP);

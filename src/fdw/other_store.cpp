@@ -237,7 +237,9 @@ bool OtherRows::next() {
 
 const store::SegmentReader& OtherRows::segment() {
   const uint64_t at = rowid();
-  if (segment_ && at >= segment_->first_rowid() && at <= segment_->last_rowid()) return *segment_;
+  if (segment_ && at >= segment_->first_rowid() && at <= segment_->last_rowid() &&
+      !segment_->is_hole(static_cast<uint32_t>(at - segment_->first_rowid())))
+    return *segment_;
   segment_ = store_.env->segment(table_, at);
   if (!segment_)
     throw CorruptError("row " + std::to_string(at) + " of table " + std::to_string(table_) +

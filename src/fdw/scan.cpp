@@ -150,7 +150,8 @@ void find_segment(Scan* scan, uint64_t rowid) {
   if (scan->has_segment && scan->in_store && pg::open_store().generation() != scan->generation)
     scan->has_segment = false;
   if (scan->has_segment && rowid >= scan->segment.first_rowid() &&
-      rowid <= scan->segment.last_rowid())
+      rowid <= scan->segment.last_rowid() &&
+      !scan->segment.is_hole(static_cast<uint32_t>(rowid - scan->segment.first_rowid())))
     return;
   const am::TableView& view = scan->cursor->view();
   auto found = versioning::find_row(view.view, *view.table, view.table_id, rowid);

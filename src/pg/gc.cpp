@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/joiner.h"
 #include "pg/keep_history.h"
 #include "pg/log.h"
 #include "pg/pins.h"
@@ -207,7 +208,7 @@ void define_gc() {
 }
 
 bool Gc::wanted(const WorkerSlot& slot) const {
-  if (run_ || compacting_ || slot.gc.requested > slot.gc.served) return true;
+  if (run_ || compacting_ || joining_ || slot.gc.requested > slot.gc.served) return true;
   if (setting_gc_interval == 0 || slot.folds == folds_) return false;
   return GetCurrentTimestamp() >= slot.gc.last_run_at + setting_gc_interval * USECS_PER_SEC;
 }
@@ -223,8 +224,14 @@ bool Gc::begin(WorkerSlot& slot, Snapshot snapshot) {
   const GcMailbox asked = slot.gc;
   LWLockRelease(shared->lock);
   serving_ = asked.requested > asked.served ? asked.requested : 0;
+  result_ = {};
   if (serving_ && asked.compact) {
     compacting_.emplace();
+    return false;
+  }
+  if (serving_ && asked.join) {
+    joining_.emplace(store::SegmentJoiner::Mode::All);
+    joining_->add_table(asked.join);
     return false;
   }
   if (serving_) {
@@ -301,7 +308,25 @@ void Gc::compact(WorkerSlot& slot, const Batches& batches) {
   answer(slot, result);
 }
 
+void Gc::join(WorkerSlot& slot, const Batches& batches) {
+  store::Environment& env = open_store_for_writing();
+  env.refresh();
+  short_of_space_ = is_short_of_space(env);
+  if (short_of_space_) joining_->clear();
+  store::WriteBatch* batch = nullptr;
+  joining_->step(
+      env,
+      [&]() -> store::WriteBatch& {
+        if (!batch) batch = &batches.begin();
+        return *batch;
+      },
+      0);
+  if (batch) batches.commit();
+  if (joining_->done()) answer(slot, result_);
+}
+
 void Gc::step(WorkerSlot& slot, Snapshot snapshot, const Batches& batches) {
+  if (joining_) return join(slot, batches);
   if (compacting_) return compact(slot, batches);
   if (!run_ && !begin(slot, snapshot)) return;
   store::Environment& env = open_store_for_writing();
@@ -331,9 +356,11 @@ void Gc::step(WorkerSlot& slot, Snapshot snapshot, const Batches& batches) {
         batches.commit();
       }
       if (!done) return;
-      const store::GcResult result = run_->result();
+      result_ = run_->result();
       run_.reset();
-      answer(slot, result);
+      if (dry_run_) return answer(slot, result_);
+      joining_.emplace(store::SegmentJoiner::Mode::All);
+      joining_->add_all_tables(env);
     }
   }
 }
@@ -346,19 +373,25 @@ void Gc::answer(WorkerSlot& slot, const store::GcResult& result) {
   gc.rows = static_cast<int64_t>(result.rows);
   gc.bytes = static_cast<int64_t>(result.bytes);
   gc.kept = static_cast<int64_t>(result.kept);
+  const store::JoinResult joined = joining_ ? joining_->result() : store::JoinResult();
+  gc.segments_before = static_cast<int64_t>(joined.before);
+  gc.segments_after = static_cast<int64_t>(joined.after);
+  gc.short_of_space = joining_ && short_of_space_;
   gc.sqlstate = 0;
   gc.served = std::max(gc.served, serving_);
-  if (!gc.compact || !serving_) {
+  if (!serving_ || !(gc.compact || gc.join)) {
     gc.last_run_at = GetCurrentTimestamp();
     ++gc.runs;
   }
   LWLockRelease(shared->lock);
+  joining_.reset();
   ConditionVariableBroadcast(&slot.done);
 }
 
 void Gc::fail(WorkerSlot& slot, int sqlstate, const char* message) {
   run_.reset();
   compacting_.reset();
+  joining_.reset();
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   GcMailbox& gc = slot.gc;
   gc.sqlstate = sqlstate;

@@ -12,6 +12,7 @@
 #include "pg/pg.h"
 #include "store/collector.h"
 #include "store/free_pages.h"
+#include "store/segment_joiner.h"
 
 namespace datahike::pg {
 
@@ -32,6 +33,7 @@ class Gc {
 
   // Whether there is something to be done: a run is under way, was asked for, or is due.
   bool wanted(const WorkerSlot& slot) const;
+  bool joins() const { return joining_.has_value(); }
   // Whether the worker has to stay for it: that, or something has been folded that is to be
   // collected when it is due.
   bool has_work_to_come(const WorkerSlot& slot) const;
@@ -52,9 +54,14 @@ class Gc {
   void answer(WorkerSlot& slot, const store::GcResult& result);
 
   void compact(WorkerSlot& slot, const Batches& batches);
+  void join(WorkerSlot& slot, const Batches& batches);
 
   std::unique_ptr<store::Collector> run_;
   std::optional<store::FreePages> compacting_;
+  // After a run, and where VACUUM asks for it.
+  std::optional<store::SegmentJoiner> joining_;
+  store::GcResult result_;  // of the run before it
+  bool short_of_space_ = false;
   Stage stage_ = Stage::Trace;
   bool dry_run_ = false;
   uint64_t serving_ = 0;  // the request; 0: nobody's

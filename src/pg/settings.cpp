@@ -5,6 +5,7 @@
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/gc.h"
+#include "pg/joiner.h"
 #include "pg/keep_history.h"
 #include "pg/notify.h"
 #include "pg/store.h"
@@ -216,6 +217,7 @@ void define_settings() {
   define_keep_history();
   define_notify();
   define_gc();
+  define_joiner();
   define_vector_settings();
   facts::define_settings();
   MarkGUCPrefixReserved("datahike");

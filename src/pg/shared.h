@@ -44,16 +44,19 @@ bool ring_read_content(const RingEntry& entry, Bytes& out);
 // lock knows by it whether there has been one since another time that he had it.
 uint64_t reset_count();
 
-// What gc() and compact() ask the worker for, and what it answers.
+// What gc(), compact() and VACUUM ask the worker for, and what it answers.
 struct GcMailbox {
   uint64_t requested;  // the last request; one at a time
   uint64_t served;
-  bool compact;  // else gc
+  bool compact;   // else gc, or
+  uint64_t join;  // the table whose small segments are to be joined, if not 0
   bool has_date, dry_run;
   int64_t older_than, newest;  // see store::GcOptions
   int sqlstate;                // 0: done
   char error[512];
   int64_t commits, nodes, rows, bytes, kept;
+  int64_t segments_before, segments_after;  // that were joined, and what they have become
+  bool short_of_space;                      // so some were not
   uint64_t runs;        // that changed something or were asked for, since the server started
   int64_t last_run_at;  // when one ended; 0: none has
 };

@@ -227,6 +227,7 @@ void ask_for_gc(WorkerSlot* slot, const GcRequest* request, GcMailbox* answer) {
   gc.newest = request->newest;
   gc.dry_run = request->dry_run;
   gc.compact = request->compact;
+  gc.join = request->join;
   gc.requested = ticket;
   LWLockRelease(shared->lock);
   int attempts = 0;
@@ -264,7 +265,8 @@ GcAnswer request_gc_and_wait(const GcRequest& request) {
     ask_for_gc(worker_slot(), r, a);
     unlock_gc();
   });
-  return {answer.commits, answer.nodes, answer.rows, answer.bytes, answer.kept};
+  return {answer.commits, answer.nodes,           answer.rows,           answer.bytes,
+          answer.kept,    answer.segments_before, answer.segments_after, answer.short_of_space};
 }
 
 uint64_t gc_runs() {

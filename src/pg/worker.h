@@ -29,11 +29,14 @@ struct GcRequest {
   int64_t newest;
   bool dry_run;
   bool compact = false;  // instead, gives free pages back to the file system
+  uint64_t join = 0;     // instead, joins the small segments of this table
 };
 struct GcAnswer {
   int64_t commits, nodes, rows, bytes, kept;
+  int64_t segments_before, segments_after;  // that were joined, and what they have become
+  bool short_of_space;                      // so some were not
 };
-// Has the worker collect or compact, and waits. Interruptible: the worker goes on then.
+// Has the worker collect, compact or join, and waits. Interruptible: the worker goes on then.
 GcAnswer request_gc_and_wait(const GcRequest& request);
 uint64_t gc_runs();
 int64_t last_gc_at();  // 0: none

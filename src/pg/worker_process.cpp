@@ -7,6 +7,7 @@
 #include "pg/gc.h"
 #include "pg/horizon.h"
 #include "pg/incarnation.h"
+#include "pg/joiner.h"
 #include "pg/log.h"
 #include "pg/notify.h"
 #include "pg/prepared_rows.h"
@@ -32,6 +33,7 @@ WorkerSlot* slot = nullptr;
 Horizons* horizons = nullptr;
 Gc* gc = nullptr;
 Redactor* redactor = nullptr;
+Joiner* joiner = nullptr;
 constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
 constexpr int64_t kPublishIntervalUs = USECS_PER_SEC;
 
@@ -146,6 +148,7 @@ bool fold_once() {
     Snapshot snapshot = GetActiveSnapshot();
     ensure_store(snapshot);
     wrote = fold_log(snapshot, {*horizons, *gc, check_for_leave, crash_point});
+    joiner->note();
   }
   end_step();
   return wrote;
@@ -234,6 +237,17 @@ bool gc_step() {
   return false;
 }
 
+bool join_step() {
+  if (begin_step())
+    joiner->step({begin_batch, [] {
+                    crash_point("before_join_commit");
+                    commit_batch();
+                    crash_point("after_join_commit");
+                  }});
+  end_step();
+  return false;
+}
+
 bool redaction_step() {
   if (begin_step())
     redactor->step(*slot, {begin_batch,
@@ -278,7 +292,9 @@ bool purge_step() {
 // the worker is to leave.
 bool wait_for_work(bool failed_before) {
   bool more = gc->wanted(*slot) || redactor->wanted(*slot);
-  long delay = failed_before ? 1000 : more ? 0 : setting_fold_delay;
+  long delay = failed_before ? 1000
+               : more        ? 0
+                             : std::max<long>(setting_fold_delay, joiner->pause_ms());
   TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
   for (;;) {
     HOLD_CANCEL_INTERRUPTS();  // no step is being done
@@ -305,7 +321,9 @@ bool look_at_log() {
 // Gives up the process that it takes where there is nothing to do, with `sleeping` still set: who
 // commits from now on finds no worker and starts one; who has committed before has poked this one.
 void leave_if_unneeded() {
-  if (slot->left || gc->has_work_to_come(*slot) || redactor->wanted(*slot)) return;
+  if (slot->left || gc->has_work_to_come(*slot) || redactor->wanted(*slot) ||
+      joiner->has_work_to_come())
+    return;
   if (!attempt(look_at_log, 0) || log_left) return;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   bool unneeded = !slot->poked && slot->requested <= slot->completed && !gc->wanted(*slot) &&
@@ -345,6 +363,7 @@ void sleep_when_announced(TimestampTz worked) {
   horizons = new Horizons();
   gc = new Gc();
   redactor = new Redactor();
+  joiner = new Joiner();
   TimestampTz purged = GetCurrentTimestamp();  // a server that recovers has other work at first
   TimestampTz worked = purged, published = purged;
   bool ok = true;
@@ -362,7 +381,9 @@ void sleep_when_announced(TimestampTz worked) {
       redactor->fail(*slot, slot->sqlstate, slot->error);
     if (redactor->must_forget()) proc_exit(0);
     if (gc->wanted(*slot)) redactor->try_again();
-    if (ok && gc->wanted(*slot) && !attempt(gc_step, 0) && !must_leave())
+    // What is being erased is not copied meanwhile.
+    const bool collects = gc->wanted(*slot) && !(gc->joins() && redactor->wanted(*slot));
+    if (ok && collects && !attempt(gc_step, 0) && !must_leave())
       gc->fail(*slot, slot->sqlstate, slot->error);
     if (ok && GetCurrentTimestamp() - purged > kPurgeIntervalUs) {
       attempt(purge_step, 0);
@@ -370,6 +391,9 @@ void sleep_when_announced(TimestampTz worked) {
     }
     bool idle = ok && slot->folds == folds;
     folds = slot->folds;
+    if (ok && joiner->wanted(idle) && !gc->wanted(*slot) && !redactor->wanted(*slot) &&
+        !must_leave() && !attempt(join_step, 0))
+      joiner->fail();
     if (ok && (idle || GetCurrentTimestamp() - published > kPublishIntervalUs)) {
       attempt(publish_step, 0);
       published = GetCurrentTimestamp();
@@ -379,7 +403,7 @@ void sleep_when_announced(TimestampTz worked) {
     pgstat_report_stat(true);
     pgstat_report_activity(STATE_IDLE, nullptr);
     if (idle && slot->requested <= slot->completed && !gc->wanted(*slot) &&
-        !redactor->wanted(*slot))
+        !redactor->wanted(*slot) && !joiner->running())
       sleep_when_announced(worked);
     else
       slot->sleeping = false;

@@ -5,6 +5,7 @@
 #include "store/collector.h"
 #include "store/horizon.h"
 #include "store/maps.h"
+#include "store/segment_copier.h"
 
 namespace datahike::store {
 
@@ -17,33 +18,13 @@ constexpr size_t kMostTombstones = 65536;
 
 // A segment without some of its rows is written anew where that makes it so much smaller.
 constexpr size_t kWorthwhile = 4;  // a quarter
-constexpr size_t kHeadBytes = 40, kColumnBytes = 16;
 
-// The rows first, first + 1, ... of a segment that stay.
-struct Run {
-  uint32_t first, rows;
-};
-
-std::vector<ColumnSpec> columns_of(const SegmentReader& segment) {
-  std::vector<ColumnSpec> columns;
-  for (int i = 0; i < segment.columns(); ++i) columns.push_back(segment.spec(i));
-  return columns;
-}
-
-bool may_pay(const SegmentReader& segment, const std::vector<Run>& runs, uint64_t rows) {
-  const size_t bytes = segment.raw().size();
-  const size_t overhead =
-      runs.size() * (kHeadBytes + kColumnBytes * static_cast<size_t>(segment.columns()));
-  return bytes * rows / segment.rows() + overhead <= bytes - bytes / kWorthwhile;
-}
-
-std::vector<Bytes> rebuild(const SegmentReader& segment, const std::vector<Run>& runs) {
+// What of a segment stays. Rows that go become holes.
+std::vector<Bytes> rebuild(const SegmentReader& segment, const std::vector<uint32_t>& stay) {
   std::vector<Bytes> made;
-  SegmentBuilder builder(columns_of(segment));
-  for (const Run& run : runs) {
-    for (uint32_t i = 0; i < run.rows; ++i) builder.append(segment, run.first + i);
-    made.push_back(builder.finish(segment.first_rowid() + run.first));
-  }
+  SegmentCopier copier([&](Bytes part) { made.push_back(std::move(part)); });
+  for (const uint32_t row : stay) copier.add(segment, row, 1);
+  copier.finish();
   return made;
 }
 
@@ -124,24 +105,24 @@ bool Collector::sweep_rows(Environment& env, WriteBatch* batch) {
 }
 
 void Collector::sweep_segment(WriteBatch* batch, uint64_t table, const SegmentReader& segment) {
-  std::vector<Run> runs;
-  uint64_t stay = 0;
+  std::vector<uint32_t> stay;
+  uint64_t garbage = 0;
   for (uint32_t i = 0; i < segment.rows(); ++i) {
-    if (is_garbage(table, segment.first_rowid() + i, segment.xid(i))) continue;
-    ++stay;
-    if (!runs.empty() && runs.back().first + runs.back().rows == i)
-      ++runs.back().rows;
+    if (segment.is_hole(i)) continue;
+    if (is_garbage(table, segment.first_rowid() + i, segment.xid(i)))
+      ++garbage;
     else
-      runs.push_back({i, 1});
+      stay.push_back(i);
   }
-  const uint64_t garbage = segment.rows() - stay;
-  if (garbage == 0 || (stay > 0 && !may_pay(segment, runs, stay))) return;
+  const size_t before = segment.raw().size(), worthwhile = before - before / kWorthwhile;
+  if (garbage == 0 || before * stay.size() / (stay.size() + garbage) > worthwhile) return;
   segment.verify();  // what is damaged stays as it is, to be found
-  const std::vector<Bytes> made = rebuild(segment, runs);
-  size_t bytes = segment.raw().size();
-  for (const Bytes& part : made) bytes -= std::min(bytes, part.size());
+  const std::vector<Bytes> made = rebuild(segment, stay);
+  size_t after = 0;
+  for (const Bytes& part : made) after += part.size();
+  if (after > worthwhile) return;
   result_.rows += garbage;
-  result_.bytes += bytes;
+  result_.bytes += before - after;
   erased_.insert(table);
   if (!batch) return;
   batch->erase_segment(table, segment.first_rowid());

@@ -393,6 +393,10 @@ Statistics Environment::statistics() {
   return statistics;
 }
 
+std::vector<SegmentKey> Environment::small_segments_written() {
+  return std::exchange(impl_->small_segments, {});
+}
+
 void Environment::check_readers() {
   int dead = 0;
   impl_->lmdb.check(mdb_reader_check(impl_->lmdb.env(), &dead), "check the reader slots");

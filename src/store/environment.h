@@ -82,11 +82,17 @@ struct Statistics {
   unsigned readers = 0;  // most slots in use at once since the store was first opened
 };
 
+struct SegmentKey {
+  uint64_t table = 0, first_rowid = 0;
+};
+inline constexpr size_t kSmallSegmentBytes = 128 << 10;
+
 // The maps, for those that look at everything in them.
 enum class Map { Rows, Nodes, Commits, Txs, Writes, Clears, Lineage, Meta, Tombstones };
 
 class WriteBatch;
 struct FreePages;
+struct Space;
 
 class Environment : public tree::NodeSource {
  public:
@@ -105,7 +111,8 @@ class Environment : public tree::NodeSource {
   bool reading() const;
 
   ByteView node(uint64_t id) override;  // CorruptError when missing
-  // The segment that contains this rowid. Its checksum is verified on first sight by this process.
+  // The segment that contains this rowid, and not as a hole. Its checksum is verified on first
+  // sight by this process.
   std::optional<SegmentReader> segment(uint64_t table, uint64_t rowid);
   // The first segment whose last rowid is >= rowid; the last segment whose first rowid is <= rowid.
   std::optional<SegmentReader> segment_at_or_after(uint64_t table, uint64_t rowid);
@@ -137,11 +144,16 @@ class Environment : public tree::NodeSource {
   // The only writer; REQUIRES !read_only and no other batch. Never blocks when the caller holds the
   // database's fold lock (LMDB's writer mutex cannot be cancelled).
   std::unique_ptr<WriteBatch> begin_write();
+  // Where batches of this process have written small segments since the last call; beyond some ten
+  // thousands they are left out.
+  std::vector<SegmentKey> small_segments_written();
   void check_readers();  // clears reader slots of dead processes
 
  private:
   friend class WriteBatch;
   friend bool punch_free_pages(Environment& env, FreePages& progress);
+  friend Space free_space(Environment& env);
+  friend uint64_t oldest_state_read(Environment& env);
   friend void clear_unused_bytes(Environment& env);
   struct Impl;
   explicit Environment(std::unique_ptr<Impl> impl);
@@ -157,8 +169,9 @@ class WriteBatch : public tree::NodeSink {
   ByteView node(uint64_t id) override;
   uint64_t put_node(ByteView bytes) override;
   void put_segment(uint64_t table, ByteView segment);  // overwrites one with the same first rowid
-  // As Environment::segment, but sees this batch's own segments.
+  // As those of Environment, but see this batch's own segments.
   std::optional<SegmentReader> segment(uint64_t table, uint64_t rowid);
+  std::optional<SegmentReader> segment_at_or_before(uint64_t table, uint64_t rowid);
   void erase_segment(uint64_t table, uint64_t first_rowid);
   void put_lineage(uint64_t table, uint64_t rowid, uint32_t branch, const Lineage& lineage);
   void put_commit(const Uuid& id, uint64_t tx, ByteView record);

@@ -23,6 +23,7 @@ struct Environment::Impl {
   Lmdb lmdb;
   Maps maps{};
   VerifiedSegments verified;
+  std::vector<SegmentKey> small_segments;  // see Environment::small_segments_written()
   bool writing = false;
   bool reading = false;
   uint64_t generation = 1;
@@ -46,6 +47,7 @@ struct WriteBatch::Impl {
   }
 
   Environment::Impl& env;
+  std::vector<SegmentKey> small_segments;  // that it has put
   Transaction txn;
   uint64_t next_node = 1;
   uint64_t committed_bytes;   // of the data file, when the batch began

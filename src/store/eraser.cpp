@@ -1,8 +1,10 @@
-// A segment that loses rows becomes one segment for each run of rows that stay: so what has been
-// erased is in no segment, and whoever looks for it anyway finds no row instead of an empty one.
+// Rows that are erased become holes of their segment: whoever looks for one finds no row instead of
+// an empty one, and what fills a hole is made anew from rows that stay.
 #include "store/eraser.h"
 
 #include <algorithm>
+
+#include "store/segment_copier.h"
 
 namespace datahike::store {
 
@@ -10,27 +12,13 @@ namespace {
 
 constexpr uint64_t kBytesAtOnce = 16 << 20;  // of segments
 
-std::vector<ColumnSpec> columns_of(const SegmentReader& segment) {
-  std::vector<ColumnSpec> columns;
-  for (int i = 0; i < segment.columns(); ++i) columns.push_back(segment.spec(i));
-  return columns;
-}
-
 // The segments of the rows that stay.
 std::vector<Bytes> without(const SegmentReader& segment, const tree::RowidSet& gone) {
   std::vector<Bytes> made;
-  SegmentBuilder builder(columns_of(segment));
-  const auto close = [&](uint64_t end) {
-    if (builder.rows() > 0) made.push_back(builder.finish(end - builder.rows()));
-  };
-  for (uint32_t i = 0; i < segment.rows(); ++i) {
-    const uint64_t rowid = segment.first_rowid() + i;
-    if (gone.contains(rowid))
-      close(rowid);
-    else
-      builder.append(segment, i);
-  }
-  close(segment.last_rowid() + 1);
+  SegmentCopier copier([&](Bytes part) { made.push_back(std::move(part)); });
+  for (uint32_t i = 0; i < segment.rows(); ++i)
+    if (!gone.contains(segment.first_rowid() + i)) copier.add(segment, i, 1);
+  copier.finish();
   return made;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <sys/statvfs.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -38,6 +39,24 @@ void punch(const Lmdb& lmdb, uint64_t first, uint64_t pages, uint64_t page_bytes
 }
 
 }  // namespace
+
+Space free_space(Environment& env) {
+  const Lmdb& lmdb = env.impl_->lmdb;
+  struct statvfs disk;
+  lmdb.check(fstatvfs(lmdb.data_file(), &disk) == 0 ? 0 : errno, "look how full the disk is");
+  const uint64_t used = std::min(lmdb.committed_bytes(), lmdb.map_bytes());
+  return {uint64_t{disk.f_bavail} * disk.f_frsize, lmdb.map_bytes() - used, lmdb.map_bytes()};
+}
+
+uint64_t oldest_state_read(Environment& env) {
+  const Lmdb& lmdb = env.impl_->lmdb;
+  MDB_envinfo info;
+  lmdb.check(mdb_env_info(lmdb.env(), &info), "read its header");
+  uint64_t oldest = info.me_last_txnid;
+  const int rc = mdb_reader_list(lmdb.env(), look_at_reader, &oldest);
+  if (rc < 0) lmdb.check(rc, "list its readers");
+  return oldest;
+}
 
 bool punch_free_pages(Environment& env, FreePages& progress) {
   env.release();

@@ -22,4 +22,14 @@ struct FreePages {
 // begin_write(). IoError where the file system cannot.
 bool punch_free_pages(Environment& env, FreePages& progress);
 
+struct Space {
+  uint64_t disk_bytes = 0;  // free in the file system
+  uint64_t map_bytes = 0;   // of the map, behind what is in use
+  uint64_t map_size = 0;
+};
+Space free_space(Environment& env);
+// The number of the oldest state that a reader has in use; of the newest where there is none. Pages
+// that later states have given up cannot be used again while it is.
+uint64_t oldest_state_read(Environment& env);
+
 }  // namespace datahike::store

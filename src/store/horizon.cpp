@@ -150,8 +150,10 @@ DeadVersions::Verdict DeadVersions::judge(Environment& env, Block& block, uint64
     segment_ = *found;
     generation_ = env.generation();
   }
+  const auto row = static_cast<uint32_t>(rowid - segment_.first_rowid());
+  if (segment_.is_hole(row)) return Verdict::NotStored;
   // Whether it was there by the horizon: its transaction was over for the fold that the mark is of.
-  uint64_t xid = segment_.xid(static_cast<uint32_t>(rowid - segment_.first_rowid()));
+  uint64_t xid = segment_.xid(row);
   return xid < horizon_.mark.xmin ? Verdict::Dead : Verdict::Kept;
 }
 

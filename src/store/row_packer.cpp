@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "store/segment_copier.h"
+
 namespace datahike::store {
 namespace {
 
@@ -18,19 +20,6 @@ RowPiece copy_of(const SegmentReader& segment) {
   return {.storage = storage, .segment = SegmentReader(*storage), .rows = segment.rows()};
 }
 
-std::vector<ColumnSpec> columns_of(const SegmentReader& segment) {
-  std::vector<ColumnSpec> columns;
-  for (int i = 0; i < segment.columns(); ++i) columns.push_back(segment.spec(i));
-  return columns;
-}
-
-bool same_columns(const SegmentReader& a, const SegmentReader& b) {
-  if (a.columns() != b.columns()) return false;
-  for (int i = 0; i < a.columns(); ++i)
-    if (a.spec(i) != b.spec(i)) return false;
-  return true;
-}
-
 bool stays_as_it_is(const RowPiece& piece) { return piece.whole() && is_large(piece.segment); }
 
 // Whether b can be in one segment with a.
@@ -43,7 +32,7 @@ void sort_by_rowid(std::vector<RowPiece>& pieces) {
             [](const RowPiece& a, const RowPiece& b) { return a.first() < b.first(); });
 }
 
-// Appends the ranges of `old` that no piece of `fresh` (ascending) covers.
+// Appends the ranges of `old`, its holes included, that no piece of `fresh` (ascending) covers.
 void append_uncovered(const RowPiece& old, const std::vector<RowPiece>& fresh,
                       std::vector<RowPiece>& out) {
   const auto keep = [&](uint64_t from, uint64_t to) {
@@ -107,46 +96,32 @@ void RowPacker::write(uint64_t table, std::vector<RowPiece> pieces) {
   }
 }
 
-// Erases the stored segments that overlap `fresh` (ascending) and returns copies of them.
-//
-// One look per place is enough when nothing is stored, the usual case: the rows of a place came
-// into the store in one LMDB transaction or not at all, so if the first is absent, all are.
+// Erases the stored segments that overlap `fresh` (ascending) and returns copies of them. In an
+// overlapping one the fresh rows may be holes.
 std::vector<RowPiece> RowPacker::take_overlapped(uint64_t table,
                                                  const std::vector<RowPiece>& fresh) {
   std::vector<RowPiece> taken;
-  uint64_t taken_end = 0;
-  for (const RowPiece& piece : fresh) {
-    for (uint64_t at = std::max(piece.first(), taken_end); at < piece.end(); at = taken_end) {
-      const auto stored = batch_.segment(table, at);
-      if (!stored) break;
+  for (auto piece = fresh.rbegin(); piece != fresh.rend(); ++piece) {
+    for (;;) {
+      const auto stored = batch_.segment_at_or_before(table, piece->end() - 1);
+      if (!stored || stored->last_rowid() < piece->first()) break;
       // A write may move what the reader sees, so first the copy.
       RowPiece copy = copy_of(*stored);
       copy.segment.verify();
       batch_.erase_segment(table, copy.first());
-      taken_end = copy.end();
       taken.push_back(std::move(copy));
     }
   }
+  std::ranges::reverse(taken);
   return taken;
 }
 
 // Writes adjacent pieces of the same columns as one segment, or several where they are long.
 void RowPacker::build(uint64_t table, const RowPiece* begin, const RowPiece* end) {
-  SegmentBuilder builder(columns_of(begin->segment));
-  uint64_t first = begin->first();
-  const auto close = [&] {
-    const uint32_t rows = builder.rows();
-    if (rows == 0) return;
-    batch_.put_segment(table, builder.finish(first));
-    first += rows;
-  };
-  for (const RowPiece* piece = begin; piece != end; ++piece) {
-    for (uint32_t i = 0; i < piece->rows; ++i) {
-      builder.append(piece->segment, piece->row + i);
-      if (builder.rows() == kMaxSegmentRows || builder.raw_bytes() >= kSegmentTargetBytes) close();
-    }
-  }
-  close();
+  SegmentCopier copier([&](const Bytes& made) { batch_.put_segment(table, made); });
+  for (const RowPiece* piece = begin; piece != end; ++piece)
+    copier.add(piece->segment, piece->row, piece->rows);
+  copier.finish();
 }
 
 }  // namespace datahike::store

@@ -16,8 +16,8 @@ namespace datahike::store {
 struct RowPiece {
   std::shared_ptr<const Bytes> storage;  // what `segment` reads, unless someone else keeps that
   SegmentReader segment;
-  uint32_t row = 0;  // the first
-  uint32_t rows = 0;
+  uint32_t row = 0;   // the first
+  uint32_t rows = 0;  // holes included
   uint64_t first() const { return segment.first_rowid() + row; }
   uint64_t end() const { return first() + rows; }
   bool whole() const { return rows == segment.rows(); }
@@ -27,8 +27,9 @@ struct RowPiece {
 //
 // Rowids are never reused, so new rows can meet stored ones only when a fold that died before its
 // PostgreSQL transaction committed is done again, perhaps with more log entries and so other
-// neighbours. Stored segments that overlap the new rows are then erased, and those of their rows
-// that are not among the new ones are written again together with them.
+// neighbours; and where segments on both sides of rowids that no row had yet have been joined
+// (segment_joiner.h). Stored segments that overlap the new rows are then erased, and those of their
+// rows that are not among the new ones are written again together with them.
 class RowPacker {
  public:
   explicit RowPacker(WriteBatch& batch) : batch_(batch) {}

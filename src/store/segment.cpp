@@ -1,4 +1,4 @@
-// The segment format, version 2. All integers are little-endian and unaligned.
+// The segment format, versions 1 to 3. All integers are little-endian and unaligned.
 //
 //   segment   := head entity xid column*
 //   head      := checksum:u64            XXH3 of all bytes after it
@@ -10,7 +10,8 @@
 //                entry*                  one for each column, ascending by number
 //   entry     := number:i16 layout:u8 flags:u8 type:u32 end:u32
 //   layout    := kind (low 4 bits), encoding (high 4 bits)
-//   entity    := integers of 64 bits, encoded: the row's rowid less its entity, modulo 2^64
+//   entity    := integers of 64 bits, encoded: the row's rowid less its entity, modulo 2^64; all
+//                ones for a hole
 //   xid       := integers of 64 bits, encoded
 //   column    := values width:u16? typmod:i32? zone? nulls?
 //   values    := by encoding, see src/column; empty if all rows are NULL. A NULL row of words
@@ -24,6 +25,11 @@
 // optional parts a column has. A zone map is left out where it is quickly computed (constant
 // columns and small segments) and where there is no order (see ZoneMap). The zone map of numerics
 // in encoding `decimal` is that of their integers. Version 1 is the same with fewer encodings.
+//
+// A segment with holes, rowids that no row of the segment has, is of version 3, others are not. The
+// first and the last row are no holes. A hole repeats the row before it, but for byte strings of
+// which copies would be long: there it is NULL. So what is in a hole is in a row as well, and it
+// makes no zone wider.
 #include "store/segment.h"
 
 #include <algorithm>
@@ -46,6 +52,8 @@ namespace {
 
 constexpr size_t kMaxValueBytes = size_t{1} << 30;
 constexpr size_t kMaxSegmentBytes = ~uint32_t{0};
+constexpr uint64_t kHole = ~uint64_t{0};  // the row's rowid less its entity
+constexpr size_t kMaxCopiedBytes = 64;    // of one byte string, for holes in a row
 
 // A part of the segment that is ready to be encoded.
 struct Planned {
@@ -107,10 +115,13 @@ struct SegmentBuilder::Impl {
   std::vector<ColumnSpec> specs;
   std::vector<column::Values> values;  // one for each of specs
   std::vector<uint64_t> entities;      // 0: the row's own rowid
+  std::vector<bool> holes;             // up to the last one
   column::Values entity_deltas{Kind::Int64};
   column::Values xids{Kind::Int64};
   size_t next_column = 0;  // of the row that is being added
   size_t raw_bytes = 0;
+
+  bool is_hole(size_t row) const { return row < holes.size() && holes[row]; }
 
   std::vector<Planned> plan(uint64_t first_rowid);
   void write_head(uint64_t first_rowid, const std::vector<Planned>& parts, Bytes& out) const;
@@ -163,7 +174,34 @@ void SegmentBuilder::add_bytes(ByteView value) {
   impl_->raw_bytes += value.size();
 }
 
+void SegmentBuilder::add_holes(uint32_t count) {
+  assert(rows() > 0 && impl_->next_column == impl_->specs.size());
+  const uint32_t last = rows() - 1;
+  impl_->holes.resize(rows());
+  impl_->holes.insert(impl_->holes.end(), count, true);
+  impl_->entities.insert(impl_->entities.end(), count, 0);
+  const uint64_t xid = impl_->xids.words().back();
+  for (uint32_t i = 0; i < count; ++i) impl_->xids.add_word(xid);
+  for (column::Values& values : impl_->values) {
+    const bool word = is_word(values.kind());
+    const bool null = values.is_null(last) || (values.kind() == Kind::Bytes &&
+                                               values.bytes(last).size() * count > kMaxCopiedBytes);
+    const uint64_t bits = word ? values.words().back() : 0;
+    Bytes bytes;
+    if (!word && !null) bytes.assign(values.bytes(last).begin(), values.bytes(last).end());
+    for (uint32_t i = 0; i < count; ++i) {
+      if (null)
+        values.add_null();
+      else if (word)
+        values.add_word(bits);
+      else
+        values.add_bytes(bytes);
+    }
+  }
+}
+
 void SegmentBuilder::append(const SegmentReader& from, uint32_t row) {
+  assert(!from.is_hole(row));
   column::Scratch scratch;
   begin_row(from.entity(row), from.xid(row));
   for (int column = 0; column < from.columns(); ++column) {
@@ -174,6 +212,19 @@ void SegmentBuilder::append(const SegmentReader& from, uint32_t row) {
     else
       add_bytes(from.bytes(column, row, scratch));
   }
+}
+
+std::vector<ColumnSpec> columns_of(const SegmentReader& segment) {
+  std::vector<ColumnSpec> columns;
+  for (int i = 0; i < segment.columns(); ++i) columns.push_back(segment.spec(i));
+  return columns;
+}
+
+bool same_columns(const SegmentReader& a, const SegmentReader& b) {
+  if (a.columns() != b.columns()) return false;
+  for (int i = 0; i < a.columns(); ++i)
+    if (a.spec(i) != b.spec(i)) return false;
+  return true;
 }
 
 bool SegmentBuilder::same_columns(const SegmentReader& other) const {
@@ -191,8 +242,12 @@ const std::vector<ColumnSpec>& SegmentBuilder::columns() const { return impl_->s
 // Chooses all encodings: of entity, xid, and then the columns.
 std::vector<Planned> SegmentBuilder::Impl::plan(uint64_t first_rowid) {
   entity_deltas.clear();
-  for (size_t row = 0; row < entities.size(); ++row)
-    entity_deltas.add_word(entities[row] == 0 ? 0 : first_rowid + row - entities[row]);
+  for (size_t row = 0; row < entities.size(); ++row) {
+    const uint64_t delta = entities[row] == 0 ? 0 : first_rowid + row - entities[row];
+    if (delta == kHole && !holes.empty())
+      throw std::logic_error("segment: an entity that no row has had yet");
+    entity_deltas.add_word(is_hole(row) ? kHole : delta);
+  }
   const ColumnSpec hidden{.number = 0, .kind = Kind::Int64, .width = 0, .type = 0, .typmod = -1};
   std::vector<Planned> parts;
   parts.reserve(2 + specs.size());
@@ -208,7 +263,7 @@ void SegmentBuilder::Impl::write_head(uint64_t first_rowid, const std::vector<Pl
   out.resize(head_bytes(specs.size()));
   uint8_t* p = out.data();
   std::copy(std::begin(kMagic), std::end(kMagic), p + kMagicAt);
-  p[kVersionAt] = kVersion;
+  p[kVersionAt] = !holes.empty() ? kVersionWithHoles : kVersion;
   put<uint64_t>(p + kFirstRowidAt, first_rowid);
   put<uint16_t>(p + kRowsAt, static_cast<uint16_t>(entities.size() - 1));
   put<uint16_t>(p + kColumnsAt, static_cast<uint16_t>(specs.size()));
@@ -236,11 +291,13 @@ void SegmentBuilder::Impl::clear() {
   xids.clear();
   next_column = 0;
   raw_bytes = 0;
+  holes.clear();
 }
 
 Bytes SegmentBuilder::finish(uint64_t first_rowid) {
   Impl& impl = *impl_;
-  if (rows() < 1 || rows() > kMaxSegmentRows || impl.next_column != impl.specs.size())
+  if (rows() < 1 || rows() > kMaxSegmentRows || impl.next_column != impl.specs.size() ||
+      impl.is_hole(rows() - 1))
     throw std::logic_error("segment: no row, too many, or an unfinished one");
   const std::vector<Planned> parts = impl.plan(first_rowid);
   size_t bytes = head_bytes(impl.specs.size());

@@ -1,4 +1,5 @@
 // A segment: the rows of a range of consecutive rowids, stored as columns. Immutable once built.
+// Some of the rowids may be holes, which no row has, but not the first or the last.
 // The byte format is the grammar at the head of segment.cpp.
 #pragma once
 
@@ -42,10 +43,16 @@ class SegmentReader {
   explicit SegmentReader(ByteView bytes);
   // Recomputes the checksum over all bytes; CorruptError on mismatch.
   void verify() const;
+  uint64_t checksum() const;  // as it says itself
 
   uint64_t first_rowid() const { return first_rowid_; }
   uint32_t rows() const { return rows_; }
   uint64_t last_rowid() const { return first_rowid() + rows() - 1; }
+  // rows() counts holes. What else is asked of a hole means nothing.
+  bool has_holes() const { return has_holes_; }
+  bool is_hole(uint32_t row) const { return has_holes_ && entity(row) == first_rowid_ + row + 1; }
+  // One bit for each row, lowest first, set for a hole. Empty: there is none.
+  std::vector<uint64_t> holes() const;
   // Rowid of the first version of the row, and the 64-bit id of the transaction that wrote it.
   uint64_t entity(uint32_t row) const;
   uint64_t xid(uint32_t row) const;
@@ -81,7 +88,7 @@ class SegmentReader {
 
   // The canonical form of a row, the same whatever segment and encoding holds it; what commit
   // hashes cover: rowid, entity, then for each column that is not NULL in ascending number order
-  // its number, kind and value. Appends to `out`.
+  // its number, kind and value. Appends to `out`. CorruptError for a hole: the row is missing.
   void canonical_row(uint32_t row, Bytes& out) const;
 
  private:
@@ -96,7 +103,11 @@ class SegmentReader {
   uint64_t first_rowid_ = 0;
   uint32_t rows_ = 0;
   uint16_t columns_ = 0;
+  bool has_holes_ = false;
 };
+
+std::vector<ColumnSpec> columns_of(const SegmentReader& segment);
+bool same_columns(const SegmentReader& a, const SegmentReader& b);
 
 // Collects rows and encodes them, choosing for each column the smallest of the encodings that fit
 // (src/column/encoding.h). Reusable after finish().
@@ -118,7 +129,11 @@ class SegmentBuilder {
   // a value over 1 GB. After an error the row is unfinished: drop the builder.
   void add_bytes(ByteView value);
 
+  // The next so many rowids are holes. REQUIRES: a row before them, and one will come behind them.
+  void add_holes(uint32_t count);
+
   // Appends one row of another segment with the same columns (see same_columns), entity resolved.
+  // REQUIRES: it is no hole.
   void append(const SegmentReader& from, uint32_t row);
   bool same_columns(const SegmentReader& other) const;
 

@@ -13,6 +13,7 @@ namespace datahike::store::segment_format {
 
 inline constexpr uint8_t kMagic[] = {'D', 'H', 'S'};
 inline constexpr uint8_t kVersion = 2;
+inline constexpr uint8_t kVersionWithHoles = 3;
 inline constexpr uint8_t kOldestVersion = 1;  // which has only the first four encodings
 
 inline constexpr size_t kMagicAt = 8;

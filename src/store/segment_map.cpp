@@ -18,11 +18,12 @@ SegmentReader VerifiedSegments::read(uint64_t table, uint64_t first_rowid, ByteV
   };
   try {
     SegmentReader segment(bytes);
-    if (seen_.count({table, first_rowid})) return segment;
+    const auto seen = seen_.find({table, first_rowid});
+    if (seen != seen_.end() && seen->second == segment.checksum()) return segment;
     segment.verify();
     if (segment.first_rowid() != first_rowid) throw CorruptError("belongs to another rowid");
     if (seen_.size() >= kMaxVerified) seen_.clear();
-    seen_.insert({table, first_rowid});
+    seen_[{table, first_rowid}] = segment.checksum();
     return segment;
   } catch (const FormatError& e) {
     throw FormatError(named(e));
@@ -53,14 +54,21 @@ std::optional<SegmentReader> SegmentFinder::at_or_before(uint64_t table, uint64_
   return current(table);
 }
 
-std::optional<SegmentReader> SegmentFinder::containing(uint64_t table, uint64_t rowid) {
+std::optional<SegmentReader> SegmentFinder::around(uint64_t table, uint64_t rowid) {
   std::optional<SegmentReader> segment = at_or_before(table, rowid);
   if (segment && segment->last_rowid() < rowid) segment.reset();
   return segment;
 }
 
+std::optional<SegmentReader> SegmentFinder::containing(uint64_t table, uint64_t rowid) {
+  std::optional<SegmentReader> segment = around(table, rowid);
+  if (segment && segment->is_hole(static_cast<uint32_t>(rowid - segment->first_rowid())))
+    segment.reset();
+  return segment;
+}
+
 std::optional<SegmentReader> SegmentFinder::at_or_after(uint64_t table, uint64_t rowid) {
-  if (std::optional<SegmentReader> segment = containing(table, rowid)) return segment;
+  if (std::optional<SegmentReader> segment = around(table, rowid)) return segment;
   RowKey wanted = row_key(table, rowid);
   key_ = val(wanted);
   if (!move(MDB_SET_RANGE)) return std::nullopt;

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
-#include <unordered_set>
+#include <unordered_map>
 
 #include "store/lmdb.h"
 #include "store/segment.h"
@@ -31,7 +31,8 @@ class VerifiedSegments {
       return std::hash<uint64_t>()(k.first_rowid ^ k.table * 0x9e3779b97f4a7c15);
     }
   };
-  std::unordered_set<Key, HashKey> seen_;
+  // Their checksums, for another segment may come to have the same place.
+  std::unordered_map<Key, uint64_t, HashKey> seen_;
 };
 
 // Look-ups through one cursor on `rows`, which must belong to a live transaction.
@@ -39,13 +40,15 @@ class SegmentFinder {
  public:
   SegmentFinder(const Lmdb& lmdb, MDB_cursor* rows, VerifiedSegments& verified)
       : lmdb_(lmdb), rows_(rows), verified_(verified) {}
-  // The segment of the table that contains the rowid.
+  // The segment of the table that contains the rowid, and not as a hole.
   std::optional<SegmentReader> containing(uint64_t table, uint64_t rowid);
   // The first segment whose last rowid is >= rowid; the last one whose first rowid is <= rowid.
   std::optional<SegmentReader> at_or_after(uint64_t table, uint64_t rowid);
   std::optional<SegmentReader> at_or_before(uint64_t table, uint64_t rowid);
 
  private:
+  // The segment of the table in whose range the rowid is.
+  std::optional<SegmentReader> around(uint64_t table, uint64_t rowid);
   // What the cursor is at, if that is a segment of the table.
   std::optional<SegmentReader> current(uint64_t table);
   bool move(MDB_cursor_op op);

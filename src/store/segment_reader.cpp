@@ -57,10 +57,11 @@ SegmentReader::SegmentReader(ByteView bytes) : data_(bytes) {
   if (bytes.size() < kDirectoryAt) corrupt("of " + std::to_string(bytes.size()) + " bytes only");
   const uint8_t* p = bytes.data();
   if (!std::equal(std::begin(kMagic), std::end(kMagic), p + kMagicAt)) corrupt("no segment magic");
-  if (p[kVersionAt] < kOldestVersion || p[kVersionAt] > kVersion) {
+  if (p[kVersionAt] < kOldestVersion || p[kVersionAt] > kVersionWithHoles) {
     throw FormatError("segment: format version " + std::to_string(p[kVersionAt]) +
-                      ", this library knows up to " + std::to_string(kVersion));
+                      ", this library knows up to " + std::to_string(kVersionWithHoles));
   }
+  has_holes_ = p[kVersionAt] == kVersionWithHoles;
   first_rowid_ = load<uint64_t>(p + kFirstRowidAt);
   rows_ = load<uint16_t>(p + kRowsAt) + uint32_t{1};
   columns_ = load<uint16_t>(p + kColumnsAt);
@@ -87,6 +88,8 @@ SegmentReader::SegmentReader(ByteView bytes) : data_(bytes) {
             std::to_string(end));
 }
 
+uint64_t SegmentReader::checksum() const { return load<uint64_t>(data_.data()); }
+
 void SegmentReader::verify() const {
   if (load<uint64_t>(data_.data()) != checksum_of(data_))
     corrupt("wrong checksum, first rowid " + std::to_string(first_rowid_));
@@ -102,6 +105,22 @@ uint64_t SegmentReader::entity(uint32_t row) const {
   const uint32_t begin = static_cast<uint32_t>(head_bytes(columns_));
   const uint32_t end = load<uint32_t>(data_.data() + kEntityEndAt);
   return first_rowid_ + row - hidden(kEntityEncodingAt, begin, end, row);
+}
+
+std::vector<uint64_t> SegmentReader::holes() const {
+  if (!has_holes_) return {};
+  const uint32_t begin = static_cast<uint32_t>(head_bytes(columns_));
+  const uint32_t end = load<uint32_t>(data_.data() + kEntityEndAt);
+  const Encoded values{Kind::Int64, rows_, data_.subspan(begin, end - begin)};
+  std::vector<uint64_t> bits((rows_ + 63) / 64);
+  std::array<uint64_t, 1024> deltas;
+  for (uint32_t first = 0; first < rows_; first += deltas.size()) {
+    const uint32_t count = std::min<uint32_t>(deltas.size(), rows_ - first);
+    kEncodings[data_[kEntityEncodingAt]]->words(values, first, {deltas.data(), count});
+    for (uint32_t i = 0; i < count; ++i)
+      bits[(first + i) / 64] |= uint64_t{deltas[i] == ~uint64_t{0}} << i % 64;
+  }
+  return bits;
 }
 
 uint64_t SegmentReader::xid(uint32_t row) const {
@@ -258,6 +277,7 @@ ZoneMap SegmentReader::computed_zone(const Entry& e) const {
 }
 
 void SegmentReader::canonical_row(uint32_t row, Bytes& out) const {
+  if (is_hole(row)) corrupt("row " + std::to_string(first_rowid_ + row) + " is missing");
   ByteWriter writer(out);
   column::Scratch scratch;
   writer.fixed<uint64_t>(first_rowid_ + row);

@@ -296,6 +296,15 @@ class Verifier {
     return load_known_commit(env_, parent);
   }
 
+  void check_erased(const SegmentReader& segment, const std::string& name) {
+    for (auto at = gone_.at_or_after(segment.first_rowid()); at && *at <= segment.last_rowid();
+         at = gone_.at_or_after(*at + 1)) {
+      if (segment.is_hole(static_cast<uint32_t>(*at - segment.first_rowid()))) continue;
+      damaged(name + " holds row " + std::to_string(*at) + ", which has been erased");
+      return;
+    }
+  }
+
   // Segments: checksums, and that they do not overlap.
   void check_segments() {
     uint64_t last_table = 0, last_end = 0;
@@ -313,9 +322,7 @@ class Verifier {
         segment.verify();
         if (segment.first_rowid() != first) damaged(name + " belongs to another rowid");
         if (table == last_table && first < last_end) damaged(name + " overlaps the one before it");
-        const std::optional<uint64_t> erased = gone_.at_or_after(first);
-        if (unerased_ == UINT64_MAX && erased && *erased <= segment.last_rowid())
-          damaged(name + " holds row " + std::to_string(*erased) + ", which has been erased");
+        if (unerased_ == UINT64_MAX) check_erased(segment, name);
         last_table = table;
         last_end = segment.last_rowid() + 1;
       } catch (const Error& error) {

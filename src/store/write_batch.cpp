@@ -15,6 +15,7 @@ namespace {
 // the free list.
 constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kSlackBytes = 4 << 20;
+constexpr size_t kMostSmallSegments = 1 << 16;
 
 // LMDB never writes pages that were taken and given back within one transaction (a value put twice,
 // say). Where those are the last ones, the header ends up naming pages behind the end of the file:
@@ -86,11 +87,18 @@ void WriteBatch::put_segment(uint64_t table, ByteView segment) {
   RowKey key = row_key(table, first_rowid);
   impl_->env.verified.forget(table, first_rowid);
   impl_->put(impl_->env.maps.rows, val(key), segment, 0, "write a segment");
+  if (segment.size() < kSmallSegmentBytes && impl_->small_segments.size() < kMostSmallSegments)
+    impl_->small_segments.push_back({table, first_rowid});
 }
 
 std::optional<SegmentReader> WriteBatch::segment(uint64_t table, uint64_t rowid) {
   Cursor rows = open_cursor(impl_->env.lmdb, impl_->txn.get(), impl_->env.maps.rows);
   return SegmentFinder(impl_->env.lmdb, rows.get(), impl_->env.verified).containing(table, rowid);
+}
+
+std::optional<SegmentReader> WriteBatch::segment_at_or_before(uint64_t table, uint64_t rowid) {
+  Cursor rows = open_cursor(impl_->env.lmdb, impl_->txn.get(), impl_->env.maps.rows);
+  return SegmentFinder(impl_->env.lmdb, rows.get(), impl_->env.verified).at_or_before(table, rowid);
 }
 
 void WriteBatch::erase_segment(uint64_t table, uint64_t first_rowid) {
@@ -204,6 +212,10 @@ void WriteBatch::commit() {
   extend_file(lmdb, impl_->committed_bytes + impl_->growth_bytes + kSlackBytes);
   impl_->env.writing = false;  // the transaction ends, however it does
   commit_transaction(lmdb, std::move(impl_->txn), "commit");
+  std::vector<SegmentKey>& known = impl_->env.small_segments;
+  const size_t room = kMostSmallSegments - std::min(known.size(), kMostSmallSegments);
+  impl_->small_segments.resize(std::min(impl_->small_segments.size(), room));
+  known.insert(known.end(), impl_->small_segments.begin(), impl_->small_segments.end());
   if (lmdb.data_file_bytes() >= lmdb.committed_bytes()) return;
   extend_file(lmdb, lmdb.committed_bytes());
   lmdb.check(fdatasync(lmdb.data_file()) == 0 ? 0 : errno, "sync its data file");

@@ -90,6 +90,7 @@ std::vector<tree::RowidRange> history_rows(const ComputedFrom& from, uint64_t ta
     std::optional<store::SegmentReader> segment = env.segment_at_or_after(table, at);
     if (!segment) return ranges;
     for (uint32_t row = 0; row < segment->rows(); ++row) {
+      if (segment->is_hole(row)) continue;
       uint64_t rowid = segment->first_rowid() + row, xid = segment->xid(row);
       if (xid != decided_xid || rowid - decided.first >= decided.count) {
         const store::Origin* origin = origins.added(table, rowid, xid);

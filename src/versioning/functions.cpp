@@ -86,6 +86,27 @@ void put_log_row(ReturnSetInfo* result, const store::Commit& commit, TableNames&
   });
 }
 
+// The table's segments in the store.
+struct Segments {
+  int64_t count = 0, bytes = 0;
+};
+Segments segments_of(Oid relid) {
+  uint64_t table = pg::call([=] { return pg::find_table_id(relid); });
+  if (table == 0)
+    throw pg::SqlError(ERRCODE_WRONG_OBJECT_TYPE,
+                       "relation " + quoted_name(relid) + " is not a datahike table");
+  store::Environment& env = store_for_reading();
+  Segments segments;
+  for (uint64_t from = 0;;) {
+    std::optional<store::SegmentReader> segment = env.segment_at_or_after(table, from);
+    if (!segment) return segments;
+    ++segments.count;
+    segments.bytes += static_cast<int64_t>(segment->raw().size());
+    from = segment->last_rowid() + 1;
+    pg::call([] { CHECK_FOR_INTERRUPTS(); });
+  }
+}
+
 }  // namespace
 
 extern "C" {
@@ -97,6 +118,7 @@ PG_FUNCTION_INFO_V1(datahike_parent_commits);
 PG_FUNCTION_INFO_V1(datahike_log);
 PG_FUNCTION_INFO_V1(datahike_stats);
 PG_FUNCTION_INFO_V1(datahike_relation_size);
+PG_FUNCTION_INFO_V1(datahike_relation_segments);
 PGDLLEXPORT Datum datahike_check_preloaded(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_initialize(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_current_branch(PG_FUNCTION_ARGS);
@@ -105,6 +127,7 @@ PGDLLEXPORT Datum datahike_parent_commits(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_log(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_stats(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_relation_size(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_relation_segments(PG_FUNCTION_ARGS);
 }
 
 Datum datahike_check_preloaded(PG_FUNCTION_ARGS) {
@@ -229,20 +252,12 @@ Datum datahike_relation_size(PG_FUNCTION_ARGS) {
   if (PG_ARGISNULL(0))
     ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a table must be named")));
   Oid relid = PG_GETARG_OID(0);
-  return pg::guard([=] {
-    uint64_t table = pg::call([=] { return pg::find_table_id(relid); });
-    if (table == 0)
-      throw pg::SqlError(ERRCODE_WRONG_OBJECT_TYPE,
-                         "relation " + quoted_name(relid) + " is not a datahike table");
-    store::Environment& env = store_for_reading();
-    uint64_t bytes = 0;
-    for (uint64_t from = 0;;) {
-      std::optional<store::SegmentReader> segment = env.segment_at_or_after(table, from);
-      if (!segment) break;
-      bytes += segment->raw().size();
-      from = segment->last_rowid() + 1;
-      pg::call([] { CHECK_FOR_INTERRUPTS(); });
-    }
-    return Int64GetDatum(static_cast<int64_t>(bytes));
-  });
+  return pg::guard([=] { return Int64GetDatum(segments_of(relid).bytes); });
+}
+
+Datum datahike_relation_segments(PG_FUNCTION_ARGS) {
+  if (PG_ARGISNULL(0))
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("a table must be named")));
+  Oid relid = PG_GETARG_OID(0);
+  return pg::guard([=] { return Int64GetDatum(segments_of(relid).count); });
 }

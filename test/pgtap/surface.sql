@@ -6,6 +6,7 @@ SELECT has_extension('datahike');
 SELECT is((SELECT count(*) FROM pg_depend d WHERE d.deptype = 'e' AND d.refobjid = (SELECT oid FROM pg_extension WHERE extname = 'datahike')
   AND d.classid = 'pg_proc'::regclass AND (SELECT pronamespace FROM pg_proc p WHERE p.oid = d.objid) NOT IN ('datahike'::regnamespace, 'pg_catalog'::regnamespace)), 0::bigint,
   'no function is in a schema that an application might drop');
+SELECT function_returns('datahike', 'relation_segments', '{regclass}'::name[], 'bigint');
 SELECT function_returns('datahike', 'branches', '{}'::name[], 'setof text');
 SELECT function_returns('datahike', 'current_branch', '{}'::name[], 'text');
 SELECT function_returns('datahike', 'commit_id', '{}'::name[], 'uuid');

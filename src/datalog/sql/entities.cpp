@@ -23,7 +23,8 @@ int64_t RowEntities::entity(Oid relid, const ItemPointerData& row) {
 uint64_t RowEntities::find(uint64_t table, uint64_t rowid) {
   store::Environment* env = pg::try_store();
   bool known = env && segment_ && table == table_ && env->generation() == generation_ &&
-               rowid >= segment_->first_rowid() && rowid <= segment_->last_rowid();
+               rowid >= segment_->first_rowid() && rowid <= segment_->last_rowid() &&
+               !segment_->is_hole(static_cast<uint32_t>(rowid - segment_->first_rowid()));
   if (!known) {
     segment_.reset();
     if (env) {
