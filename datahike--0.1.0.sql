@@ -745,6 +745,31 @@ CREATE FUNCTION datahike.schema(OUT id int8, OUT ident text, OUT value_type text
   OUT no_history bool, OUT doc text)
   RETURNS SETOF record LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_schema';
 COMMENT ON FUNCTION datahike.schema() IS 'the attributes that are defined in the session''s view';
+CREATE FUNCTION datahike.set_hint(attribute text, hint text, value text) RETURNS void
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  named jsonb := to_jsonb(':' || ltrim(attribute, ':'));
+BEGIN
+  IF hint IS NULL OR hint NOT IN ('column', 'hidden', 'references', 'table') THEN
+    RAISE EXCEPTION 'there is no hint "%"', hint USING ERRCODE = 'invalid_parameter_value',
+      HINT = 'There are column, hidden, references and table.';
+  END IF;
+  IF NOT EXISTS (SELECT FROM datahike.schema() s WHERE s.ident = named #>> '{}') THEN
+    RAISE EXCEPTION 'attribute % is not defined', named #>> '{}' USING ERRCODE = 'undefined_object',
+      HINT = 'datahike.schema() lists the attributes.';
+  END IF;
+  IF hint = 'references' AND NOT EXISTS (SELECT FROM datahike.schema() s WHERE s.ident = ':' || ltrim(value, ':'))
+    AND value IS NOT NULL THEN
+    RAISE EXCEPTION 'attribute :% is not defined', ltrim(value, ':') USING ERRCODE = 'undefined_object',
+      HINT = 'A reference is shown by an attribute of its target.';
+  END IF;
+  PERFORM datahike.transact(CASE WHEN value IS NULL
+    THEN jsonb_build_array(jsonb_build_array('db/retract', named, 'db.sql/' || hint))
+    ELSE jsonb_build_array(jsonb_build_array('db/add', named, 'db.sql/' || hint,
+      CASE WHEN hint = 'hidden' THEN to_jsonb(value::bool) ELSE to_jsonb(value) END)) END);
+END $$;
+COMMENT ON FUNCTION datahike.set_hint(text, text, text) IS
+  'how an attribute appears in foreign tables of facts: column, hidden, references, table; NULL takes the hint back';
 CREATE FUNCTION datahike.fact_value(k bytea, v bytea) RETURNS jsonb
   LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_fact_value';
 COMMENT ON FUNCTION datahike.fact_value(bytea, bytea) IS 'the value that a row of datahike.facts holds';

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "datom/hints.h"
+
 namespace datahike::datom {
 
 namespace {
@@ -33,7 +35,11 @@ std::vector<Attribute> make_builtins() {
       built_in(Builtin::EntityAttrs, "db.entity/attrs", Type::Keyword, true),
       built_in(Builtin::EntityPreds, "db.entity/preds", Type::Symbol, true),
       built_in(Builtin::Ensure, "db/ensure", Type::Keyword, true),
-      built_in(Builtin::TxInstant, "db/txInstant", Type::Instant)};
+      built_in(Builtin::TxInstant, "db/txInstant", Type::Instant),
+      built_in(Builtin{kSqlColumn}, "db.sql/column", Type::String),
+      built_in(Builtin{kSqlHidden}, "db.sql/hidden", Type::Boolean),
+      built_in(Builtin{kSqlReferences}, "db.sql/references", Type::Keyword),
+      built_in(Builtin{kSqlTable}, "db.sql/table", Type::String)};
   all[0].unique = datom::Unique::Identity;
   for (Builtin id : {Builtin::TupleAttrs, Builtin::TupleTypes})
     for (Attribute& a : all)

@@ -4,6 +4,7 @@
 // table that has been dropped since, a type that has changed, system columns, other stores, changes
 // of rows) goes by the foreign data wrapper's own scan (fdw/scan.cpp).
 #include "exec/view_call.h"
+#include "fdw/fact_scan.h"
 #include "fdw/scan.h"
 #include "pg/bridge.h"
 
@@ -153,7 +154,7 @@ Oid replace_foreign_table(Query* query, int index, int number) {
       !ActiveSnapshotSet())
     return InvalidOid;
   Oid server = GetForeignTable(entry->relid)->serverid;
-  if (!fdw::is_our_server(server)) return InvalidOid;
+  if (!fdw::is_our_server(server) || fdw::is_fact_table(entry->relid)) return InvalidOid;
   fdw::ServerOptions options = fdw::server_options(server);
   if (!options.is_local()) return InvalidOid;
   Relation foreign = table_open(entry->relid, NoLock);

@@ -1,4 +1,5 @@
 // The callbacks of the foreign data wrapper "datahike".
+#include "fdw/fact_scan.h"
 #include "fdw/import.h"
 #include "fdw/modify.h"
 #include "fdw/scan.h"
@@ -28,6 +29,12 @@ namespace {
 constexpr double kRowsPerPage = 50;
 
 void estimate_size(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
+  if (is_fact_table(foreign_table)) {
+    if (rel->tuples < 0) rel->tuples = 1000;  // never analyzed
+    rel->pages = static_cast<BlockNumber>(std::min(rel->tuples / kRowsPerPage + 1, 4e9));
+    set_baserel_size_estimates(root, rel);
+    return;
+  }
   RangeTblEntry* entry = planner_rt_fetch(rel->relid, root);
   Oid user = OidIsValid(entry->checkAsUser) ? entry->checkAsUser : GetUserId();
   rel->tuples = ActiveSnapshotSet() ? count_rows(foreign_table, GetActiveSnapshot(), user) : 1000;
@@ -70,11 +77,30 @@ List* used_columns(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
 ForeignScan* make_plan(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table, ForeignPath*,
                        List* tlist, List* clauses, Plan* outer) {
   List* columns = used_columns(root, rel, foreign_table);
+  List* conditions = is_fact_table(foreign_table)
+                         ? fact_conditions(rel->baserestrictinfo, rel->relid, foreign_table)
+                         : NIL;
   return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, NIL,
-                          list_make1(columns), NIL, NIL, outer);
+                          list_make2(columns, conditions), NIL, NIL, outer);
 }
 
-Scan* scan_of(ForeignScanState* node) { return static_cast<Scan*>(node->fdw_state); }
+// What a foreign table's rows come from: one of the two.
+struct Source {
+  Scan* rows;
+  FactScan* facts;
+};
+
+Source open_source(const ScanRequest& request, List* conditions) {
+  if (!is_fact_table(RelationGetRelid(request.foreign))) return {open_scan(request), nullptr};
+  return {nullptr, open_fact_scan({request.foreign, request.user, request.columns, conditions,
+                                   request.memory})};
+}
+
+bool next_of(const Source& source, TupleTableSlot* slot) {
+  return source.rows ? next_row(source.rows, slot) : next_fact_row(source.facts, slot);
+}
+
+Source* source_of(ForeignScanState* node) { return static_cast<Source*>(node->fdw_state); }
 
 Oid user_of(ForeignScanState* node) {
   auto* plan = castNode(ForeignScan, node->ss.ps.plan);
@@ -86,20 +112,45 @@ void begin(ForeignScanState* node, int flags) {
   if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
   EState* estate = node->ss.ps.state;
   auto* plan = castNode(ForeignScan, node->ss.ps.plan);
-  node->fdw_state = open_scan({node->ss.ss_currentRelation, estate->es_snapshot, user_of(node),
-                               linitial_node(List, plan->fdw_private), estate->es_query_cxt});
+  auto* source = static_cast<Source*>(MemoryContextAlloc(estate->es_query_cxt, sizeof(Source)));
+  *source = open_source({node->ss.ss_currentRelation, estate->es_snapshot, user_of(node),
+                         linitial_node(List, plan->fdw_private), estate->es_query_cxt},
+                        lsecond_node(List, plan->fdw_private));
+  node->fdw_state = source;
 }
 
 TupleTableSlot* iterate(ForeignScanState* node) {
   TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
-  next_row(scan_of(node), slot);
+  next_of(*source_of(node), slot);
   return slot;
 }
 
-void rescan(ForeignScanState* node) { rewind_scan(scan_of(node)); }
+void rescan(ForeignScanState* node) {
+  Source* source = source_of(node);
+  source->rows ? rewind_scan(source->rows) : rewind_fact_scan(source->facts);
+}
 
 void end(ForeignScanState* node) {
-  if (Scan* scan = scan_of(node)) close_scan(scan);
+  if (Source* source = source_of(node); source && source->rows) close_scan(source->rows);
+}
+
+// "column = value" of each condition that is looked up.
+void explain_conditions(Oid foreign_table, List* conditions, ExplainState* out) {
+  List* texts = NIL;
+  ListCell* cell;
+  foreach (cell, conditions) {
+    auto* condition = static_cast<List*>(lfirst(cell));
+    auto* value = lsecond_node(Const, condition);
+    Oid output;
+    bool varlena;
+    getTypeOutputInfo(value->consttype, &output, &varlena);
+    texts = lappend(
+        texts, psprintf("%s = %s",
+                        get_attname(foreign_table,
+                                    static_cast<AttrNumber>(intVal(linitial(condition))), false),
+                        quote_literal_cstr(OidOutputFunctionCall(output, value->constvalue))));
+  }
+  if (texts != NIL) ExplainPropertyList("Lookup", texts, out);
 }
 
 void explain(ForeignScanState* node, ExplainState* out) {
@@ -107,7 +158,13 @@ void explain(ForeignScanState* node, ExplainState* out) {
   Oid foreign_table = RelationGetRelid(node->ss.ss_currentRelation);
   ExplainPropertyText("View",
                       describe_view(server_options(GetForeignTable(foreign_table)->serverid)), out);
-  ExplainPropertyText("Relation", quoted(table_name(foreign_table)), out);
+  const FactTable facts = fact_table(foreign_table);
+  if (facts.index) ExplainPropertyText("Index of Facts", facts.index, out);
+  if (facts.space) ExplainPropertyText("Namespace", facts.space, out);
+  if (facts.index || facts.space)
+    explain_conditions(foreign_table, lsecond_node(List, plan->fdw_private), out);
+  else
+    ExplainPropertyText("Relation", quoted(table_name(foreign_table)), out);
   List* names = NIL;
   ListCell* cell;
   foreach (cell, linitial_node(List, plan->fdw_private))
@@ -124,15 +181,15 @@ int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* 
   MemoryContext rows_memory = CurrentMemoryContext;
   MemoryContext memory =
       AllocSetContextCreate(CurrentMemoryContext, "datahike sample", ALLOCSET_DEFAULT_SIZES);
-  Scan* scan =
-      open_scan({relation, GetActiveSnapshot(), GetUserId(), all_columns(relation), memory});
+  const Source source =
+      open_source({relation, GetActiveSnapshot(), GetUserId(), all_columns(relation), memory}, NIL);
   TupleTableSlot* slot =
       MakeSingleTupleTableSlot(RelationGetDescr(relation), table_slot_callbacks(relation));
   ReservoirStateData sampling;
   reservoir_init_selection_state(&sampling, wanted);
   double seen = 0, skip = -1;
   int taken = 0;
-  for (; next_row(scan, slot); ++seen) {
+  for (; next_of(source, slot); ++seen) {
     int place = taken;
     if (taken < wanted) {
       ++taken;
@@ -147,7 +204,7 @@ int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* 
     rows[place] = ExecCopySlotHeapTuple(slot);
   }
   ExecDropSingleTupleTableSlot(slot);
-  close_scan(scan);
+  if (source.rows) close_scan(source.rows);
   MemoryContextDelete(memory);
   if (pushed) PopActiveSnapshot();
   *live = seen;
@@ -159,7 +216,9 @@ bool analyze(Relation relation, AcquireSampleRowsFunc* function, BlockNumber* pa
   *function = acquire_sample;
   bool pushed = !ActiveSnapshotSet();
   if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
-  double rows = count_rows(RelationGetRelid(relation), GetActiveSnapshot(), GetUserId());
+  double rows = is_fact_table(RelationGetRelid(relation))
+                    ? 1000
+                    : count_rows(RelationGetRelid(relation), GetActiveSnapshot(), GetUserId());
   if (pushed) PopActiveSnapshot();
   *pages = static_cast<BlockNumber>(std::min(rows / kRowsPerPage + 1, 4e9));
   return true;

@@ -3,6 +3,7 @@
 // then.
 #include "fdw/import.h"
 
+#include "fdw/import_facts.h"
 #include "fdw/other_store.h"
 #include "fdw/target.h"
 #include "pg/bridge.h"
@@ -202,8 +203,10 @@ List* import_schema(ImportForeignSchemaStmt* statement, Oid server) {
   const char* name = GetForeignServer(server)->servername;
   bool pushed = !ActiveSnapshotSet();
   if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
-  List* commands = options.is_local() ? import_local(statement, name, options)
-                                      : import_other(statement, name, options);
+  List* commands = std::strcmp(statement->remote_schema, "datahike") == 0
+                       ? import_facts(statement, name, options)
+                   : options.is_local() ? import_local(statement, name, options)
+                                        : import_other(statement, name, options);
   if (pushed) PopActiveSnapshot();
   return commands;
 }

@@ -6,6 +6,7 @@
 #include "fdw/modify.h"
 
 #include "am/relation.h"
+#include "fdw/fact_scan.h"
 #include "fdw/options.h"
 #include "pg/bridge.h"
 #include "pg/settings.h"
@@ -234,6 +235,7 @@ void require_writable(Oid server, const ServerOptions& options) {
 
 int updatable(Relation foreign) {
   ServerOptions options = server_options(GetForeignTable(RelationGetRelid(foreign))->serverid);
+  if (is_fact_table(RelationGetRelid(foreign))) return 0;
   return options.is_writable() ? 1 << CMD_INSERT | 1 << CMD_UPDATE | 1 << CMD_DELETE : 0;
 }
 

@@ -37,6 +37,7 @@ constexpr Option kOptions[] = {
     {"store", ForeignServerRelationId},   {"database", ForeignServerRelationId},
     {"relation", ForeignTableRelationId}, {"namespace", ForeignTableRelationId},
     {"index", ForeignTableRelationId},    {"role", UserMappingRelationId},
+    {"attribute", AttributeRelationId},   {"references", AttributeRelationId},
 };
 
 const char* find(List* options, const char* name) {
@@ -117,16 +118,24 @@ void check_server(List* options) {
 }
 
 void check_table(List* options) {
-  for (const char* name : {"namespace", "index"})
-    if (find(options, name))
-      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                      errmsg("option \"%s\" needs datoms, which this version does not have", name),
-                      errhint("Use option \"relation\".")));
+  refuse_both(options, "relation", "namespace");
+  refuse_both(options, "relation", "index");
+  refuse_both(options, "namespace", "index");
+  if (find(options, "namespace")) return;
+  if (const char* index = find(options, "index")) {
+    for (const char* known : {"eavt", "aevt", "avet", "vaet"})
+      if (std::strcmp(index, known) == 0) return;
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("there is no index \"%s\"", index),
+             errhint("There are eavt, aevt, avet and vaet.")));
+  }
   const char* relation = find(options, "relation");
   if (!relation)
-    ereport(ERROR, (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
-                    errmsg("option \"relation\" is required"),
-                    errhint("It names the table: OPTIONS (relation 'schema.table').")));
+    ereport(ERROR,
+            (errcode(ERRCODE_FDW_DYNAMIC_PARAMETER_VALUE_NEEDED),
+             errmsg("option \"relation\" is required"),
+             errhint("It names the table: OPTIONS (relation 'schema.table'). Tables of facts "
+                     "have the option namespace or index.")));
   List* parts = stringToQualifiedNameList(relation);
   if (list_length(parts) > 2)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -159,6 +168,14 @@ ServerOptions server_options(Oid server) {
 bool is_our_server(Oid server) {
   Oid handler = GetForeignDataWrapper(GetForeignServer(server)->fdwid)->fdwhandler;
   return OidIsValid(handler) && names_our_function(handler, "fdw_handler");
+}
+
+const char* table_option(Oid foreign_table, const char* name) {
+  return find(options_of_table(foreign_table), name);
+}
+
+const char* column_option(Oid foreign_table, AttrNumber column, const char* name) {
+  return find(GetForeignColumnOptions(foreign_table, column), name);
 }
 
 TableName table_name(Oid foreign_table) {

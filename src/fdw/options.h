@@ -26,6 +26,9 @@ struct TableName {
   const char *space, *name;
 };
 TableName table_name(Oid foreign_table);  // HV000-class where the option is missing
+// An option of a foreign table or of one of its columns; nullptr: it is not given.
+const char* table_option(Oid foreign_table, const char* name);
+const char* column_option(Oid foreign_table, AttrNumber column, const char* name);
 // What EXPLAIN and errors call it: schema-qualified, quoted where needed.
 char* quoted(const TableName& name);
 // Whose privileges count: `user`, or the role that the user's mapping for the server names.

@@ -211,8 +211,8 @@ SELECT throws_ok($$CREATE SERVER x FOREIGN DATA WRAPPER datahike OPTIONS (branch
 SELECT throws_ok($$CREATE SERVER x FOREIGN DATA WRAPPER datahike OPTIONS (commit_id 'abc')$$, '22P02', NULL, 'no UUID');
 SELECT throws_ok($$CREATE SERVER x FOREIGN DATA WRAPPER datahike OPTIONS (as_of 'yesteryear')$$, '22P02', NULL, 'no time');
 SELECT throws_ok($$CREATE FOREIGN TABLE x (a int) SERVER q3$$, 'HV002', 'option "relation" is required', 'no table');
-SELECT throws_ok($$CREATE FOREIGN TABLE x (a int) SERVER q3 OPTIONS (namespace 'person')$$, '0A000', NULL, 'attributes as columns');
-SELECT throws_ok($$CREATE FOREIGN TABLE x (a int) SERVER q3 OPTIONS (index 'eavt')$$, '0A000', NULL, 'datoms');
+SELECT throws_ok($$CREATE FOREIGN TABLE x (a int) SERVER q3 OPTIONS (namespace 'person', relation 'person')$$, '22023', NULL, 'a table or facts');
+SELECT throws_ok($$CREATE FOREIGN TABLE x (a int) SERVER q3 OPTIONS (index 'eavt', namespace 'person')$$, '22023', NULL, 'entities or datoms');
 SELECT throws_ok('SELECT * FROM q3.sales FOR UPDATE', '0A000', NULL, 'FOR UPDATE');
 CREATE FOREIGN TABLE nothing (a int) SERVER q3 OPTIONS (relation 'nowhere');
 SELECT throws_ok('SELECT * FROM nothing', '42P01', NULL, 'no such table there');

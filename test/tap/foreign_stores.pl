@@ -8,7 +8,7 @@ use Cluster;
 use Test::More;
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 39;
+plan tests => 44;
 
 my $far = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
 my $c = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
@@ -19,6 +19,9 @@ INSERT INTO sales SELECT g, 'r' || g % 3, g * 1.5, '2025-01-01 00:00 UTC'::times
 CREATE TABLE person (id int, m mood);
 INSERT INTO person VALUES (1, 'glad');
 END
+$far->sql(q{SELECT datahike.transact('[{:db/ident :crew/name :db/valueType :db.type/string :db/unique :db.unique/identity}
+  {:db/ident :crew/likes :db/valueType :db.type/string :db/cardinality :db.cardinality/many} {:db/ident :crew/n :db/valueType :db.type/long}
+  {:db/id 100 :crew/name "Ada" :crew/n 1} {:db/id 101 :crew/name "Bob" :crew/likes ["a" "b"]}]')});
 my $tx = $far->sql('SELECT max(tx) FROM datahike.log()');
 my $first = $far->sql("SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM sales s");
 $far->sql(<<'END');
@@ -28,7 +31,10 @@ ALTER TABLE sales ADD COLUMN kind text DEFAULT 'old';
 INSERT INTO sales VALUES (2001, 'new', 1, NULL, NULL, 'new');
 SET datahike.branch = 'side';
 UPDATE sales SET amount = 0 WHERE id <= 5;
+SELECT datahike.transact('[[:db/add 100 :crew/n 2] [:db/retractEntity 101]]');
 END
+my $eavt = q{SELECT md5(string_agg(d::text, ',')) FROM %s d WHERE a <> ':db/txInstant'};
+my $datoms = $far->sql(sprintf($eavt, "(SELECT * FROM datahike.datoms('eavt')) "));
 my $now = $far->sql("SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM sales s");
 my $side = $far->sql("SET datahike.branch = 'side'; SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM sales s");
 my $oid = $far->sql("SELECT oid FROM pg_database WHERE datname = 'test'");
@@ -56,6 +62,13 @@ is($c->sql('IMPORT FOREIGN SCHEMA public LIMIT TO (sales) FROM SERVER far_commit
 is($sum->('side'), $side, 'rows of a branch');
 is($sum->('t_then'), $first, 'rows as of a tx, with the columns of then');
 is($sum->('t_commit'), $now, 'rows of a commit');
+is($c->sql('IMPORT FOREIGN SCHEMA datahike LIMIT TO (crew, eavt) FROM SERVER far INTO far;
+  IMPORT FOREIGN SCHEMA datahike LIMIT TO (crew) FROM SERVER far_side INTO side'), '', 'facts of another store are imported');
+my $crew = q{SELECT string_agg(concat_ws(' ', db_id, name, n, likes), ', ' ORDER BY db_id) FROM };
+is($c->sql($crew . 'far.crew'), '100 Ada 1, 101 Bob {a,b}', 'entities are rows');
+is($c->sql($crew . 'side.crew'), '100 Ada 2', 'of a branch');
+is($c->sql($crew . q{far.crew WHERE name = 'Bob'}), '101 Bob {a,b}', 'looked up by a value');
+is($c->sql(sprintf($eavt, 'far.eavt')), $datoms, 'datoms of another store');
 like($c->sql('IMPORT FOREIGN SCHEMA public LIMIT TO (person) FROM SERVER far INTO far'), qr/0A000.*type (public\.)?mood/, 'a type of the other cluster');
 $c->sql('CREATE FOREIGN TABLE person (id int, m text) SERVER far OPTIONS (relation \'person\')');
 is($c->sql('SELECT id FROM person'), '1', 'the other columns can be read');
