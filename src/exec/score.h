@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "nodes/extensible.h"
+#include "nodes/pathnodes.h"
 #include "nodes/plannodes.h"
 }
 
@@ -25,5 +26,18 @@ struct PlannedCall {
 Node* create_score_state(CustomScan* plan);  // score_scan.cpp
 extern const CustomScanMethods score_scan_methods;
 void install_score_paths();  // score_path.cpp
+
+// With fewer rows nothing is won.
+inline constexpr double kFewRowsToScore = 16;
+// Whether the query is of a kind whose rows may be read before they are asked for.
+bool may_read_ahead(PlannerInfo* root);
+// The different calls in an expression or list that can be computed in batches: of one table's
+// columns, or with 0 of any.
+List* calls_in(Node* node, int relid);
+// The same, of those within aggregates.
+List* aggregated_calls_in(Node* node, int relid);
+Path* score_path(RelOptInfo* rel, Path* child, List* calls);
+bool is_score_path(const Path* path);
+void install_upper_score_paths();  // score_upper_path.cpp
 
 }  // namespace datahike::exec

@@ -1,5 +1,6 @@
-// Planning "Datahike Score": over the scan of a query's only table, for calls of the anomaly_*
-// functions with that table's columns in WHERE, ORDER BY, GROUP BY and the select list.
+// Planning "Datahike Score": over the scan of a table for calls of the anomaly_* functions in its
+// conditions, and, where it is the query's only table, in ORDER BY, GROUP BY, the select list and
+// aggregates; over joins for those in the select list and in aggregates (score_upper_path.cpp).
 #include "exec/score.h"
 #include "pg/bridge.h"
 #include "pg/vector_settings.h"
@@ -18,9 +19,6 @@ namespace {
 
 set_rel_pathlist_hook_type previous_pathlist = nullptr;
 
-// With fewer rows nothing is won.
-constexpr double kFewRows = 16;
-
 // PostgreSQL 15 declares walkers without parameters.
 template <class F>
 auto untyped(F* walker) {
@@ -28,6 +26,7 @@ auto untyped(F* walker) {
 }
 
 // Rows are read ahead, so features must not raise errors: columns, constants and casts of integers.
+// `relid`: of the table that they are columns of; 0 = of any.
 bool is_simple(Node* node, int relid, bool column) {
   while (node && IsA(node, RelabelType))
     node = reinterpret_cast<Node*>(reinterpret_cast<RelabelType*>(node)->arg);
@@ -36,7 +35,7 @@ bool is_simple(Node* node, int relid, bool column) {
   if (!column) return false;
   if (IsA(node, Var)) {
     auto* var = reinterpret_cast<Var*>(node);
-    return var->varno == relid && var->varlevelsup == 0;
+    return (relid == 0 || var->varno == relid) && var->varlevelsup == 0;
   }
   if (!IsA(node, FuncExpr)) return false;
   auto* function = reinterpret_cast<FuncExpr*>(node);
@@ -67,9 +66,9 @@ struct Found {
   List* calls;
 };
 
-// Not within aggregates: their arguments are not computed where the table is scanned.
+// Not within window functions: their arguments are not computed where the table is scanned.
 bool find_calls(Node* node, void* context) {
-  if (!node || IsA(node, Aggref) || IsA(node, WindowFunc)) return false;
+  if (!node || IsA(node, WindowFunc)) return false;
   auto* found = static_cast<Found*>(context);
   if (can_batch(node, found->relid)) {
     found->calls = list_append_unique(found->calls, node);
@@ -160,6 +159,57 @@ Plan* make_plan(PlannerInfo*, RelOptInfo*, CustomPath* path, List* tlist, List*,
 
 const CustomPathMethods path_methods = {"Datahike Score", make_plan, nullptr};
 
+}  // namespace
+
+bool is_score_path(const Path* path) {
+  return IsA(path, CustomPath) &&
+         reinterpret_cast<const CustomPath*>(path)->methods == &path_methods;
+}
+
+List* calls_in(Node* node, int relid) {
+  Found found{relid, NIL};
+  find_calls(node, &found);
+  return found.calls;
+}
+
+namespace {
+
+bool find_aggregated(Node* node, void* context) {
+  if (!node) return false;
+  if (IsA(node, Aggref)) return find_calls(node, context);
+  return expression_tree_walker(node, untyped(find_aggregated), context);
+}
+
+}  // namespace
+
+List* aggregated_calls_in(Node* node, int relid) {
+  Found found{relid, NIL};
+  find_aggregated(node, &found);
+  return found.calls;
+}
+
+namespace {
+
+// The calls that are computed below grouping, if there is any.
+List* calls_of_select_list(PlannerInfo* root, int relid) {
+  const Query* query = root->parse;
+  auto* list = reinterpret_cast<Node*>(root->processed_tlist);
+  if (!query->hasAggs && !query->groupClause && !query->groupingSets) return calls_in(list, relid);
+  List* calls = list_concat_unique(aggregated_calls_in(list, relid),
+                                   aggregated_calls_in(query->havingQual, relid));
+  ListCell* cell;
+  foreach (cell, root->processed_tlist) {
+    auto* entry = lfirst_node(TargetEntry, cell);
+    if (entry->ressortgroupref == 0 ||
+        !get_sortgroupref_clause_noerr(entry->ressortgroupref, query->groupClause))
+      continue;
+    calls = list_concat_unique(calls, calls_in(reinterpret_cast<Node*>(entry->expr), relid));
+  }
+  return calls;
+}
+
+}  // namespace
+
 Path* score_path(RelOptInfo* rel, Path* child, List* calls) {
   auto* path = makeNode(CustomPath);
   path->path.pathtype = T_CustomScan;
@@ -176,15 +226,21 @@ Path* score_path(RelOptInfo* rel, Path* child, List* calls) {
   return &path->path;
 }
 
-bool is_candidate(PlannerInfo* root, RelOptInfo* rel, RangeTblEntry* entry) {
+bool may_read_ahead(PlannerInfo* root) {
   Query* query = root->parse;
-  if (!pg::setting_vectorized || rel->reloptkind != RELOPT_BASEREL || entry->inh ||
-      query->commandType != CMD_SELECT || query->rowMarks != NIL || root->rowMarks != NIL ||
-      bms_membership(root->all_baserels) != BMS_SINGLETON || IS_DUMMY_REL(rel) ||
-      !bms_is_empty(rel->lateral_relids) || rel->rows < kFewRows)
+  if (!pg::setting_vectorized || query->commandType != CMD_SELECT || query->rowMarks != NIL ||
+      root->rowMarks != NIL)
     return false;
   // Rows behind a limit are not to be read.
-  if ((query->limitCount || query->limitOffset) && query->sortClause == NIL) return false;
+  return (!query->limitCount && !query->limitOffset) || query->sortClause != NIL;
+}
+
+namespace {
+
+bool is_candidate(PlannerInfo* root, RelOptInfo* rel, RangeTblEntry* entry) {
+  if (!may_read_ahead(root) || rel->reloptkind != RELOPT_BASEREL || entry->inh ||
+      IS_DUMMY_REL(rel) || !bms_is_empty(rel->lateral_relids) || rel->rows < kFewRowsToScore)
+    return false;
   ListCell* cell;
   foreach (cell, rel->baserestrictinfo)
     if (lfirst_node(RestrictInfo, cell)->security_level > 0) return false;
@@ -195,7 +251,9 @@ void paths(PlannerInfo* root, RelOptInfo* rel, Index relid, RangeTblEntry* entry
   if (previous_pathlist) previous_pathlist(root, rel, relid, entry);
   if (!is_candidate(root, rel, entry)) return;
   Found found{static_cast<int>(relid), NIL};
-  find_calls(reinterpret_cast<Node*>(root->processed_tlist), &found);
+  // A join's select list is computed above it.
+  if (bms_membership(root->all_baserels) == BMS_SINGLETON)
+    found.calls = calls_of_select_list(root, found.relid);
   ListCell* cell;
   foreach (cell, rel->baserestrictinfo)
     find_calls(reinterpret_cast<Node*>(lfirst_node(RestrictInfo, cell)->clause), &found);
@@ -212,6 +270,7 @@ void install_score_paths() {
   RegisterCustomScanMethods(&score_scan_methods);
   previous_pathlist = set_rel_pathlist_hook;
   set_rel_pathlist_hook = paths;
+  install_upper_score_paths();
 }
 
 }  // namespace datahike::exec

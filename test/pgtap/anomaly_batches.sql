@@ -58,6 +58,32 @@ SELECT same($$SELECT id, anomaly_score('m') FROM t FOR UPDATE$$, false);
 SELECT same($$SELECT id, anomaly_score(NULL, a, b, c, d) FROM t$$, true);
 SELECT same($$SELECT s.id, s.x, (SELECT count(*) FROM (SELECT anomaly_score('m', a, b, s.x, d) AS y FROM t WHERE b = s.id) z WHERE y > 0.5) FROM (VALUES (1, 2.0), (2, 9.0), (3, 1.0)) s(id, x)$$);
 SELECT same($$SELECT i, anomaly_score('m', i, i % 3, i, 1) FROM generate_series(1, 500) i, (SELECT 1 FROM t LIMIT 1) x$$, false);
+
+-- Within aggregates that are PostgreSQL's: below them.
+CREATE TABLE u USING datahike AS SELECT i AS id, i % 7 AS k, i / 2.0 AS z FROM generate_series(1, 3000) i;
+ANALYZE u;
+SELECT same($$SELECT count(*) FILTER (WHERE anomaly_predict('m')), max(anomaly_score('m')), string_agg(name, ',' ORDER BY anomaly_score('m') DESC, id) FROM t$$);
+SELECT same($$SELECT g, percentile_cont(0.5) WITHIN GROUP (ORDER BY anomaly_score('m')), array_agg(DISTINCT round(anomaly_proba('m')::numeric, 2)) FROM t GROUP BY g ORDER BY g$$);
+SELECT same($$SELECT anomaly_predict('m') AS p, array_agg(anomaly_confidence('m') ORDER BY id) FROM t WHERE b < 9 GROUP BY 1 HAVING max(anomaly_score('m', a, b, c, 1)) > 0.1 ORDER BY 1$$);
+SELECT same($$SELECT g, b, array_agg(anomaly_score('m') ORDER BY id) FROM t GROUP BY GROUPING SETS ((g), (b), ()) ORDER BY g, b$$);
+SELECT same($$SELECT a, b, c, d, anomaly_score('m'), array_agg(id ORDER BY id) FROM t GROUP BY a, b, c, d ORDER BY 6$$, false);
+SELECT same($$SELECT x.id, x.s, array_agg(y.id ORDER BY y.id) FROM (SELECT id, g, anomaly_score('m') AS s FROM t WHERE id < 30) x JOIN u y ON y.k = x.g GROUP BY 1, 2 ORDER BY 1$$);
+
+-- Above joins, and in the conditions of their tables.
+SELECT same($$SELECT t.id, u.id, anomaly_score('m') FROM t JOIN u ON t.id = u.id ORDER BY t.id$$);
+SELECT same($$SELECT t.id, u.id, anomaly_score('m', t.a, t.b, u.z, t.d), anomaly_predict('m') FROM t JOIN u ON t.g = u.k AND t.id < 60 ORDER BY anomaly_score('m', t.a, t.b, u.z, t.d), t.id, u.id LIMIT 100$$);
+SELECT same($$SELECT t.id, u.id, anomaly_score('m', a, b, z, d) FROM t FULL JOIN u ON t.id = u.id * 2 WHERE anomaly_score('m', a, b, z, d) > 0.45 OR z < 10 ORDER BY t.id, u.id$$);
+SELECT same($$SELECT t.id, k FROM t LEFT JOIN u ON t.id = u.id WHERE anomaly_score('m') > 0.5 ORDER BY t.id$$);
+SELECT same($$SELECT k, max(anomaly_score('m')), array_agg(t.id ORDER BY anomaly_score('m', t.a, t.b, u.z, 1), t.id) FROM t JOIN u USING (id) GROUP BY k ORDER BY k$$);
+SELECT same($$SELECT k, count(*) FILTER (WHERE anomaly_predict('m')) OVER (PARTITION BY k ORDER BY t.id), anomaly_score('m') FROM t JOIN u USING (id) ORDER BY t.id$$, false);
+SELECT same($$SELECT DISTINCT anomaly_predict('m'), k FROM t JOIN u USING (id) ORDER BY 1, 2$$);
+SELECT same($$SELECT id, s FROM (SELECT t.id, anomaly_score('m') AS s FROM t JOIN u USING (id)) x WHERE s > 0.5 ORDER BY id$$);
+SELECT same($$SELECT t.id, anomaly_score('m') FROM t JOIN u USING (id) LIMIT 3$$, false);
+SELECT same($$SELECT t.id, anomaly_score('m') FROM t JOIN u USING (id) ORDER BY t.id FOR UPDATE OF t$$, false);
+SELECT same($$SELECT t.id, v.s FROM t, LATERAL (SELECT max(anomaly_score('m', t.a, u.k, u.z, t.d)) AS s FROM u WHERE u.id < t.g * 40) v WHERE t.id < 60 ORDER BY t.id$$);
+SELECT same($$SELECT t.id, (SELECT array_agg(anomaly_score('m', t.a, u.k, w.z, 1) ORDER BY u.id) FROM u JOIN u w USING (id) WHERE w.id < 30 + t.g) FROM t WHERE t.id < 20 ORDER BY t.id$$);
+SELECT same($$WITH c AS MATERIALIZED (SELECT * FROM t) SELECT c.id, anomaly_score('m') FROM c, (VALUES (1), (2)) v(x) WHERE x = c.g ORDER BY 1$$);
+SELECT same($$SELECT id, anomaly_score('m') FROM t UNION ALL SELECT t.id, anomaly_score('m') FROM t JOIN u USING (id) ORDER BY 1, 2$$);
 SELECT ok(is_batched($$SELECT i, anomaly_score('m', i, i, i, 1) FROM generate_series(1, 500) i$$), 'a function is scored in batches');
 SELECT is(answer($$SELECT i, anomaly_score('m', i, i, i, 1) FROM generate_series(1, 500) i$$), answer($$SELECT i, anomaly_score('m', i + 0, i, i, 1) FROM generate_series(1, 500) i$$), '... as row by row');
 SELECT ok(is_batched($$SELECT anomaly_score('m') FROM (SELECT a, b, c, d FROM t ORDER BY id OFFSET 10) x WHERE anomaly_score('m') > 0.5$$), 'a subquery is, too');

@@ -7,9 +7,9 @@ INSERT INTO t VALUES (0, NULL, NULL, 3), (-1, NULL, NULL, NULL);
 ANALYZE t;
 SELECT datahike.create_model('m', 'SELECT a, b, c FROM t', contamination => 0.05);
 
--- One for each evaluator: row by row (a join), the plan node Datahike Score, Datahike Aggregate; and many features, as an array.
+-- One for each evaluator: row by row (behind LIMIT), the plan node Datahike Score, Datahike Aggregate; and many features, as an array.
 CREATE VIEW by_row AS SELECT t.id, anomaly_score('m') AS s, anomaly_proba('m') AS p, anomaly_score_weighted('m', 0.5) AS w
-  FROM t JOIN (VALUES (1), (2)) v(x) ON v.x = 2 AND t.id <> v.x * 1000000;
+  FROM t LIMIT 100000;
 CREATE VIEW by_batch AS SELECT id, anomaly_score('m') AS s, anomaly_proba('m') AS p, anomaly_score_weighted('m', 0.5) AS w FROM t;
 CREATE VIEW by_column AS SELECT max(anomaly_score('m')) AS s, min(anomaly_proba('m')) AS p, max(anomaly_score_weighted('m', 0.5)) AS w FROM t;
 CREATE FUNCTION plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$
@@ -18,7 +18,7 @@ BEGIN
   FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP found := found || coalesce(substring(line FROM 'Datahike (?:Score|Aggregate)'), ''); END LOOP;
   RETURN found;
 END $$;
-SELECT is(plan_of('SELECT * FROM by_row'), '', 'a join is scored row by row');
+SELECT is(plan_of('SELECT * FROM by_row'), '', 'what LIMIT may leave unread is scored row by row');
 SELECT is(plan_of('SELECT * FROM by_batch'), 'Datahike Score', 'a scan in batches');
 SELECT is(plan_of('SELECT * FROM by_column'), 'Datahike Aggregate', 'aggregates by column');
 SELECT matches(pg_get_viewdef('by_batch'::regclass), $$anomaly_score_by_name\('m'::text, '\{a,b,c\}'::text\[\], t.a, t.b, t.c\)$$, 'the view''s definition has the names');
@@ -70,7 +70,7 @@ SELECT set_eq('SELECT * FROM restored', 'SELECT * FROM by_row', '... and used wi
 -- Prepared plans of all kinds under another branch, commit and after a merge.
 SELECT datahike.create_model('m', 'SELECT a, b, c FROM t', contamination => 0.05, replace => true);
 SET plan_cache_mode = force_generic_plan;
-PREPARE by_row AS SELECT t.id, anomaly_score('m') AS s FROM t JOIN (VALUES (1), (2)) v(x) ON v.x = 2 AND t.id <> v.x * 1000000;
+PREPARE by_row AS SELECT t.id, anomaly_score('m') AS s FROM t LIMIT 100000;
 PREPARE by_batch AS SELECT id, anomaly_score('m') AS s FROM t;
 PREPARE by_column AS SELECT max(anomaly_score('m')) AS s FROM t;
 CREATE FUNCTION executed(features text, what text) RETURNS SETOF text LANGUAGE plpgsql AS $$
