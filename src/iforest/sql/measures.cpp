@@ -132,8 +132,10 @@ void require_measurable(const char* name, const LoadedModel& loaded, Measure mea
                        "decay must be greater than 0 and at most 1");
 }
 
-Conversion conversion_of(Oid type) {
-  switch (getBaseType(type)) {
+namespace {
+
+Conversion conversion_of_base(Oid type) {
+  switch (type) {
     case INT2OID:
       return Conversion::Int2;
     case INT4OID:
@@ -149,6 +151,15 @@ Conversion conversion_of(Oid type) {
     default:
       return Conversion::None;
   }
+}
+
+}  // namespace
+
+Conversion conversion_of(Oid type) {
+  const Conversion conversion = conversion_of_base(type);
+  // Only domains need a look at the catalogs.
+  const bool known = conversion != Conversion::None || type < FirstNormalObjectId;
+  return known ? conversion : conversion_of_base(getBaseType(type));
 }
 
 double to_double(Datum value, Conversion conversion) {
