@@ -228,8 +228,11 @@ Path* score_path(RelOptInfo* rel, Path* child, List* calls) {
 
 bool may_read_ahead(PlannerInfo* root) {
   Query* query = root->parse;
-  if (!pg::setting_vectorized || query->commandType != CMD_SELECT || query->rowMarks != NIL ||
-      root->rowMarks != NIL)
+  // What a statement changes itself its scans do not see, whenever they read.
+  const CmdType command = query->commandType;
+  const bool scans = command == CMD_SELECT || command == CMD_INSERT || command == CMD_UPDATE ||
+                     command == CMD_DELETE;
+  if (!pg::setting_vectorized || !scans || query->rowMarks != NIL || root->rowMarks != NIL)
     return false;
   // Rows behind a limit are not to be read.
   return (!query->limitCount && !query->limitOffset) || query->sortClause != NIL;
