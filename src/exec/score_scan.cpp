@@ -20,9 +20,11 @@ using anomaly::Measure;
 // Batches grow, so that who wants few rows does not wait for many.
 constexpr int kFirstBatch = 16, kMostRows = 1024;
 constexpr size_t kMostBytes = 4 << 20;  // of a batch, but for its last row
+constexpr int kMostFlatColumns = 256;   // of rows that are kept as their values
 
 // Nothing in these has a destructor: they are PostgreSQL's memory.
 struct Feature {
+  int source;  // the child's column that it is; -1: it is an expression
   ExprState* value;
   Conversion conversion;
   double* column;  // of the batch
@@ -45,7 +47,11 @@ struct ScoreScan {
   int columns;             // of the child
   int calls;
   Call* call;
+  bool all_columns;       // all features are columns of the child
   MemoryContext context;  // of the batch
+  // Its rows: where all columns are passed by value, as those, else as tuples.
+  Datum* values;  // nullptr: as tuples
+  bool* nulls;
   MinimalTuple* rows;
   int size, count, next;
   bool finished;  // the child is
@@ -68,9 +74,13 @@ void begin_call(ScoreScan* scan, Call* call, List* planned, List* arguments) {
   call->null = static_cast<bool*>(palloc(sizeof(bool) * kMostRows));
   for (int i = 0; i < call->passed; ++i) {
     Feature& feature = call->features[i];
+    auto* argument = static_cast<Node*>(list_nth(arguments, first + i));
+    const bool column = IsA(argument, Var) && castNode(Var, argument)->varno == INDEX_VAR &&
+                        castNode(Var, argument)->varattno <= scan->columns;
+    feature.source = column ? castNode(Var, argument)->varattno - 1 : -1;
+    scan->all_columns &= column;
     feature.value = state_of(first + i);
-    feature.conversion =
-        anomaly::conversion_of(exprType(static_cast<Node*>(list_nth(arguments, first + i))));
+    feature.conversion = anomaly::conversion_of(exprType(argument));
     feature.column = static_cast<double*>(palloc(sizeof(double) * kMostRows));
     feature.null = static_cast<bool*>(palloc(sizeof(bool) * kMostRows));
     feature.any_null = false;
@@ -88,7 +98,16 @@ void begin(CustomScanState* node, EState* estate, int flags) {
   scan->stored = ExecInitExtraTupleSlot(estate, desc, &TTSOpsMinimalTuple);
   scan->context =
       AllocSetContextCreate(estate->es_query_cxt, "datahike score", ALLOCSET_DEFAULT_SIZES);
-  scan->rows = static_cast<MinimalTuple*>(palloc(sizeof(MinimalTuple) * kMostRows));
+  scan->all_columns = true;
+  bool by_value = desc->natts <= kMostFlatColumns;
+  for (int i = 0; i < desc->natts; ++i) by_value &= TupleDescAttr(desc, i)->attbyval;
+  if (by_value) {
+    const auto cells = static_cast<size_t>(kMostRows) * (desc->natts + 1);
+    scan->values = static_cast<Datum*>(palloc(sizeof(Datum) * cells));
+    scan->nulls = static_cast<bool*>(palloc(sizeof(bool) * cells));
+  } else {
+    scan->rows = static_cast<MinimalTuple*>(palloc(sizeof(MinimalTuple) * kMostRows));
+  }
   scan->calls = list_length(plan->custom_private);
   scan->call = static_cast<Call*>(palloc0(sizeof(Call) * scan->calls));
   scan->size = kFirstBatch;
@@ -104,12 +123,11 @@ void begin(CustomScanState* node, EState* estate, int flags) {
 }
 
 // The scan's row: the child's columns, then the scores, which are NULL until they are known.
-void show(ScoreScan* scan, TupleTableSlot* row, int number) {
+void show(ScoreScan* scan, const Datum* values, const bool* nulls, int number) {
   TupleTableSlot* slot = scan->state.ss.ss_ScanTupleSlot;
-  slot_getallattrs(row);
   ExecClearTuple(slot);
-  std::memcpy(slot->tts_values, row->tts_values, sizeof(Datum) * scan->columns);
-  std::memcpy(slot->tts_isnull, row->tts_isnull, sizeof(bool) * scan->columns);
+  std::memcpy(slot->tts_values, values, sizeof(Datum) * scan->columns);
+  std::memcpy(slot->tts_isnull, nulls, sizeof(bool) * scan->columns);
   for (int c = 0; c < scan->calls; ++c) {
     const Call& call = scan->call[c];
     const int column = scan->columns + c;
@@ -124,19 +142,48 @@ void show(ScoreScan* scan, TupleTableSlot* row, int number) {
   scan->state.ss.ps.ps_ExprContext->ecxt_scantuple = slot;
 }
 
-void read_features(ScoreScan* scan, Call* call, int number) {
+// Of a row of the child's, whose values are known.
+void read_features(ScoreScan* scan, Call* call, const TupleTableSlot* row, int number) {
   ExprContext* context = scan->state.ss.ps.ps_ExprContext;
+  MemoryContext old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
   for (int i = 0; i < call->passed; ++i) {
     Feature& feature = call->features[i];
-    bool null;
-    MemoryContext old = MemoryContextSwitchTo(context->ecxt_per_tuple_memory);
-    Datum value = ExecEvalExpr(feature.value, context, &null);
+    const int source = feature.source;
+    bool null = source >= 0 && row->tts_isnull[source];
+    Datum value =
+        source >= 0 ? row->tts_values[source] : ExecEvalExpr(feature.value, context, &null);
     feature.column[number] = null ? std::numeric_limits<double>::quiet_NaN()
                                   : anomaly::to_double(value, feature.conversion);
-    MemoryContextSwitchTo(old);
     feature.null[number] = null;
     feature.any_null |= null;
   }
+  MemoryContextSwitchTo(old);
+}
+
+// Adds it to the batch; returns its size.
+size_t keep_row(ScoreScan* scan, TupleTableSlot* row) {
+  const int number = scan->count++;
+  if (scan->values) {
+    const size_t first = static_cast<size_t>(number) * scan->columns;
+    std::memcpy(scan->values + first, row->tts_values, sizeof(Datum) * scan->columns);
+    std::memcpy(scan->nulls + first, row->tts_isnull, sizeof(bool) * scan->columns);
+    return 0;  // there is room for all
+  }
+  MemoryContext old = MemoryContextSwitchTo(scan->context);
+  scan->rows[number] = ExecCopySlotMinimalTuple(row);
+  MemoryContextSwitchTo(old);
+  return scan->rows[number]->t_len;
+}
+
+void show_next(ScoreScan* scan) {
+  const int number = scan->next++;
+  if (scan->values) {
+    const size_t first = static_cast<size_t>(number) * scan->columns;
+    return show(scan, scan->values + first, scan->nulls + first, number);
+  }
+  ExecStoreMinimalTuple(scan->rows[number], scan->stored, false);
+  slot_getallattrs(scan->stored);
+  show(scan, scan->stored->tts_values, scan->stored->tts_isnull, number);
 }
 
 // `names`: of what is passed; without them it is in the model's order.
@@ -201,12 +248,10 @@ void read_batch(ScoreScan* scan) {
       break;
     }
     ResetExprContext(context);
-    show(scan, row, -1);
-    for (int c = 0; c < scan->calls; ++c) read_features(scan, &scan->call[c], scan->count);
-    MemoryContext old = MemoryContextSwitchTo(scan->context);
-    scan->rows[scan->count] = ExecCopySlotMinimalTuple(row);
-    bytes += scan->rows[scan->count++]->t_len;
-    MemoryContextSwitchTo(old);
+    slot_getallattrs(row);
+    if (!scan->all_columns) show(scan, row->tts_values, row->tts_isnull, -1);
+    for (int c = 0; c < scan->calls; ++c) read_features(scan, &scan->call[c], row, scan->count);
+    bytes += keep_row(scan, row);
   }
   scan->size = std::min(kMostRows, scan->size * 4);
   if (scan->count == 0) return;
@@ -229,8 +274,7 @@ TupleTableSlot* next(CustomScanState* node) {
                                          : node->ss.ss_ScanTupleSlot);
     }
     ResetExprContext(context);
-    ExecStoreMinimalTuple(scan->rows[scan->next], scan->stored, false);
-    show(scan, scan->stored, scan->next++);
+    show_next(scan);
     if (!ExecQual(node->ss.ps.qual, context)) {
       InstrCountFiltered1(node, 1);
       continue;
