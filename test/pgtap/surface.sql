@@ -1,5 +1,5 @@
 -- The functions and settings that a user sees exist, with the results that the manual names.
-SELECT plan(81);
+SELECT plan(82);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
