@@ -111,6 +111,13 @@ void append_insert(StringInfo text, const Modify* modify, const char* table) {
   appendStringInfoChar(text, ')');
 }
 
+// A scan by TID does not look at the condition that it has used again when the row has been changed
+// meanwhile: minor versions of PostgreSQL differ in that. So the condition is written twice, and
+// one of the two is a filter, which is always looked at again.
+constexpr const char* kIsRow =
+    " WHERE ctid OPERATOR(pg_catalog.=) $1 AND ctid OPERATOR(pg_catalog.>=) $1 AND "
+    "ctid OPERATOR(pg_catalog.<=) $1";
+
 void append_update(StringInfo text, const Modify* modify, const char* table) {
   appendStringInfo(text, "UPDATE ONLY %s", table);
   ListCell* cell;
@@ -120,7 +127,7 @@ void append_update(StringInfo text, const Modify* modify, const char* table) {
                      column_name(modify, lfirst_int(cell)), parameter + 1);
     ++parameter;
   }
-  appendStringInfoString(text, " WHERE ctid OPERATOR(pg_catalog.=) $1");
+  appendStringInfoString(text, kIsRow);
 }
 
 SPIPlanPtr prepare(const char* text, int count, Oid* types) {
@@ -146,7 +153,7 @@ void prepare_statement(Modify* modify) {
   else if (modify->command == CMD_UPDATE)
     append_update(&text, modify, table);
   else
-    appendStringInfo(&text, "DELETE FROM ONLY %s WHERE ctid OPERATOR(pg_catalog.=) $1", table);
+    appendStringInfo(&text, "DELETE FROM ONLY %s%s", table, kIsRow);
   append_returning(&text, modify);
   auto* types = static_cast<Oid*>(palloc(sizeof(Oid) * (list_length(modify->columns) + 1)));
   int count = 0;
