@@ -27,6 +27,12 @@ struct RowDatom {
   bool added;
 };
 
+// Transaction data that a function has returned; nil: none.
+struct Called {
+  edn::Value data;
+  bool is_json;
+};
+
 class Database {
  public:
   virtual ~Database() = default;
@@ -60,6 +66,9 @@ class Database {
   virtual Value now() = 0;                   // an instant
   // Whether a predicate, named by a symbol, holds for a value.
   virtual bool satisfies(const std::string& predicate, const Value& v) = 0;
+
+  // Calls a function, named by a symbol, with values. FactError 42804: it returns something else.
+  virtual Called call(const std::string& function, std::span<const edn::Value> arguments) = 0;
 
   // The column of a table of versioned rows that an ident names ("table/column", or
   // "schema.table/column"), `unique` where it is so by itself; nullptr: none. holder() knows them.

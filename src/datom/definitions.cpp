@@ -33,10 +33,11 @@ void TxDataReader::collect(const EntityRef& e, const edn::Value& attribute,
     if (!item.is_nil()) definition.facts.push_back({a->id, from_edn(item, *a, notation_)});
 }
 
-void TxDataReader::collect_definitions(std::span<const edn::Value> forms) {
+void TxDataReader::collect_definitions() {
   entities_.clear();
   defining_.clear();
-  for (const edn::Value& form : forms) {
+  for (const auto& [form, notation] : forms_) {
+    notation_ = notation;
     if (form.is(Kind::Map)) {
       std::optional<EntityRef> e = EntityRef::of_tempid(next_tempid());
       for (const auto& [key, v] : form.entries())

@@ -234,13 +234,10 @@ void TxDataReader::operation(std::span<const edn::Value> items, const edn::Value
     if (!items[3].is_nil()) op.old = value(*op.a, items[3]);
     op.v = value(*op.a, items[4]);
     ops_.push_back(std::move(op));
-  } else if (name == "db.fn/call" || name == "db/call") {
-    throw FactError("0A000", "functions in transaction data are not supported: :" + name,
-                    "Compute the data in SQL and pass it to transact().");
   } else {
     malformed("unknown operation :" + name, whole,
-              "There are :db/add, :db/retract, :db/retractEntity, :db.fn/retractAttribute and "
-              ":db/cas.");
+              "There are :db/add, :db/retract, :db/retractEntity, :db.fn/retractAttribute, "
+              ":db/cas and :db.fn/call.");
   }
 }
 
@@ -253,8 +250,33 @@ void TxDataReader::form(const edn::Value& form) {
     malformed("neither a map nor an operation", form);
 }
 
+void TxDataReader::expand(std::span<const edn::Value> forms) {
+  for (const edn::Value& f : forms) {
+    const bool operation = f.is_sequence() && !f.items().empty();
+    const std::optional<std::string> name = operation ? name_of(f.items()[0]) : std::nullopt;
+    if (name != "db.fn/call" && name != "db/call") {
+      forms_.emplace_back(f, notation_);
+      continue;
+    }
+    if (f.items().size() < 2) malformed("wrong number of arguments of :" + *name, f);
+    const edn::Value& function = f.items()[1];
+    if (!function.is(Kind::Symbol) && !function.is(Kind::Keyword) && !function.is(Kind::String))
+      malformed("a function must be named by a symbol", f);
+    if (++depth_ > 50) malformed("functions call functions too deeply", f);
+    const Called called = db_.call(function.text(), f.items().subspan(2));
+    if (!called.data.is_nil() && !called.data.is_sequence())
+      malformed("function " + function.text() + " returned no transaction data", called.data);
+    const Notation outer = notation_;
+    notation_ = called.is_json ? Notation::Json : Notation::Edn;
+    if (called.data.is_sequence()) expand(called.data.items());
+    notation_ = outer;
+    --depth_;
+  }
+}
+
 std::vector<Op> TxDataReader::read(const edn::Value& tx_data) {
   ops_.clear();
+  forms_.clear();
   const edn::Value* forms = &tx_data;
   const edn::Value* meta = nullptr;
   if (tx_data.is(Kind::Map)) {
@@ -267,8 +289,14 @@ std::vector<Op> TxDataReader::read(const edn::Value& tx_data) {
   }
   if (!forms || !forms->is_sequence())
     malformed("transaction data must be a vector of maps and operations", tx_data);
-  collect_definitions(forms->items());
-  for (const edn::Value& f : forms->items()) form(f);
+  const Notation given = notation_;
+  expand(forms->items());
+  collect_definitions();
+  for (const auto& [f, notation] : forms_) {
+    notation_ = notation;
+    form(f);
+  }
+  notation_ = given;
   if (meta && !meta->is_nil()) {
     if (!meta->is(Kind::Map)) malformed(":tx-meta must be a map", *meta);
     for (const auto& [key, v] : meta->entries()) {

@@ -60,7 +60,7 @@ class TxDataReader {
     EntityRef e;
     std::vector<Fact> facts;
   };
-  void collect_definitions(std::span<const edn::Value> forms);
+  void collect_definitions();
   void collect(const EntityRef& e, const edn::Value& attribute, const edn::Value& value);
   std::optional<EntityRef> definable(const edn::Value& entity);
   void define_composites();
@@ -68,6 +68,8 @@ class TxDataReader {
   const Attribute* find(const std::string& ident);
   const Attribute* define(const Definition& definition);
 
+  // Puts what functions return in the place of their calls.
+  void expand(std::span<const edn::Value> forms);
   void form(const edn::Value& form);
   EntityRef map(const edn::Value& map, std::string fallback);
   void map_entry(const EntityRef& e, const std::string& key, const edn::Value& value);
@@ -84,6 +86,7 @@ class TxDataReader {
 
   Database& db_;
   Notation notation_;
+  std::vector<std::pair<edn::Value, Notation>> forms_;
   std::vector<Op> ops_;
   std::map<std::string, Definition> entities_;         // by tempid or "#id"
   std::map<std::string, const Definition*> defining_;  // by ident

@@ -3,6 +3,7 @@
 #include "datom/edn_values.h"
 #include "datom/encoding.h"
 #include "datom/sql/ids.h"
+#include "datom/sql/call.h"
 #include "datom/sql/predicate.h"
 
 namespace datahike::facts {
@@ -200,6 +201,10 @@ Value PgDatabase::now() {
 
 bool PgDatabase::satisfies(const std::string& predicate, const Value& v) {
   return call_predicate(predicate, v);
+}
+
+datom::Called PgDatabase::call(const std::string& function, std::span<const edn::Value> arguments) {
+  return call_function(function, arguments);
 }
 
 const Attribute* PgDatabase::column(std::string_view ident) { return rows_.column(ident); }

@@ -34,6 +34,7 @@ class PgDatabase : public datom::Database {
   int64_t current_tx() override;
   datom::Value now() override;
   bool satisfies(const std::string& predicate, const datom::Value& v) override;
+  datom::Called call(const std::string& function, std::span<const edn::Value> arguments) override;
   const datom::Attribute* column(std::string_view ident) override;
   std::optional<int64_t> insert_row(std::span<const datom::RowValue> values,
                                     std::vector<datom::RowDatom>& changed) override;

@@ -110,7 +110,7 @@ void check_ensured(const datom::Report& report) {
                              "entity " + std::to_string(e) + " does not satisfy " + predicate);
 }
 
-// It changes or retracts attributes, which the data did not let see: it takes the strong lock.
+// It changes attributes, which the data did not let see: it takes the strong lock.
 struct ChangesSchema {};
 
 std::string attempt(const edn::Value& tx_data, datom::Notation notation, bool for_schema) {
@@ -121,9 +121,7 @@ std::string attempt(const edn::Value& tx_data, datom::Notation notation, bool fo
   if (report.changes.empty() && report.rows.empty()) {
     tx = newest_tx();
   } else {
-    if (!for_schema && std::any_of(report.schema.begin(), report.schema.end(),
-                                   [](const datom::SchemaChange& c) { return c.before; }))
-      throw ChangesSchema();
+    if (!for_schema && !report.schema.empty()) throw ChangesSchema();
     tx = db.current_tx();
     write_changes(report, tx);
     check_ensured(report);
