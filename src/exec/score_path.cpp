@@ -66,9 +66,10 @@ struct Found {
   List* calls;
 };
 
-// Not within window functions: their arguments are not computed where the table is scanned.
+// Not within window functions: their arguments are not computed where the table is scanned. What is
+// below an outer join has been computed there: it is NULL where its columns may not be.
 bool find_calls(Node* node, void* context) {
-  if (!node || IsA(node, WindowFunc)) return false;
+  if (!node || IsA(node, WindowFunc) || IsA(node, PlaceHolderVar)) return false;
   auto* found = static_cast<Found*>(context);
   if (can_batch(node, found->relid)) {
     found->calls = list_append_unique(found->calls, node);
@@ -175,7 +176,7 @@ List* calls_in(Node* node, int relid) {
 namespace {
 
 bool find_aggregated(Node* node, void* context) {
-  if (!node) return false;
+  if (!node || IsA(node, PlaceHolderVar)) return false;
   if (IsA(node, Aggref)) return find_calls(node, context);
   return expression_tree_walker(node, untyped(find_aggregated), context);
 }
@@ -234,6 +235,12 @@ bool may_read_ahead(PlannerInfo* root) {
                      command == CMD_DELETE;
   if (!pg::setting_vectorized || !scans || query->rowMarks != NIL || root->rowMarks != NIL)
     return false;
+  // A score outside of the aggregates is of the columns of its grouping set, where the others are
+  // NULL.
+  if (query->groupingSets != NIL) return false;
+  // A plan that is there or not by one condition for all rows passes on nothing but its own
+  // columns.
+  if (root->hasPseudoConstantQuals) return false;
   // Rows behind a limit are not to be read.
   return (!query->limitCount && !query->limitOffset) || query->sortClause != NIL;
 }

@@ -65,7 +65,7 @@ ANALYZE u;
 SELECT same($$SELECT count(*) FILTER (WHERE anomaly_predict('m')), max(anomaly_score('m')), string_agg(name, ',' ORDER BY anomaly_score('m') DESC, id) FROM t$$);
 SELECT same($$SELECT g, percentile_cont(0.5) WITHIN GROUP (ORDER BY anomaly_score('m')), array_agg(DISTINCT round(anomaly_proba('m')::numeric, 2)) FROM t GROUP BY g ORDER BY g$$);
 SELECT same($$SELECT anomaly_predict('m') AS p, array_agg(anomaly_confidence('m') ORDER BY id) FROM t WHERE b < 9 GROUP BY 1 HAVING max(anomaly_score('m', a, b, c, 1)) > 0.1 ORDER BY 1$$);
-SELECT same($$SELECT g, b, array_agg(anomaly_score('m') ORDER BY id) FROM t GROUP BY GROUPING SETS ((g), (b), ()) ORDER BY g, b$$);
+SELECT same($$SELECT g, b, array_agg(anomaly_score('m') ORDER BY id) FROM t GROUP BY GROUPING SETS ((g), (b), ()) ORDER BY g, b$$, false);
 SELECT same($$SELECT a, b, c, d, anomaly_score('m'), array_agg(id ORDER BY id) FROM t GROUP BY a, b, c, d ORDER BY 6$$, false);
 SELECT same($$SELECT x.id, x.s, array_agg(y.id ORDER BY y.id) FROM (SELECT id, g, anomaly_score('m') AS s FROM t WHERE id < 30) x JOIN u y ON y.k = x.g GROUP BY 1, 2 ORDER BY 1$$);
 
