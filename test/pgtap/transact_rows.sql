@@ -1,5 +1,5 @@
 -- Rows of tables as entities of transact(): INSERT, UPDATE and DELETE of the table, with all that belongs to them.
-SELECT plan(76);
+SELECT plan(79);
 SET default_table_access_method = datahike;
 
 CREATE FUNCTION t(text) RETURNS jsonb LANGUAGE sql VOLATILE AS $$ SELECT datahike.transact($1) $$;
@@ -157,4 +157,11 @@ SELECT throws_ok($$SELECT t('[{:plain/n 1}]')$$, '42809', NULL, 'a heap table ha
 SELECT t('[{:db/ident :pet/name :db/valueType :db.type/string}]') \g /dev/null
 SELECT is(jsonb_array_length(t('[{:pet/name "a fact"}]')->'tx_data'), 2, 'an attribute of facts goes before a column of its name');
 SELECT throws_ok($$SELECT t('[{:datahike.facts/e 1}]')$$, '42704', NULL, 'the facts'' own table is none');
+CREATE TABLE measure (id int PRIMARY KEY, f float8);
+INSERT INTO measure VALUES (1, 1.0001), (2, 1);
+SET extra_float_digits = -12;
+SELECT throws_ok($$SELECT datahike.transact('[[:db/cas [:measure/id 1] :measure/f 1.0 6.0]]')$$, '40001', NULL, 'cas compares values, not what a setting shows of them');
+SELECT is(jsonb_array_length(datahike.transact('[[:db/add [:measure/id 2] :measure/f 1.0001]]')->'tx_data'), 3, 'a change behind the digits that are shown: old value, new value and time');
+RESET extra_float_digits;
+SELECT is((SELECT array_agg(f ORDER BY id) FROM measure), '{1.0001,1.0001}'::float8[], 'is made');
 SELECT * FROM finish();

@@ -36,6 +36,8 @@ BeforeCaller enter_as_caller() {
     set("search_path", calling->search_path.c_str());
     set("enable_seqscan", calling->seqscan ? "on" : "off");
     set("enable_bitmapscan", calling->bitmapscan ? "on" : "off");
+    // Values are compared by their text, which must not round them.
+    set("extra_float_digits", "1");
     SetUserIdAndSecContext(calling->user, calling->security_context);
     return before;
   });

@@ -40,7 +40,8 @@ std::vector<Oid> leaves_of(Oid table) {
   });
   std::vector<Oid> leaves;
   for (int i = 0; i < all.count; ++i)
-    if (pg::find_table_id(all.oids[i]) != 0) leaves.push_back(all.oids[i]);
+    if (pg::call([oid = all.oids[i]] { return pg::find_table_id(oid); }) != 0)
+      leaves.push_back(all.oids[i]);
   return leaves;
 }
 
@@ -176,7 +177,8 @@ bool TableRows::is_there(const Place& place, const std::string& name) {
 TableRows::Place TableRows::place_of(int64_t e, Oid table, const std::string& name) {
   Place place;
   for (Oid leaf : leaves_of(table)) {
-    auto found = query::rows_of_entities(pg::find_table_id(leaf), -1, {e});
+    const uint64_t table = pg::call([leaf] { return pg::find_table_id(leaf); });
+    auto found = query::rows_of_entities(table, -1, {e});
     if (!found || found->rowids.empty()) continue;
     place.tables.push_back(leaf);
     place.rowids.insert(place.rowids.end(), found->rowids.begin(), found->rowids.end());
@@ -288,7 +290,7 @@ bool TableRows::remove(int64_t e, std::vector<RowDatom>& changed) {
     Tables all = pg::call([] { return versioned_tables(); });
     Oid table = InvalidOid;
     for (int i = 0; i < all.count && !OidIsValid(table); ++i) {
-      const uint64_t id = pg::find_table_id(all.oids[i]);
+      const uint64_t id = pg::call([oid = all.oids[i]] { return pg::find_table_id(oid); });
       auto found = id ? query::rows_of_entities(id, -1, {e}) : std::nullopt;
       if (found && !found->rowids.empty()) table = all.oids[i];
     }
