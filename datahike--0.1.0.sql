@@ -901,23 +901,36 @@ CREATE FUNCTION datahike.csv_columns(path text, header bool DEFAULT true, delimi
   AS 'MODULE_PATHNAME', 'datahike_csv_columns';
 COMMENT ON FUNCTION datahike.csv_columns(text, bool, text, text, text, text, text, int8) IS
   'the columns of a CSV file, with types inferred from its first lines (NULL: all of them)';
+-- What makes the view is found without the caller's search_path, but the view is made by it.
+CREATE FUNCTION datahike.csv_view_command(view_name text, path text, header bool, delimiter text, quote text,
+  escape text, null_string text, encoding text, sample_rows int8, OUT full_name text, OUT command text)
+  LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  columns text := (SELECT string_agg(format('%I %s%s', c.name,
+      CASE WHEN c.type IN ('date', 'timestamptz', 'uuid', 'text') THEN 'pg_catalog.' END, c.type), ', ' ORDER BY c.position)
+    FROM datahike.csv_columns(path, header, delimiter, quote, escape, null_string, encoding, sample_rows) c);
+BEGIN
+  IF columns IS NULL THEN
+    RAISE EXCEPTION 'file "%" is empty', path USING ERRCODE = 'bad_copy_file_format';
+  END IF;
+  full_name := (SELECT string_agg(format('%I', p.part), '.' ORDER BY p.number)
+    FROM unnest(parse_ident(view_name)) WITH ORDINALITY p(part, number));
+  command := format('CREATE VIEW %s AS SELECT * FROM datahike.read_csv(%L::pg_catalog.text, %L::pg_catalog.bool, %L, %L, %L, %L, %L) AS file(%s)',
+    full_name, path, header, delimiter, quote, escape, null_string, encoding, columns);
+END $$;
+COMMENT ON FUNCTION datahike.csv_view_command(text, text, bool, text, text, text, text, text, int8) IS
+  'internal: the command of create_csv_view()';
 CREATE FUNCTION datahike.create_csv_view(view_name text, path text, header bool DEFAULT true,
   delimiter text DEFAULT ',', quote text DEFAULT '"', escape text DEFAULT NULL, null_string text DEFAULT '',
   encoding text DEFAULT NULL, sample_rows int8 DEFAULT 20480)
   RETURNS regclass LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  columns text := (SELECT string_agg(format('%I %s', c.name, c.type), ', ' ORDER BY c.position)
-    FROM datahike.csv_columns(path, header, delimiter, quote, escape, null_string, encoding, sample_rows) c);
-  parts text[] := parse_ident(view_name);
-  full_name text := (SELECT string_agg(format('%I', p.part), '.' ORDER BY p.number)
-    FROM unnest(parts) WITH ORDINALITY p(part, number));
+  made record;
 BEGIN
-  IF columns IS NULL THEN
-    RAISE EXCEPTION 'file "%" is empty', path USING ERRCODE = 'bad_copy_file_format';
-  END IF;
-  EXECUTE format('CREATE VIEW %s AS SELECT * FROM datahike.read_csv(%L, %L::bool, %L, %L, %L, %L, %L) AS file(%s)',
-    full_name, path, header, delimiter, quote, escape, null_string, encoding, columns);
-  RETURN full_name::regclass;
+  SELECT c.full_name, c.command INTO made FROM datahike.csv_view_command(view_name, path, header, delimiter, quote,
+    escape, null_string, encoding, sample_rows) c;
+  EXECUTE made.command;
+  RETURN made.full_name::pg_catalog.regclass;
 END $$;
 COMMENT ON FUNCTION datahike.create_csv_view(text, text, bool, text, text, text, text, text, int8) IS
   'makes a view of a CSV file on the server, with its header''s columns and inferred types';

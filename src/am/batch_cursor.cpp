@@ -1,5 +1,7 @@
 #include "am/batch_cursor.h"
 
+#include "am/row_cursor.h"
+
 #include <bit>
 
 #include "am/added_defaults.h"
@@ -29,17 +31,6 @@ void copy_bits(const uint64_t* from, uint64_t at, uint64_t count, uint64_t* to, 
     to_at += take;
     count -= take;
   }
-}
-
-std::vector<uint64_t> removed_rows(const TableView& view) {
-  std::vector<uint64_t> rows;
-  for (const auto& [rowid, removal] : view.table->removed)
-    if (removal.sequence <= view.view.limit) rows.push_back(rowid);
-  if (TablePending* own = view.pending())
-    for (const auto& [rowid, removal] : own->removed)
-      if (own_removed(*own, rowid, view.command)) rows.push_back(rowid);
-  std::sort(rows.begin(), rows.end());
-  return rows;
 }
 
 bool own_is_cleared(const TableView& view) {
@@ -242,9 +233,18 @@ void BatchCursor::missing(uint64_t rowid) const {
 void BatchCursor::close_piece() {
   if (!has_piece_) return;
   has_piece_ = false;
-  for (vector::Piece& piece : renewed(std::move(piece_), generation_)) {
-    add_piece(std::move(piece),
-              generation_ == kNotInStore ? kNotInStore : pg::open_store().generation());
+  // Converting the rows of one may let go of the map that the next ones are in.
+  std::vector<std::pair<vector::Piece, uint64_t>> open;  // the next one last
+  open.emplace_back(std::move(piece_), generation_);
+  while (!open.empty()) {
+    auto [piece, found_in] = std::move(open.back());
+    open.pop_back();
+    std::vector<vector::Piece> now = renewed(std::move(piece), found_in);
+    if (now.empty()) continue;
+    const uint64_t generation =
+        found_in == kNotInStore ? kNotInStore : pg::open_store().generation();
+    for (size_t i = now.size(); i-- > 1;) open.emplace_back(std::move(now[i]), generation);
+    add_piece(std::move(now.front()), generation);
   }
 }
 

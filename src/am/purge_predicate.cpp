@@ -127,41 +127,40 @@ void finish(Predicate* p) {
   FreeExecutorState(p->estate);
 }
 
-// Functions that the predicate calls may renew the map: the segment is found again then.
+// The rows of a table's segments, each once. Functions that the predicate calls may renew the map,
+// where other segments may have the rows by then: small ones are joined, others are written without
+// the rows that are gone.
 class Segments {
  public:
   Segments(store::Environment& env, uint64_t table) : env_(env), table_(table) {}
-  // Goes to the next one; false at the end.
+  // Goes to the next rowids; false at the end.
   bool next() {
     segment_ = env_.segment_at_or_after(table_, end_);
     if (!segment_) return false;
     generation_ = env_.generation();
-    first_ = segment_->first_rowid();
+    first_ = std::max(segment_->first_rowid(), end_);  // the rows before are done
     end_ = segment_->last_rowid() + 1;
-    holes_ = segment_->holes();
     return true;
-  }
-  bool is_hole(uint64_t rowid) const {
-    const uint64_t row = rowid - first_;
-    return !holes_.empty() && (holes_[row / 64] >> row % 64 & 1);
   }
   uint64_t first() const { return first_; }
   uint64_t end() const { return end_; }
-  const store::SegmentReader& at(uint64_t rowid, uint32_t* row) {
-    if (generation_ != env_.generation()) {
+  // nullptr: no row has the rowid (any more).
+  const store::SegmentReader* at(uint64_t rowid, uint32_t* row) {
+    const bool covers =
+        segment_ && rowid >= segment_->first_rowid() && rowid <= segment_->last_rowid();
+    if (generation_ != env_.generation() || !covers) {
       segment_ = env_.segment(table_, rowid);
-      if (!segment_) throw CorruptError("row " + std::to_string(rowid) + " has vanished");
       generation_ = env_.generation();
+      if (!segment_) return nullptr;
     }
     *row = static_cast<uint32_t>(rowid - segment_->first_rowid());
-    return *segment_;
+    return segment_->is_hole(*row) ? nullptr : &*segment_;
   }
 
  private:
   store::Environment& env_;
   uint64_t table_;
   std::optional<store::SegmentReader> segment_;
-  std::vector<uint64_t> holes_;
   uint64_t generation_ = 0, first_ = 0, end_ = 0;
 };
 
@@ -175,11 +174,12 @@ Versions find_versions(Relation relation, const char* name, const char* text) {
   if (store::Environment* env = pg::try_store()) {
     for (Segments segments(*env, info->table); segments.next();) {
       for (uint64_t rowid = segments.first(); rowid < segments.end(); ++rowid) {
-        if (segments.is_hole(rowid) || versioning::is_redacted(rowid)) continue;
+        if (versioning::is_redacted(rowid)) continue;
         uint32_t row;
-        const store::SegmentReader& segment = segments.at(rowid, &row);
-        const uint64_t entity = segment.entity(row);
-        store_segment_row(p->slot, relation, *info, rowid, segment, row, true);
+        const store::SegmentReader* segment = segments.at(rowid, &row);
+        if (!segment) continue;
+        const uint64_t entity = segment->entity(row);
+        store_segment_row(p->slot, relation, *info, rowid, *segment, row, true);
         if (!pg::call([=] { return holds(p); })) continue;
         found.rows.add(rowid);
         ++found.count;

@@ -54,6 +54,17 @@ versioning::AddedRuns::iterator first_run_with(versioning::AddedRuns& added, uin
 
 }  // namespace
 
+std::vector<uint64_t> removed_rows(const TableView& view) {
+  std::vector<uint64_t> rows;
+  for (const auto& [rowid, removal] : view.table->removed)
+    if (removal.sequence <= view.view.limit) rows.push_back(rowid);
+  if (TablePending* own = view.pending())
+    for (const auto& [rowid, removal] : own->removed)
+      if (own_removed(*own, rowid, view.command)) rows.push_back(rowid);
+  std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
 void RowCursor::limit_to(uint64_t first, uint64_t last) {
   first_ = std::max(first, view_.floor);
   last_ = last;
@@ -167,9 +178,25 @@ bool RowCursor::load_container() {
   if (!containers_->valid()) return false;
   high_ = containers_->high();
   containers_->load(&container_);
-  if (filter_ && high_ >= first_ >> 16 && high_ <= last_ >> 16)
-    left_out_ += filter_->narrow(view_, high_, first_, last_, container_);
+  if (filter_ && high_ >= first_ >> 16 && high_ <= last_ >> 16) leave_out();
   return true;
+}
+
+// Rows of the container that do not pass. Those that the view has not got are none that were left
+// out.
+void RowCursor::leave_out() {
+  tree::Container before = container_;
+  filter_->narrow(view_, high_, first_, last_, container_);
+  versioning::leave_out_redacted(high_, before);
+  if (!removed_) removed_ = removed_rows(view_);
+  auto at = std::lower_bound(removed_->begin(), removed_->end(), high_ << 16);
+  for (; at != removed_->end() && *at >> 16 == high_; ++at)
+    before.remove(static_cast<uint16_t>(*at));
+  uint64_t count = 0;
+  for (size_t i = 0; i < before.words.size(); ++i)
+    count += static_cast<uint64_t>(std::popcount(before.words[i] & ~container_.words[i]));
+  left_out_ += count;
+  filter_->count(count);
 }
 
 bool RowCursor::step_base(bool forward) {

@@ -7,6 +7,9 @@
 
 namespace datahike::am {
 
+// Rows that the view's tree has and the view has not, ascending.
+std::vector<uint64_t> removed_rows(const TableView& view);
+
 class RowCursor {
  public:
   explicit RowCursor(const TableView& view) : view_(view), first_(view.floor) {
@@ -45,6 +48,7 @@ class RowCursor {
   bool load_container();
   int bit_before(uint64_t first) const;
   bool base_is_cleared() const;
+  void leave_out();
   bool step_run(versioning::AddedRuns& added, bool forward);
   bool is_removed(uint64_t rowid) const;
   bool in_range(uint64_t rowid) const { return rowid >= first_ && rowid <= last_; }
@@ -53,6 +57,7 @@ class RowCursor {
   uint64_t first_ = 0, last_ = UINT64_MAX;
   RowFilter* filter_ = nullptr;
   uint64_t left_out_ = 0;
+  std::optional<std::vector<uint64_t>> removed_;  // removed_rows(), where they have been asked for
   Phase phase_ = Before;
   bool started_ = false;  // the first step begins at the end that it leads away from
   uint64_t rowid_ = 0;

@@ -12,10 +12,12 @@ class RowFilter {
  public:
   virtual ~RowFilter() = default;
   // Takes rows out of `container`, which has rowids high << 16 .. high << 16 | 0xffff, of those
-  // from `first` to `last` that do not pass. Returns how many. Raises no error of a value.
+  // from `first` to `last` that do not pass. Raises no error of a value.
   // REQUIRES: in a guard.
-  virtual uint64_t narrow(const TableView& view, uint64_t high, uint64_t first, uint64_t last,
-                          tree::Container& container) = 0;
+  virtual void narrow(const TableView& view, uint64_t high, uint64_t first, uint64_t last,
+                      tree::Container& container) = 0;
+  // So many rows of the view have been left out.
+  virtual void count(uint64_t rows) = 0;
 };
 
 // The scans that fill the slot go by the filter from now on. It must live as long as they do.

@@ -62,23 +62,18 @@ bool is_harmless(const vector::Program& program, size_t first) {
                      });
 }
 
-// Clears up to 64 bits from `bit` on, of which some may lie outside. Returns how many were set.
-uint64_t clear_bits(tree::Container& container, int64_t bit, uint64_t failed) {
-  if (bit <= -64 || bit >= 65536) return 0;
+// Clears up to 64 bits from `bit` on, of which some may lie outside.
+void clear_bits(tree::Container& container, int64_t bit, uint64_t failed) {
+  if (bit <= -64 || bit >= 65536) return;
   if (bit < 0) {
     failed >>= -bit;
     bit = 0;
   }
-  uint64_t cleared = 0;
-  const auto clear = [&](size_t word, uint64_t bits) {
-    cleared += static_cast<uint64_t>(std::popcount(container.words[word] & bits));
-    container.words[word] &= ~bits;
-  };
   const auto word = static_cast<size_t>(bit / 64);
-  const unsigned shift = static_cast<unsigned>(bit % 64);
-  clear(word, failed << shift);
-  if (shift > 0 && word + 1 < container.words.size()) clear(word + 1, failed >> (64 - shift));
-  return cleared;
+  const auto shift = static_cast<unsigned>(bit % 64);
+  container.words[word] &= ~(failed << shift);
+  if (shift > 0 && word + 1 < container.words.size())
+    container.words[word + 1] &= ~(failed >> (64 - shift));
 }
 
 // The first member from `from` on, or 65536.
@@ -93,16 +88,17 @@ class ScanFilter : public am::RowFilter {
  public:
   explicit ScanFilter(SeqScanState* scan) : scan_(scan) {}
 
-  uint64_t narrow(const am::TableView& view, uint64_t high, uint64_t first, uint64_t last,
-                  tree::Container& container) override {
-    if (container.count < kFewRows || (compiled_ && !evaluator_)) return 0;
+  void count(uint64_t rows) override { InstrCountFiltered1(scan_, rows); }
+
+  void narrow(const am::TableView& view, uint64_t high, uint64_t first, uint64_t last,
+              tree::Container& container) override {
+    if (container.count < kFewRows || (compiled_ && !evaluator_)) return;
     Relation relation = scan_->ss.ss_currentRelation;
     const am::RelationInfo& info = am::relation_info(relation);
     if (!compiled_) compile(relation, info);
-    if (!evaluator_) return 0;
+    if (!evaluator_) return;
     const uint64_t from = std::max(first, high << 16);
     const uint64_t to = std::min(last, high << 16 | 0xffff);
-    uint64_t left_out = 0;
     for (uint64_t rowid = from; rowid <= to;) {
       const uint32_t member = first_member(container, static_cast<uint32_t>(rowid & 0xffff));
       if (member == 65536) break;
@@ -114,12 +110,9 @@ class ScanFilter : public am::RowFilter {
         continue;
       }
       const uint64_t end = std::min(to, found->segment.last_rowid());
-      if (can_test(found->segment, info))
-        left_out += test(found->segment, high, rowid, end, container);
+      if (can_test(found->segment, info)) test(found->segment, high, rowid, end, container);
       rowid = end + 1;
     }
-    InstrCountFiltered1(scan_, left_out);
-    return left_out;
   }
 
  private:
@@ -178,24 +171,23 @@ class ScanFilter : public am::RowFilter {
     return true;
   }
 
-  uint64_t test(const store::SegmentReader& segment, uint64_t high, uint64_t first, uint64_t last,
-                tree::Container& container) {
+  void test(const store::SegmentReader& segment, uint64_t high, uint64_t first, uint64_t last,
+            tree::Container& container) {
     const uint64_t base = segment.first_rowid();
     const auto bit_of = [&](uint64_t row) {
       return static_cast<int64_t>(base + row) - static_cast<int64_t>(high << 16);
     };
-    uint64_t left_out = 0;
     piece_.segment = segment;
     piece_.live_rows = segment.rows();
     if (!evaluator_->begin(piece_)) {
       for (uint64_t row = first - base; row <= last - base;) {
         const uint64_t n = std::min<uint64_t>(64, last - base - row + 1);
-        left_out += clear_bits(container, bit_of(row), low_bits(n));
+        clear_bits(container, bit_of(row), low_bits(n));
         row += n;
       }
-      return left_out;
+      return;
     }
-    if (evaluator_->all_pass()) return 0;
+    if (evaluator_->all_pass()) return;
     const auto from =
         static_cast<uint32_t>((first - base) / vector::kChunkRows * vector::kChunkRows);
     for (uint32_t at = from; at <= last - base; at += vector::kChunkRows) {
@@ -210,10 +202,9 @@ class ScanFilter : public am::RowFilter {
         if (row < first - base) failed &= ~low_bits(std::min<uint64_t>(first - base - row, 64));
         if (row + 63 > last - base)
           failed &= row > last - base ? 0 : low_bits(last - base - row + 1);
-        if (failed) left_out += clear_bits(container, bit_of(at + word * 64), failed);
+        if (failed) clear_bits(container, bit_of(at + word * 64), failed);
       }
     }
-    return left_out;
   }
 
   static uint64_t low_bits(uint64_t n) { return n == 64 ? ~uint64_t{0} : (uint64_t{1} << n) - 1; }

@@ -157,8 +157,8 @@ void put_datoms(const FactScanRequest& request, FactFeed& feed, const char* inde
     if (c.number - 1 == at[0]) pattern.e = DatumGetInt64(c.value);
     if (c.number - 1 != at[1]) continue;
     const std::string ident = utf8(pg::call([v = c.value] { return TextDatumGetCString(v); }));
-    const Attribute* a =
-        ident.starts_with(':') ? feed.attribute(std::string_view(ident).substr(1)) : nullptr;
+    if (!ident.starts_with(':')) continue;  // the number of an attribute without ident
+    const Attribute* a = feed.attribute(std::string_view(ident).substr(1));
     if (!a) return;
     pattern.a = a->id;
   }

@@ -64,6 +64,11 @@ void rewind_fact_scan(FactScan* scan) {
   if (scan->rows) tuplestore_rescan(scan->rows);
 }
 
+void close_fact_scan(FactScan* scan) {
+  ExecClearTuple(scan->row);
+  if (scan->rows) tuplestore_end(std::exchange(scan->rows, nullptr));
+}
+
 namespace {
 
 // The constant as one of the column's type; nullptr: it is of another.

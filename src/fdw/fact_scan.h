@@ -33,6 +33,7 @@ struct FactScanRequest {
 FactScan* open_fact_scan(const FactScanRequest& request);
 bool next_fact_row(FactScan* scan, TupleTableSlot* slot);  // false at the end
 void rewind_fact_scan(FactScan* scan);
+void close_fact_scan(FactScan* scan);  // lets go of temporary files
 
 // Those of the conditions on a foreign table's columns that a scan can look up: as a request has
 // them. They are superfluous, not exact: PostgreSQL still checks what they came from.

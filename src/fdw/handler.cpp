@@ -119,6 +119,11 @@ void begin(ForeignScanState* node, int flags) {
   node->fdw_state = source;
 }
 
+void close_source(const Source& source) {
+  if (source.rows) close_scan(source.rows);
+  if (source.facts) close_fact_scan(source.facts);
+}
+
 TupleTableSlot* iterate(ForeignScanState* node) {
   TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
   next_of(*source_of(node), slot);
@@ -131,7 +136,7 @@ void rescan(ForeignScanState* node) {
 }
 
 void end(ForeignScanState* node) {
-  if (Source* source = source_of(node); source && source->rows) close_scan(source->rows);
+  if (Source* source = source_of(node)) close_source(*source);
 }
 
 // "column = value" of each condition that is looked up.
@@ -204,7 +209,7 @@ int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* 
     rows[place] = ExecCopySlotHeapTuple(slot);
   }
   ExecDropSingleTupleTableSlot(slot);
-  if (source.rows) close_scan(source.rows);
+  close_source(source);
   MemoryContextDelete(memory);
   if (pushed) PopActiveSnapshot();
   *live = seen;

@@ -8,6 +8,7 @@
 extern "C" {
 #include "foreign/fdwapi.h"
 #include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
 }
 
 namespace datahike::fdw {
@@ -73,9 +74,24 @@ Tables tables_of(FactFeed& feed) {
 
 char* text(const std::string& utf8) { return query::from_utf8(utf8); }
 
+// A column's name: the attribute's, as far as names may be long, with a number behind it where
+// another column has it.
+const char* name_of(const Column& column, std::set<std::string>& taken) {
+  const std::string wanted = text(column.name);
+  for (int i = 0;; ++i) {
+    const std::string suffix = i == 0 ? "" : "_" + std::to_string(i);
+    const auto most = static_cast<int>(NAMEDATALEN - 1 - suffix.size());
+    const auto length = static_cast<int>(wanted.size());
+    const int kept = pg::call([&] { return pg_mbcliplen(wanted.c_str(), length, most); });
+    const std::string name = wanted.substr(0, static_cast<size_t>(kept)) + suffix;
+    if (taken.insert(name).second) return pg::call([&] { return pstrdup(name.c_str()); });
+  }
+}
+
 void add_columns(StringInfo command, const std::vector<Column>& columns) {
+  std::set<std::string> taken{"db_id"};
   for (const Column& c : columns) {
-    const char *name = text(c.name), *attribute = text(":" + c.attribute);
+    const char *name = name_of(c, taken), *attribute = text(":" + c.attribute);
     const char* references = c.references.empty() ? nullptr : text(":" + c.references);
     const Oid type = c.type;
     pg::call([=] {

@@ -314,13 +314,23 @@ void Gc::join(WorkerSlot& slot, const Batches& batches) {
   short_of_space_ = is_short_of_space(env);
   if (short_of_space_) joining_->clear();
   store::WriteBatch* batch = nullptr;
-  joining_->step(
-      env,
-      [&]() -> store::WriteBatch& {
-        if (!batch) batch = &batches.begin();
-        return *batch;
-      },
-      0);
+  const auto begin = [&]() -> store::WriteBatch& {
+    if (!batch) batch = &batches.begin();
+    return *batch;
+  };
+  try {
+    joining_->step(env, begin, 0);
+  } catch (const CorruptError& e) {
+    // What has been collected stays collected, and what has been joined so far is whole. VACUUM is
+    // told.
+    if (serving_ && slot.gc.join) throw;
+    joining_->clear();
+    const char* message = e.what();
+    call([=] {
+      ereport(LOG, (errmsg("gc() has not joined all small segments: %s", message),
+                    errhint("datahike.verify() says what is damaged.")));
+    });
+  }
   if (batch) batches.commit();
   if (joining_->done()) answer(slot, result_);
 }

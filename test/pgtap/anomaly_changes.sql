@@ -1,33 +1,7 @@
 -- UPDATE, DELETE and INSERT that score in batches change what they do row by row, whatever triggers do meanwhile.
 SELECT * FROM no_plan();
-CREATE TABLE t (id int PRIMARY KEY, a float8, b int, c numeric, d float4, g int, name text) USING datahike;
-INSERT INTO t SELECT i, sin(i), i % 17, i / 7.0, nullif(i % 5, 0), i % 3, 'row ' || i FROM generate_series(1, 1000) i;
-INSERT INTO t VALUES (0, 'NaN', 1, NULL, NULL, 1, NULL), (-1, NULL, NULL, NULL, NULL, 2, ''), (-2, 'Infinity', NULL, 'NaN', 3, 2, repeat('x', 5000));
-DELETE FROM t WHERE id % 100 = 7;
-CREATE INDEX ON t (b);
-CREATE TABLE h USING heap AS SELECT * FROM t;
-CREATE INDEX ON h (b);
-ANALYZE t;
-ANALYZE h;
-SELECT datahike.create_model('m', 'SELECT a, b, c, d FROM t', contamination => 0.02);
-SELECT datahike.rotate_model('m', 'SELECT a, b, c, d FROM t');
-
-CREATE FUNCTION is_batched(query text) RETURNS bool LANGUAGE plpgsql AS $$
-DECLARE line text;
-BEGIN
-  FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP
-    IF line LIKE '%Datahike Score%' THEN RETURN true; END IF;
-  END LOOP;
-  RETURN false;
-END $$;
--- In the order of the rows.
-CREATE FUNCTION answer(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE r record; result text := '';
-BEGIN
-  FOR r IN EXECUTE query LOOP result := result || r::text || E'\n'; END LOOP;
-  RETURN md5(result) || ' ' || length(result);
-EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM;
-END $$;
+\set rows 1000
+\ir include/scored_tables.inc
 CREATE TABLE u USING datahike AS SELECT i AS id, i % 7 AS k, i / 2.0 AS z FROM generate_series(1, 1000) i;
 ANALYZE u;
 -- What a statement changes is what the rows before it say, in batches as row by row.

@@ -1,5 +1,5 @@
 -- Facts as foreign tables: a namespace's attributes as columns, and the indexes' datoms, at any view.
-SELECT plan(46);
+SELECT plan(49);
 
 CREATE FUNCTION t(text) RETURNS jsonb LANGUAGE sql VOLATILE AS $$ SELECT datahike.transact($1) $$;
 CREATE FUNCTION plan_of(text) RETURNS text LANGUAGE plpgsql AS $$
@@ -118,4 +118,12 @@ SET ROLE clerk;
 SELECT throws_ok('SELECT * FROM f.person', '42501', 'permission denied for table facts', 'it takes SELECT on the facts');
 RESET ROLE;
 DROP OWNED BY clerk; DROP ROLE clerk;
+-- Names that columns cannot share.
+SELECT t('[{:db/ident :clash/db_id :db/valueType :db.type/long} {:db/ident :clash/one :db/valueType :db.type/long} {:db/ident :clash/two :db/valueType :db.type/long}]') \g /dev/null
+SELECT t('[{:db/id 900 :clash/db_id 1 :clash/one 2 :clash/two 3}]') \g /dev/null
+SELECT datahike.set_hint('clash/one', 'column', 'same'), datahike.set_hint('clash/two', 'column', 'same') \g /dev/null
+CREATE SCHEMA c;
+SELECT lives_ok('IMPORT FOREIGN SCHEMA datahike LIMIT TO (clash) FROM SERVER here INTO c', 'attributes that would have one name');
+SELECT is((SELECT string_agg(attname, ',' ORDER BY attname) FROM pg_attribute WHERE attrelid = 'c.clash'::regclass AND attnum > 0), 'db_id,db_id_1,same,same_1', 'get different ones');
+SELECT results_eq('SELECT db_id, db_id_1, same + same_1 FROM c.clash', 'VALUES (900::int8, 1::int8, 5::int8)', 'and are read by them');
 SELECT * FROM finish();

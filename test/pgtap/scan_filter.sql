@@ -1,6 +1,6 @@
 -- Sequential scans leave out rows by column before they make them: the answers are heap's, for conditions that are
 -- tested so and for those that are not, in every view.
-SELECT plan(68);
+SELECT plan(71);
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;
 
@@ -53,6 +53,16 @@ BEGIN
 END $$;
 SELECT is(removed_by_filter('SELECT id FROM d WHERE k = 17'), 69930, 'rows removed by the filter');
 SELECT is(removed_by_filter('SELECT id FROM d WHERE id > 69000 AND v > 5'), removed_by_filter('SELECT id FROM h WHERE id > 69000 AND v > 5'), 'with zone maps too');
+BEGIN;
+DELETE FROM d WHERE id <= 200; DELETE FROM h WHERE id <= 200;
+SELECT is(removed_by_filter('SELECT id FROM d WHERE k = 17'), removed_by_filter('SELECT id FROM h WHERE k = 17'), 'rows that this transaction has deleted are not counted');
+ROLLBACK;
+CREATE TABLE counted_d (id int, k int); CREATE TABLE counted_h (LIKE counted_d) USING heap;
+INSERT INTO counted_d SELECT g, g % 100 FROM generate_series(1, 20000) g; INSERT INTO counted_h SELECT * FROM counted_d;
+SELECT datahike.commit_id() IS NOT NULL;
+DELETE FROM counted_d WHERE id <= 200; DELETE FROM counted_h WHERE id <= 200;
+SELECT is(removed_by_filter('SELECT id FROM counted_d WHERE k = 17'), removed_by_filter('SELECT id FROM counted_h WHERE k = 17'), 'nor those whose deletion may not be folded');
+SELECT results_eq('SELECT id FROM counted_d WHERE k = 17', 'SELECT id FROM counted_h WHERE k = 17', 'and are not there');
 
 -- Parameters.
 PREPARE by_k(smallint, text) AS SELECT count(*), min(id || 'x') FROM d WHERE k = $1 AND t = $2;
