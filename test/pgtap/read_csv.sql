@@ -1,5 +1,5 @@
 -- CSV files of the server as rows of a query.
-SELECT plan(38);
+SELECT plan(39);
 
 SELECT current_setting('data_directory') || '/read_csv' AS base \gset
 SELECT :'base' || '_plain.csv' AS plain, :'base' || '_types.csv' AS types, :'base' || '_none.csv' AS none,
@@ -95,6 +95,7 @@ SELECT throws_ok('SELECT * FROM late', '22P02', 'invalid input syntax for type b
 
 -- Errors and rights.
 SELECT throws_ok($$SELECT * FROM datahike.read_csv('/nowhere/at/all.csv') AS t(a int)$$, '58P01', NULL, 'a file that is not there');
+SELECT throws_ok($$SELECT * FROM datahike.read_csv('/dev/null') AS t(a int)$$, '42703', 'file "/dev/null" has no field "a"', 'an empty file has no header');
 SELECT throws_ok($$SELECT * FROM datahike.read_csv(NULL) AS t(a int)$$, '22004', 'path must be given', 'no file');
 CREATE ROLE csv_reader;
 GRANT SELECT ON typed TO csv_reader;

@@ -39,9 +39,10 @@ int field_of(char** names, int count, const char* column) {
   initStringInfo(&list);
   for (int i = 0; i < count && i < 50; i++)
     appendStringInfo(&list, "%s%s", i ? ", " : "", names[i]);
-  ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN),
-                  errmsg("file \"%s\" has no field \"%s\"", format.path, column),
-                  errhint("Its fields are: %s.", list.data)));
+  ereport(ERROR,
+          (errcode(ERRCODE_UNDEFINED_COLUMN),
+           errmsg("file \"%s\" has no field \"%s\"", format.path, column),
+           count == 0 ? errhint("The file is empty.") : errhint("Its fields are: %s.", list.data)));
 }
 
 // Which field of a line each column of the result takes; -1 for a dropped column.
