@@ -15,7 +15,6 @@ namespace datahike::am {
 namespace {
 
 using store::Kind;
-using store::SegmentReader;
 
 Slot* as_slot(TupleTableSlot* slot) { return reinterpret_cast<Slot*>(slot); }
 
@@ -79,13 +78,12 @@ Datum make_fixed(Slot* slot, ByteView bytes) {
   return PointerGetDatum(p);
 }
 
-// A value of segment column `column` as its type then is: in the slot's memory.
-Datum decode_as(Slot* slot, int column, Kind kind, bool plain_storage) {
-  const SegmentReader& segment = slot->segment;
-  if (kind <= Kind::Float64) return static_cast<Datum>(segment.bits(column, slot->row));
+// A value of `reader`, which is not NULL, as its type then was: in the slot's memory.
+Datum decode_as(Slot* slot, const store::ColumnReader& reader, Kind kind, bool plain_storage) {
+  if (kind <= Kind::Float64) return static_cast<Datum>(reader.bits(slot->row));
   column::Scratch scratch;
-  if (kind == Kind::Fixed) return make_fixed(slot, segment.bytes(column, slot->row, scratch));
-  return make_varlena(slot, segment.bytes(column, slot->row, scratch), plain_storage);
+  const ByteView bytes = reader.bytes(slot->row, scratch);
+  return kind == Kind::Fixed ? make_fixed(slot, bytes) : make_varlena(slot, bytes, plain_storage);
 }
 
 // What a value of another type is in attribute `i`.
@@ -125,28 +123,15 @@ void complete_attribute(Slot* slot, int i) {
     convert_into(slot, i, added->value, added->type, added->typmod);
 }
 
-void decode_attribute(Slot* slot, int i) {
-  TupleTableSlot& base = slot->base.base;
+// Of a type or modifier that is not the attribute's.
+void decode_otherwise(Slot* slot, int i, const store::ColumnReader& reader) {
   const Attribute& a = slot->info->attribute[i];
-  base.tts_values[i] = 0;
-  base.tts_isnull[i] = true;
-  if (a.dropped) return;
-  const SegmentReader& segment = slot->segment;
-  // Columns are in attribute order: without dropped ones the index is the attribute's.
-  int column =
-      i < segment.columns() && segment.spec(i).number == a.number ? i : segment.find(a.number);
-  if (column < 0) {
-    complete_attribute(slot, i);
-    return;
-  }
-  if (segment.is_null(column, slot->row)) return;
-  base.tts_isnull[i] = false;
-  store::ColumnSpec spec = segment.spec(column);
+  const store::ColumnSpec& spec = reader.spec();
   bool older = slot->rowid < slot->info->horizon;
   if (older && (spec.type != a.type || spec.typmod != a.typmod)) {
     bool plain_storage = spec.kind == Kind::Bytes &&
                          pg::call([&] { return get_typstorage(spec.type) == TYPSTORAGE_PLAIN; });
-    Datum value = decode_as(slot, column, spec.kind, plain_storage);
+    Datum value = decode_as(slot, reader, spec.kind, plain_storage);
     convert_into(slot, i, value, spec.type, spec.typmod);
     return;
   }
@@ -154,7 +139,27 @@ void decode_attribute(Slot* slot, int i) {
     throw CorruptError("row " + std::to_string(slot->rowid) + " holds a value of type " +
                        std::to_string(spec.type) + " where type " + std::to_string(a.type) +
                        " was expected");
-  base.tts_values[i] = decode_as(slot, column, a.kind, a.plain_storage);
+  slot->base.base.tts_values[i] = decode_as(slot, reader, a.kind, a.plain_storage);
+}
+
+void decode_attribute(Slot* slot, int i) {
+  TupleTableSlot& base = slot->base.base;
+  const Attribute& a = slot->info->attribute[i];
+  SlotColumn& column = slot->columns.column(*slot->info, i, slot->segment, base.tts_mcxt);
+  base.tts_values[i] = 0;
+  base.tts_isnull[i] = true;
+  if (column.stored_as() == StoredAs::Nothing) return;
+  if (column.stored_as() == StoredAs::Missing) return complete_attribute(slot, i);
+  const store::ColumnReader& reader = column.reader();
+  if (reader.is_null(slot->row)) return;
+  base.tts_isnull[i] = false;
+  if (column.stored_as() == StoredAs::Word)
+    base.tts_values[i] =
+        static_cast<Datum>(column.word(slot->row, slot->segment.rows(), base.tts_mcxt));
+  else if (column.stored_as() == StoredAs::Otherwise)
+    decode_otherwise(slot, i, reader);
+  else
+    base.tts_values[i] = decode_as(slot, reader, a.kind, a.plain_storage);
 }
 
 // A view into the map that has been let go of since is found again: row versions are immutable.
@@ -168,6 +173,7 @@ void ensure_segment(Slot* slot) {
   slot->segment = *segment;
   slot->row = static_cast<uint32_t>(slot->rowid - segment->first_rowid());
   slot->generation = env.generation();
+  slot->columns.enter(slot->segment, slot->generation);
 }
 
 void init(TupleTableSlot* slot) {
@@ -176,6 +182,7 @@ void init(TupleTableSlot* slot) {
   s->owned = false;
   s->info = nullptr;
   s->arena = {};
+  s->columns = {};
   s->xmin = s->xmax = InvalidTransactionId;
 }
 
@@ -183,6 +190,7 @@ void release(TupleTableSlot* slot) {
   Slot* s = as_slot(slot);
   free_blocks(s->arena.block);
   s->arena = {};
+  s->columns.release();
   if (s->info) pfree(s->info);
   s->info = nullptr;
 }
@@ -366,6 +374,7 @@ void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationIn
   s->row = row;
   s->in_store = in_store;
   s->generation = in_store ? pg::open_store().generation() : 0;
+  s->columns.enter(segment, s->generation);
   s->owned = true;
   s->cmin = 0;
   if (!s->info) s->info = describe_slot(slot, info);

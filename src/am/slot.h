@@ -3,6 +3,7 @@
 #pragma once
 
 #include "am/relation.h"
+#include "am/slot_columns.h"
 #include "pg/pg.h"
 #include "store/segment.h"
 
@@ -28,6 +29,7 @@ struct Slot {
   uint64_t generation;
   bool owned;          // by-reference values are the slot's own memory
   RelationInfo* info;  // the slot's own copy: the relation cache may drop its entry
+  SlotColumns columns;
   SlotArena arena;
   TransactionId xmin;  // invalid: not asked for yet
   TransactionId xmax;  // invalid: whoever is removing the row at the moment of asking

@@ -51,8 +51,9 @@ store::Identity store_identity() { return {GetSystemIdentifier(), MyDatabaseId};
 // it. What was found holds until the branches change.
 store::Environment* try_store() {
   static uint64_t checked = 0;
-  if (!open_for_reading()) return nullptr;
   uint64_t generation = extension_generation();
+  if (environment && checked == generation) return environment;  // asked for each row
+  if (!open_for_reading()) return nullptr;
   if (checked == generation) return environment;
   int64_t branch = call([] { return extension_installed() ? find_branch(kDefaultBranch) : -1; });
   bool ours = serves_installation(*environment, branch);

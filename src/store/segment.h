@@ -33,6 +33,31 @@ inline constexpr uint32_t kMaxSegmentRows = 65536;
 inline constexpr size_t kSegmentTargetBytes = 1 << 20;  // when a writer should finish a segment
 inline constexpr size_t kLargeValueBytes = 256 << 10;  // a row with such a value is a segment alone
 
+// One column of a segment, found once and read row by row. Holds views of the segment's bytes, as a
+// SegmentReader does; no allocation. Made by SegmentReader::column_reader().
+class ColumnReader {
+ public:
+  ColumnReader() = default;
+  const ColumnSpec& spec() const { return spec_; }
+  // What is read here: see the members of SegmentReader of the same names.
+  bool is_null(uint32_t row) const {
+    return all_null_ || (null_bitmap_ && (null_bitmap_[row / 8] >> row % 8 & 1));
+  }
+  uint64_t bits(uint32_t row) const { return encoding_->word(values_, row); }
+  void bits(uint32_t first, std::span<uint64_t> out) const {
+    encoding_->words(values_, first, out);
+  }
+  ByteView bytes(uint32_t row, column::Scratch& scratch) const;
+
+ private:
+  friend class SegmentReader;
+  ColumnSpec spec_;
+  const column::Encoding* encoding_ = nullptr;
+  column::Encoded values_{};
+  const uint8_t* null_bitmap_ = nullptr;  // nullptr: no row is NULL, or all are
+  bool all_null_ = false;
+};
+
 // Reads a segment in place: holds a view of the caller's bytes, which must outlive it.
 // Cheap to construct and to copy; no allocation. Any row of any encoding is reached in O(1).
 class SegmentReader {
@@ -59,6 +84,8 @@ class SegmentReader {
 
   int columns() const { return columns_; }
   ColumnSpec spec(int column) const;
+  // For whoever reads a column row by row.
+  ColumnReader column_reader(int column) const;
   // Index of the column with this attribute number, or -1. Columns are in ascending number order.
   int find(int16_t number) const;
   bool is_null(int column, uint32_t row) const;

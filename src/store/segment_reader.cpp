@@ -23,6 +23,10 @@ namespace {
   throw CorruptError("segment: " + what);
 }
 
+[[noreturn, gnu::cold]] void corrupt_width(size_t bytes) {
+  corrupt("value of " + std::to_string(bytes) + " bytes in a column of fixed width");
+}
+
 }  // namespace
 
 struct SegmentReader::Entry {
@@ -141,6 +145,23 @@ ColumnSpec SegmentReader::spec(int column) const {
   return spec;
 }
 
+ColumnReader SegmentReader::column_reader(int column) const {
+  const Entry e = entry(column);
+  ColumnReader reader;
+  reader.spec_ = spec(column);
+  reader.encoding_ = kEncodings[e.encoding];
+  reader.values_ = e.values;
+  reader.all_null_ = e.flags & kAllNull;
+  if (e.flags & kHasNulls) reader.null_bitmap_ = e.end - null_bitmap_bytes(rows_);
+  return reader;
+}
+
+ByteView ColumnReader::bytes(uint32_t row, column::Scratch& scratch) const {
+  const ByteView value = encoding_->bytes(values_, row, scratch);
+  if (spec_.kind == Kind::Fixed && value.size() != spec_.width) corrupt_width(value.size());
+  return value;
+}
+
 int SegmentReader::find(int16_t number) const {
   const uint8_t* directory = data_.data() + kDirectoryAt;
   const auto number_of = [=](int column) {
@@ -186,7 +207,7 @@ ByteView SegmentReader::bytes(int column, uint32_t row, column::Scratch& scratch
   const Entry e = entry(column);
   const ByteView value = kEncodings[e.encoding]->bytes(e.values, row, scratch);
   if (e.flags & kHasWidth && value.size() != load<uint16_t>(e.optional))
-    corrupt("value of " + std::to_string(value.size()) + " bytes in a column of fixed width");
+    corrupt_width(value.size());
   return value;
 }
 

@@ -42,6 +42,15 @@ class Reading {
         column::Scratch scratch;
         sum_of(reader_.bytes(column, row, scratch));
       });
+      attempt([&] {
+        const store::ColumnReader one = reader_.column_reader(column);
+        if (one.is_null(row)) return;
+        column::Scratch scratch;
+        if (one.spec().kind <= Kind::Float64)
+          sum_ = sum_ + one.bits(row);
+        else
+          sum_of(one.bytes(row, scratch));
+      });
       attempt([&] { reader_.decimal_digits(column); });
     }
   }

@@ -60,10 +60,18 @@ inline Table column_of(Kind kind, const std::vector<Cell>& cells, uint16_t width
 }
 
 inline Cell read_cell(const SegmentReader& reader, int column, uint32_t row) {
+  const store::ColumnReader one = reader.column_reader(column);
+  EXPECT_EQ(one.is_null(row), reader.is_null(column, row));
+  EXPECT_EQ(one.spec(), reader.spec(column));
   if (reader.is_null(column, row)) return std::monostate();
-  if (reader.spec(column).kind <= Kind::Float64) return reader.bits(column, row);
+  if (reader.spec(column).kind <= Kind::Float64) {
+    EXPECT_EQ(one.bits(row), reader.bits(column, row));
+    return reader.bits(column, row);
+  }
   column::Scratch scratch;
-  return std::string(as_string_view(reader.bytes(column, row, scratch)));
+  std::string value(as_string_view(reader.bytes(column, row, scratch)));
+  EXPECT_EQ(as_string_view(one.bytes(row, scratch)), value);
+  return value;
 }
 
 // Compares every row, cell and column description; reads the words in runs too.
