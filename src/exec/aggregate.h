@@ -70,6 +70,9 @@ bool compile(Compiler& compiler, const AggregatePlan& plan);
 Datum aggregate_result(const vector::Aggregation& groups, const Output& output, uint32_t group,
                        Oid type, bool* isnull);
 
+// A scaled integer as a numeric, kNaNDecimal as NaN.
+Datum decimal_numeric(int64_t value, int scale);
+
 // Of an aggregate whose form is Count or Distinct.
 int64_t count_of(const vector::Aggregation& groups, const Output& output, uint32_t group);
 

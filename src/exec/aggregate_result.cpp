@@ -1,6 +1,8 @@
 // Aggregates' results, as PostgreSQL's final functions make them.
 #include <cmath>
+#include <cstring>
 
+#include "column/decimal.h"
 #include "exec/aggregate.h"
 
 extern "C" {
@@ -27,6 +29,51 @@ Datum numeric_of(__int128 value) {
   if (negative) *--p = '-';
   return DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
                              Int32GetDatum(-1));
+}
+
+Datum numeric_nan() {
+  return DirectFunctionCall3(numeric_in, CStringGetDatum("NaN"), ObjectIdGetDatum(InvalidOid),
+                             Int32GetDatum(-1));
+}
+
+// Of any size: its digits, with `scale` of them behind the point.
+Datum long_numeric(__int128 high, unsigned __int128 low, int scale) {
+  const bool negative = high < 0;
+  uint64_t limbs[4] = {static_cast<uint64_t>(low), static_cast<uint64_t>(low >> 64),
+                       static_cast<uint64_t>(high), static_cast<uint64_t>(high >> 64)};
+  if (negative) {
+    unsigned carry = 1;
+    for (uint64_t& limb : limbs) {
+      limb = ~limb + carry;
+      carry = carry && limb == 0;
+    }
+  }
+  constexpr int kMostDigits = 78;  // of 256 bits
+  char text[kMostDigits + kMostScale + 4];
+  char* p = text + sizeof text;
+  *--p = 0;
+  for (int digits = 0; digits <= scale || limbs[0] || limbs[1] || limbs[2] || limbs[3]; ++digits) {
+    unsigned __int128 rest = 0;
+    for (int i = 3; i >= 0; --i) {
+      rest = rest << 64 | limbs[i];
+      limbs[i] = static_cast<uint64_t>(rest / 10);
+      rest %= 10;
+    }
+    if (digits == scale && scale > 0) *--p = '.';
+    *--p = static_cast<char>('0' + static_cast<int>(rest));
+  }
+  if (negative) *--p = '-';
+  return DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
+                             Int32GetDatum(-1));
+}
+
+Datum sum_numeric(const vector::DecimalSum& sum, int scale) {
+  if (sum.nans > 0) return numeric_nan();
+  const auto low = static_cast<__int128>(sum.low);
+  if (sum.high == (low < 0 ? -1 : 0) && low < column::kLargestDecimal &&
+      low > -column::kLargestDecimal)
+    return decimal_numeric(static_cast<int64_t>(low), scale);
+  return long_numeric(sum.high, sum.low, scale);
 }
 
 Datum word_as(int64_t word, Oid type) {
@@ -67,6 +114,18 @@ Datum average(const vector::State& sum, uint32_t group, int64_t count) {
 
 }  // namespace
 
+Datum decimal_numeric(int64_t value, int scale) {
+  if (value == vector::kNaNDecimal) return numeric_nan();
+  if (scale > static_cast<int>(column::kMostDecimalDigits))
+    return long_numeric(value < 0 ? -1 : 0, static_cast<unsigned __int128>(__int128{value}), scale);
+  column::Scratch scratch;
+  const ByteView bytes = column::scaled_to_numeric(value, static_cast<unsigned>(scale), scratch);
+  auto* numeric = static_cast<char*>(palloc(VARHDRSZ + bytes.size()));
+  SET_VARSIZE(numeric, VARHDRSZ + bytes.size());
+  std::memcpy(VARDATA(numeric), bytes.data(), bytes.size());
+  return PointerGetDatum(numeric);
+}
+
 int64_t count_of(const Aggregation& groups, const Output& output, uint32_t group) {
   if (output.form == Output::Distinct) return groups.state(output.sum).integer(group);
   int64_t count = output.rows >= 0 ? groups.state(output.rows).integer(group) : 0;
@@ -95,6 +154,8 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
     default:
       break;
   }
+  if (output.form == Output::DecimalSum || output.form == Output::DecimalAverage)
+    if (output.rows < 0) count = sum.decimal(group).rows;
   *isnull = count == 0;
   if (*isnull) return 0;
   switch (output.form) {
@@ -105,6 +166,13 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
     case Output::AverageNumeric:
       return DirectFunctionCall2(numeric_div, numeric_of(sum.wide(group)),
                                  NumericGetDatum(int64_to_numeric(count)));
+    case Output::DecimalSum:
+      return sum_numeric(sum.decimal(group), output.scale);
+    case Output::DecimalAverage:
+      return DirectFunctionCall2(numeric_div, sum_numeric(sum.decimal(group), output.scale),
+                                 NumericGetDatum(int64_to_numeric(count)));
+    case Output::DecimalWord:
+      return decimal_numeric(sum.integer(group), output.scale);
     case Output::Real:
       return Float8GetDatum(sum.real(group));
     case Output::Single:

@@ -49,6 +49,9 @@ Datum key_value(const Run& run, const vector::Aggregation& groups, uint32_t grou
                 Oid type) {
   if (run.compiler.program.keys[key].text < 0) {
     uint64_t word = groups.key_word(group, static_cast<unsigned>(key));
+    const vector::Program& program = run.compiler.program;
+    int scale = program.expressions[program.keys[key].expression].scale;
+    if (type == NUMERICOID && scale >= 0) return decimal_numeric(static_cast<int64_t>(word), scale);
     // extract() of a timestamp.
     if (type == NUMERICOID) return NumericGetDatum(int64_to_numeric(static_cast<int64>(word)));
     if (type == FLOAT8OID &&

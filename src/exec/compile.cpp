@@ -40,6 +40,8 @@ int Compiler::column(Node* node) {
   c.type = is_float(att->atttypid)      ? Type::Float
            : is_int_like(att->atttypid) ? Type::Int
                                         : Type::Text;
+  c.decimal = decimal_scale(att->atttypid, att->atttypmod);
+  if (c.decimal >= 0) c.type = Type::Int;
   program.columns.push_back(c);
   attributes.push_back(attribute);
   return static_cast<int>(program.columns.size() - 1);
@@ -58,7 +60,10 @@ int Compiler::text_column(Node* node, bool equality) {
   Node* var = strip(node);
   if (!var || !IsA(var, Var)) return -1;
   Oid type = reinterpret_cast<Var*>(var)->vartype;
-  if (type != TEXTOID && type != VARCHAROID) return -1;
+  // Where all strings have the same number of characters only equal bytes are equal.
+  bool padded =
+      type == BPCHAROID && IsA(node, Var) && equality && reinterpret_cast<Var*>(var)->vartypmod > 0;
+  if (type != TEXTOID && type != VARCHAROID && !padded) return -1;
   Oid collation = exprCollation(node);
   if (equality && !is_deterministic(collation)) return -1;
   return column(var);
@@ -80,12 +85,14 @@ int Compiler::expression(Node* node) {
   for (; node && IsA(node, RelabelType);
        node = reinterpret_cast<Node*>(reinterpret_cast<RelabelType*>(node)->arg)) {
     Oid to = reinterpret_cast<RelabelType*>(node)->resulttype;
-    if (!is_int_like(to) && !is_float(to)) return -1;  // as in text_column()
+    // As in text_column(). A numeric keeps its scale only as what it is.
+    if (!is_int_like(to) && !is_float(to)) return -1;
   }
   if (!node) return -1;
   switch (nodeTag(node)) {
     case T_Var: {
       Oid type = reinterpret_cast<Var*>(node)->vartype;
+      if (type == NUMERICOID) return decimal_column(node);
       if (!is_float(type) && !is_int_like(type)) return -1;
       int read = column(node);
       if (read < 0) return -1;
@@ -97,6 +104,8 @@ int Compiler::expression(Node* node) {
       return add(e);
     }
     case T_Const:
+      if (reinterpret_cast<Const*>(node)->consttype == NUMERICOID)
+        return decimal_constant(reinterpret_cast<Const*>(node));
       return constant(reinterpret_cast<Const*>(node));
     case T_OpExpr: {
       auto* op = reinterpret_cast<OpExpr*>(node);
@@ -188,6 +197,7 @@ int Compiler::call(Oid function, List* arguments) {
   }
   if (!arguments) return -1;
   if (int time = time_call(function, arguments); time >= 0) return time;
+  if (int decimal = decimal_call(function, arguments); decimal >= 0) return decimal;
   int left = expression(static_cast<Node*>(linitial(arguments)));
   if (left < 0 || widens(function)) return left;
   Function known;
@@ -212,7 +222,7 @@ bool Compiler::key(Node* node) {
   if (key.text < 0) {
     key.expression = expression(node);
     if (key.expression < 0) key.expression = time_field(node);
-    if (key.expression < 0) return false;
+    if (key.expression < 0 || program.expressions[key.expression].type == Type::Wide) return false;
   }
   program.keys.push_back(key);
   return true;

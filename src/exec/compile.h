@@ -34,10 +34,17 @@ struct Output {
     DeviationSample,
     Correlation,
     Distinct,
+    DecimalSum,
+    DecimalAverage,
+    DecimalWord,  // an extreme
   };
   Form form = Count;
   int rows = -1, nulls = -1, sum = -1;
+  int scale = 0;  // of decimals
 };
+
+// Digits behind the point of numerics that are computed with; columns have fewer.
+inline constexpr int kMostScale = 64;
 
 class Compiler {
  public:
@@ -72,9 +79,21 @@ class Compiler {
   int anomaly(FuncExpr* call);  // compile_anomaly.cpp
   int time_field(Node* node);   // compile_time.cpp
   int time_call(Oid function, List* arguments);
+  bool compare_times(Node* value, int strategy, Node* constant);
   int column(Node* node);  // of a Var, of any type that can be read
   int build_column(const Var* var);
   int text_column(Node* node, bool equality);
+  // compile_decimals.cpp
+  int decimal_column(Node* node);
+  int decimal_constant(Const* value);
+  int decimal_call(Oid function, List* arguments);
+  int rescaled(int value, int scale);
+  bool sum_of_product(Node* argument, Output& output);
+  bool compare_decimal(OpExpr* clause);
+  bool compare_padded(OpExpr* clause);
+  void int_range(int expression, int strategy, int64_t value);
+  // With a value of which `floor` is the largest integer below it, or if `exact` itself.
+  void rounded_range(int expression, int strategy, int64_t floor, bool exact);
   bool any_of(List* alternatives);
   bool take_condition(Expr* condition, int* number);
   int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);
@@ -86,6 +105,7 @@ class Compiler {
   bool one_of(ScalarArrayOpExpr* clause);
   bool null_test(NullTest* test);
   bool range(int expression, int strategy, Const* value);
+  void add_range(vector::Filter filter);
 
   Relation relation_;
   Index table_, build_;
@@ -97,6 +117,10 @@ class Compiler {
 // the integer types; kNotEqual for <>, 0 for any other operator.
 inline constexpr int kNotEqual = 100;
 int comparison_strategy(Oid op);
+// Of the same with its sides exchanged.
+int commuted(int strategy);
+// The digits behind the point of numerics that are read as integers; -1 for other types.
+int decimal_scale(Oid type, int32_t typmod);
 
 // The `location` of a constant that stands for a value not known yet.
 inline constexpr int kPlaceholder = -77;

@@ -31,6 +31,7 @@ void Compiler::count_values(int argument, Output& output) {
 bool Compiler::count(Aggref* aggregate, Output& output) {
   auto* argument = static_cast<TargetEntry*>(linitial(aggregate->args))->expr;
   int value = expression(reinterpret_cast<Node*>(argument));
+  if (value >= 0 && program.expressions[value].type == Type::Wide) return false;
   if (aggregate->aggdistinct != NIL) {
     int text = value < 0 ? text_column(reinterpret_cast<Node*>(argument), true) : -1;
     if (value < 0 && text < 0) return false;
@@ -91,6 +92,14 @@ bool describe_aggregate(Oid function, Simple* out) {
     case F_MAX_TIMESTAMP:
     case F_MAX_TIMESTAMPTZ:
       return *out = {Output::Word, Sum::Max}, true;
+    case F_SUM_NUMERIC:
+      return *out = {Output::DecimalSum, Sum::Decimal}, true;
+    case F_AVG_NUMERIC:
+      return *out = {Output::DecimalAverage, Sum::Decimal}, true;
+    case F_MIN_NUMERIC:
+      return *out = {Output::DecimalWord, Sum::Min}, true;
+    case F_MAX_NUMERIC:
+      return *out = {Output::DecimalWord, Sum::Max}, true;
     case F_MIN_FLOAT8:
       return *out = {Output::Real, Sum::MinFloat}, true;
     case F_MAX_FLOAT8:
@@ -154,8 +163,17 @@ bool Compiler::aggregate(Aggref* a) {
   Simple known;
   if (!describe_aggregate(a->aggfnoid, &known)) return false;
   int value = expression(first);
-  if (value < 0) return false;
   output.form = known.form;
+  if (value < 0 && known.sum == Sum::Decimal && sum_of_product(first, output)) {
+    outputs.push_back(output);
+    return true;
+  }
+  if (value < 0) return false;
+  const bool wide = program.expressions[value].type == Type::Wide;
+  if (wide && known.sum != Sum::Decimal) return false;
+  const bool decimal = known.sum == Sum::Decimal || known.form == Output::DecimalWord;
+  if (decimal && program.expressions[value].scale < 0) return false;
+  output.scale = program.expressions[value].scale;
   output.sum = accumulator(known.sum, value);
   count_values(value, output);
   outputs.push_back(output);
@@ -167,7 +185,7 @@ bool Compiler::first_rows(List* order, List* directions, int most) {
   ListCell *cell, *direction;
   forboth(cell, order, direction, directions) {
     int value = expression(static_cast<Node*>(lfirst(cell)));
-    if (value < 0) return false;
+    if (value < 0 || program.expressions[value].type == Type::Wide) return false;
     int flags = lfirst_int(direction);
     program.order.push_back({value, (flags & 1) != 0, (flags & 2) != 0});
   }

@@ -32,8 +32,6 @@ int comparison_strategy(Oid op) {
   });
 }
 
-namespace {
-
 int commuted(int strategy) {
   switch (strategy) {
     case BTLessStrategyNumber:
@@ -48,6 +46,8 @@ int commuted(int strategy) {
       return strategy;
   }
 }
+
+namespace {
 
 Filter float_comparison(int strategy, uint64_t word) {
   double value = DatumGetFloat8(static_cast<Datum>(word));
@@ -106,6 +106,29 @@ Filter int_comparison(int strategy, int64_t value) {
 
 }  // namespace
 
+void Compiler::int_range(int expression, int strategy, int64_t value) {
+  Filter f = int_comparison(strategy, value);
+  f.expression = expression;
+  add_range(std::move(f));
+}
+
+void Compiler::rounded_range(int expression, int strategy, int64_t floor, bool exact) {
+  if (!exact) {
+    // Between two integers: none is equal, all are unequal.
+    Filter f;
+    f.expression = expression;
+    f.has_low = f.has_high = true;
+    f.low = static_cast<uint64_t>(INT64_MIN);
+    f.high = static_cast<uint64_t>(INT64_MAX);
+    if (strategy == BTEqualStrategyNumber) f.test = Test::Never;
+    if (strategy == BTEqualStrategyNumber || strategy == kNotEqual)
+      return filters_->push_back(std::move(f));
+    strategy =
+        strategy <= BTLessEqualStrategyNumber ? BTLessEqualStrategyNumber : BTGreaterStrategyNumber;
+  }
+  int_range(expression, strategy, floor);
+}
+
 bool Compiler::range(int expression, int strategy, Const* value) {
   Filter f;
   if (value->constisnull) {
@@ -117,11 +140,16 @@ bool Compiler::range(int expression, int strategy, Const* value) {
             : int_comparison(strategy, static_cast<int64_t>(word));
   }
   f.expression = expression;
+  add_range(std::move(f));
+  return true;
+}
+
+void Compiler::add_range(Filter f) {
   // A lower and an upper bound of one expression are tested at once, if nothing that may raise an
   // error is tested between them.
   if (f.test == Test::Range && f.has_low != f.has_high && !filters_->empty()) {
     Filter& other = filters_->back();
-    if (other.test == Test::Range && other.expression == expression) {
+    if (other.test == Test::Range && other.expression == f.expression) {
       if (other.has_low != other.has_high && other.has_low != f.has_low) {
         if (f.has_low) {
           other.has_low = true;
@@ -132,17 +160,17 @@ bool Compiler::range(int expression, int strategy, Const* value) {
           other.high_open = f.high_open;
           other.high = f.high;
         }
-        return true;
+        return;
       }
     }
   }
-  filters_->push_back(f);
-  return true;
+  filters_->push_back(std::move(f));
 }
 
 bool Compiler::compare(OpExpr* clause) {
   if (list_length(clause->args) != 2) return false;
-  if (like(clause) || compare_text(clause)) return true;
+  if (like(clause) || compare_text(clause) || compare_padded(clause) || compare_decimal(clause))
+    return true;
   auto* left = strip(static_cast<Node*>(linitial(clause->args)));
   auto* right = strip(static_cast<Node*>(lsecond(clause->args)));
   int strategy = comparison_strategy(clause->opno);
@@ -151,7 +179,9 @@ bool Compiler::compare(OpExpr* clause) {
     std::swap(left, right);
     strategy = commuted(strategy);
   }
-  if (!IsA(right, Const) || !comparable(exprType(left), exprType(right))) return false;
+  if (!IsA(right, Const)) return false;
+  if (exprType(left) != exprType(right) && compare_times(left, strategy, right)) return true;
+  if (!comparable(exprType(left), exprType(right))) return false;
   int value = expression(left);
   return value >= 0 && range(value, strategy, reinterpret_cast<Const*>(right));
 }

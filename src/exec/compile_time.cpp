@@ -5,6 +5,7 @@
 extern "C" {
 #include "datatype/timestamp.h"
 #include "pgtime.h"
+#include "utils/date.h"
 }
 
 namespace datahike::exec {
@@ -103,6 +104,39 @@ int Compiler::time_call(Oid function, List* arguments) {
     default:
       return -1;
   }
+}
+
+// A date compared with a timestamp, or the other way round. What of them is infinite is so in both
+// types, and PostgreSQL has dates that no timestamp reaches between its last one and infinity.
+bool Compiler::compare_times(Node* node, int strategy, Node* other) {
+  const Oid type = exprType(node), of_constant = exprType(other);
+  const bool dates = type == DATEOID && of_constant == TIMESTAMPOID;
+  if (!dates && !(type == TIMESTAMPOID && of_constant == DATEOID)) return false;
+  auto* constant = reinterpret_cast<Const*>(other);
+  const int value = expression(node);
+  if (value < 0) return false;
+  if (constant->constisnull || constant->location == kPlaceholder)
+    return range(value, strategy, constant);
+  int64_t bound;
+  bool exact = true;
+  if (dates) {
+    const Timestamp at = DatumGetTimestamp(constant->constvalue);
+    bound = at / USECS_PER_DAY - (at % USECS_PER_DAY < 0);
+    exact = at % USECS_PER_DAY == 0;
+    if (TIMESTAMP_NOT_FINITE(at)) {
+      bound = TIMESTAMP_IS_NOEND(at) ? DATEVAL_NOEND : DATEVAL_NOBEGIN;
+      exact = true;
+    }
+  } else {
+    const DateADT day = DatumGetDateADT(constant->constvalue);
+    bound = DATE_IS_NOEND(day) ? DT_NOEND : DT_NOBEGIN;
+    if (!DATE_NOT_FINITE(day)) {
+      if (day >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE) return false;
+      bound = day * USECS_PER_DAY;
+    }
+  }
+  rounded_range(value, strategy, bound, exact);
+  return true;
 }
 
 }  // namespace datahike::exec

@@ -58,7 +58,8 @@ bool is_harmless(const vector::Program& program, size_t first) {
   return std::all_of(program.expressions.begin() + static_cast<ptrdiff_t>(first),
                      program.expressions.end(), [](const vector::Expression& e) {
                        return e.op == vector::Op::Column || e.op == vector::Op::Constant ||
-                              e.op == vector::Op::Length || e.op == vector::Op::IntToFloat;
+                              e.op == vector::Op::Length || e.op == vector::Op::IntToFloat ||
+                              e.op >= vector::Op::DecimalAdd;
                      });
 }
 

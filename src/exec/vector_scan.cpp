@@ -4,6 +4,7 @@
 
 #include "am/batch_cursor.h"
 #include "am/scan.h"
+#include "column/vector/decimals.h"
 #include "exec/execute_privilege.h"
 #include "pg/bridge.h"
 #include "pg/vector_settings.h"
@@ -50,7 +51,12 @@ void set_missing_values(vector::Program& program, const std::vector<int>& attrib
     vector::Column& column = program.columns[i];
     if (missing.null || missing.converts) continue;
     column.missing_null = false;
-    if (column::is_word(column.kind)) {
+    if (column.decimal >= 0) {
+      auto* numeric = reinterpret_cast<const uint8_t*>(DatumGetPointer(missing.value));
+      auto* payload = reinterpret_cast<const uint8_t*>(VARDATA_ANY(numeric));
+      column.missing_word = static_cast<uint64_t>(
+          vector::scaled_of(ByteView(payload, VARSIZE_ANY_EXHDR(numeric)), column.decimal));
+    } else if (column::is_word(column.kind)) {
       column.missing_word = column::normalised(column.kind, missing.value);
     } else if (column.kind == column::Kind::Bytes) {
       auto* text = reinterpret_cast<const uint8_t*>(DatumGetPointer(missing.value));

@@ -69,7 +69,7 @@ SELECT is((SELECT string_agg(q, E'\n') FROM unnest(ARRAY[
   'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 0',
   'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 100000',
   'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY name) rn FROM t) x WHERE rn <= 2',
-  'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY price ORDER BY f) rn FROM t) x WHERE rn <= 2',
+  'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY j ORDER BY f) rn FROM t) x WHERE rn <= 2',
   'SELECT * FROM (SELECT id, sum(id) OVER (PARTITION BY k), row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 2',
   'SELECT * FROM (SELECT ctid, row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 2',
   'SELECT * FROM (SELECT t, row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 2',

@@ -52,7 +52,18 @@ SELECT kept() \g /dev/null
 SET TimeZone = 'Asia/Kathmandu';
 SELECT is(kept(), (SELECT string_agg(x || ' ' || c, ',' ORDER BY x) FROM (SELECT extract(hour FROM tz)::int AS x, count(*) AS c FROM (SELECT * FROM t OFFSET 0) t GROUP BY 1) y), 'a kept plan in another time zone');
 
+-- Dates compared with timestamps, to the ends of both.
+CREATE TABLE days (d date, ts timestamp);
+INSERT INTO days SELECT d, d + (i % 3 - 1) * INTERVAL '1 us' FROM (SELECT i, DATE '1999-12-20' + i % 30 AS d FROM generate_series(1, 3000) i) x;
+INSERT INTO days VALUES ('infinity', 'infinity'), ('-infinity', '-infinity'), (NULL, NULL), ('4714-11-24 BC', '4714-11-24 00:00:00 BC'), ('294276-12-31', '294276-12-31 23:59:59.999999'), ('294277-01-01', NULL), ('5874897-12-31', NULL);
+SELECT s FROM unnest(ARRAY['<', '<=', '=', '>=', '>', '<>']) op, unnest(ARRAY['2000-01-01', '1999-12-31 23:59:59.999999', '2000-01-01 00:00:00.000001', '4714-11-24 BC', '294276-12-31 23:59:59.999999', 'infinity', '-infinity']) at,
+  LATERAL same(format('SELECT count(*), min(d), max(d) FROM days WHERE d %s %L::timestamp AND d >= %L::timestamp', op, at, '-infinity')) s;
+SELECT s FROM unnest(ARRAY['<', '<=', '=', '>=', '>', '<>']) op, unnest(ARRAY['2000-01-01', '4714-11-24 BC', '294276-12-31', 'infinity', '-infinity']) at,
+  LATERAL same(format('SELECT count(*), min(ts), max(ts) FROM days WHERE %L::date %s ts', at, op)) s;
+SELECT same('SELECT count(*) FROM days WHERE d <= DATE ''2000-01-03'' - INTERVAL ''90 hours''');
+
 -- What is PostgreSQL's own to compute.
 SELECT same(query, false) FROM (VALUES ('SELECT extract(second FROM ts) AS x, count(*) FROM t GROUP BY x'), ('SELECT extract(year FROM ts)::int AS x, count(*) FROM t WHERE id > 0 GROUP BY x'),
-  ('SELECT sum(extract(hour FROM ts)) FROM t'), ('SELECT extract(hour FROM ts) + 1 AS x, count(*) FROM t GROUP BY x')) q(query);
+  ('SELECT sum(extract(hour FROM ts)) FROM t'), ('SELECT extract(hour FROM ts) + 1 AS x, count(*) FROM t GROUP BY x'),
+  ('SELECT count(*) FROM days WHERE ts < DATE ''294277-01-01'''), ('SELECT count(*) FROM days WHERE d < TIMESTAMPTZ ''2000-01-01''')) q(query);
 SELECT * FROM finish();

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "column/vector/build_table.h"
+#include "column/vector/decimals.h"
 #include "column/vector/hash.h"
 
 namespace datahike::vector {
@@ -48,7 +49,7 @@ void Aggregation::expect(std::span<const Piece> pieces) {
     for (const Piece& piece : pieces) {
       const int at = piece.segment.find(number);
       if (at < 0) continue;
-      const column::ZoneMap zone = piece.segment.zone(at);
+      const column::ZoneMap zone = vector::zone_of(piece.segment, at, column);
       if (!zone.ordered) continue;
       ranges[k].low = std::min(ranges[k].low, zone.min);
       ranges[k].high = std::max(ranges[k].high, zone.max);

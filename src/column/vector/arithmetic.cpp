@@ -47,7 +47,9 @@ void Evaluator::compute(int expression, Vector& out) {
   if (out.any_null) {
     for (unsigned i = 0; i < selected_; ++i) out.null[i] = null_at(left, i) || null_at(right, i);
   }
-  if (e.op == Op::IntToFloat)
+  if (e.op >= Op::DecimalAdd)
+    compute_decimal(e, left, right, out);
+  else if (e.op == Op::IntToFloat)
     kernels().to_float(left.ints(), selected_, out.floats());
   else if (e.type == Type::Int)
     compute_int(e, left, right, out);

@@ -96,9 +96,8 @@ std::optional<column::ZoneMap> Evaluator::zone_of(int expression) const {
   const Expression& e = program_.expressions[expression];
   if (e.op != Op::Column && e.op != Op::Presence) return std::nullopt;
   if (program_.join.kind != Join::None) return std::nullopt;
-  const Read& read = reads_[e.argument];
-  if (read.at < 0) return std::nullopt;
-  return piece_->segment.zone(read.at);
+  if (reads_[e.argument].at < 0) return std::nullopt;
+  return zone_of_column(e.argument);
 }
 
 // False if no row passes; `all` if every row does.
@@ -127,7 +126,7 @@ bool Evaluator::test_zone(const Filter& f, bool& all) const {
   if (f.test != Test::Range || !is_column(f.expression)) return true;
   const Expression& e = program_.expressions[f.expression];
   if (reads_[e.argument].at < 0) return true;
-  const column::ZoneMap zone = piece_->segment.zone(reads_[e.argument].at);
+  const column::ZoneMap zone = zone_of_column(e.argument);
   if (zone.nulls == piece_->segment.rows()) return false;
   if (!zone.ordered) return true;
   if (e.type == Type::Int) {
@@ -315,6 +314,7 @@ const uint32_t* Evaluator::codes(int column) {
   return read.code;
 }
 
+int Evaluator::read_at(int column) const { return reads_[column].at; }
 uint32_t Evaluator::code_count(int column) const { return reads_[column].codes; }
 const ByteView* Evaluator::coded_strings(int column) const { return reads_[column].coded.data(); }
 
@@ -339,8 +339,11 @@ const Vector& Evaluator::raw(int column) {
   Vector& v = *read.values;
   if (read.decoded_base == base_) return v;
   const Column& c = program_.columns[column];
+  v.any_nan = c.decimal >= 0 && read.at < 0 && c.missing_word == kNaNDecimal;
   if (read.at < 0)
     std::fill_n(v.words, rows_, c.missing_word);
+  else if (c.decimal >= 0)
+    read_decimals(column, v);
   else
     piece_->segment.bits(read.at, base_, std::span(v.words, rows_));
   if (c.kind == Kind::Float32) {
@@ -429,6 +432,7 @@ void Evaluator::compact(int column, Vector& out) {
   Read& read = reads_[column];
   const bool all = all_chosen_;
   if (!all) kernels().gather(read.values->words, chosen_, selected_, out.words);
+  out.any_nan = read.values->any_nan;
   compact_nulls(column, out);
 }
 

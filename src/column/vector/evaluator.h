@@ -15,11 +15,16 @@
 
 namespace datahike::vector {
 
+// The upper half of a Wide NaN. The lower one is 0.
+inline constexpr int64_t kNaNHigh = INT64_MAX;
+
 // Values of the selected rows of a chunk, one behind the other. What NULLs hold means nothing.
 struct Vector {
   alignas(64) uint64_t words[kChunkRows];
   alignas(64) uint8_t null[kChunkRows];  // 0 or 1; meaningless unless any_null
   bool any_null = false;
+  bool any_nan = false;             // of numerics: some may be NaN
+  std::unique_ptr<int64_t[]> high;  // Wide: the upper halves
   const int64_t* ints() const { return reinterpret_cast<const int64_t*>(words); }
   const double* floats() const { return reinterpret_cast<const double*>(words); }
   int64_t* ints() { return reinterpret_cast<int64_t*>(words); }
@@ -104,6 +109,10 @@ class Evaluator {
   void compute(int expression, Vector& out);
   void compute_int(const Expression& e, const Vector& left, const Vector& right, Vector& out);
   void compute_float(const Expression& e, const Vector& left, const Vector& right, Vector& out);
+  void compute_decimal(const Expression& e, const Vector& left, const Vector& right, Vector& out);
+  void read_decimals(int column, Vector& out);
+  int read_at(int column) const;  // its index in the segment
+  column::ZoneMap zone_of_column(int column) const;
   void compute_length(const Expression& e, Vector& out);
   void compute_row(const Expression& e, Vector& out);
   void compute_field(const Expression& e, Vector& out);      // time.cpp

@@ -24,8 +24,12 @@ inline constexpr unsigned kChunkRows = 2048;  // evaluated at once
 inline constexpr unsigned kMaskWords = kChunkRows / 64;
 
 // How values are held: integers (and dates, timestamps, booleans) as int64, floats as double.
-// Text has no vectors: it is read through dictionaries (text.h).
-enum class Type : uint8_t { Int, Float, Text };
+// Text has no vectors: it is read through dictionaries (text.h). Numerics of at most 18 digits are
+// integers, scaled by a power of ten; products of more digits are Wide, of 128 bits.
+enum class Type : uint8_t { Int, Float, Text, Wide };
+
+// NaN among scaled numerics: equal to itself and above all others, as PostgreSQL has it.
+inline constexpr int64_t kNaNDecimal = INT64_MAX;
 
 // A column that the query reads.
 struct Column {
@@ -37,6 +41,7 @@ struct Column {
   bool missing_null = true;
   uint64_t missing_word = 0;
   Bytes missing_text;
+  int decimal = -1;  // of a numeric that is read as an integer: its digits behind the point
   // Of a join's build side, the number of its column there; -1: a column of the table.
   int build = -1;
 };
@@ -56,6 +61,9 @@ enum class Op : uint8_t {
   ToTimestamp,  // left: seconds since 1970
   Presence,     // only whether a column of any type is NULL: `argument`
   Row,          // `function` of `operands`
+  DecimalAdd,   // left, right, of the same scale; of Int or Wide
+  DecimalSubtract,
+  DecimalMultiply,
 };
 
 struct Vector;
@@ -78,6 +86,8 @@ struct Expression {
   int argument = -1;
   uint64_t value = 0;
   bool null = false;
+  int scale = -1;   // of a numeric: digits behind the point
+  int digits = 18;  // and how many it has at most
   std::vector<int> operands{};
   std::shared_ptr<const RowFunction> function{};
   bool operator==(const Expression&) const = default;
@@ -119,15 +129,17 @@ struct Filter {
 
 // What is kept for each group. `argument` is an expression.
 enum class Sum : uint8_t {
-  Rows,     // all rows of the group
-  Nulls,    // rows whose argument is NULL
-  Int64,    // sum that cannot overflow (of int2 and int4)
-  Int128,   // sum of int8
-  Squares,  // Int128 sum of squares, with the sum itself kept as another
-  Float,    // sum of doubles in row order, from -0
-  Bounded,  // the same of values whose squares cannot overflow; else Unbounded is thrown
-  Float32,  // sum of singles, rounded to single after each row
-  Min,      // of integers
+  Rows,            // all rows of the group
+  Nulls,           // rows whose argument is NULL
+  Int64,           // sum that cannot overflow (of int2 and int4)
+  Int128,          // sum of int8
+  Squares,         // Int128 sum of squares, with the sum itself kept as another
+  Float,           // sum of doubles in row order, from -0
+  Bounded,         // the same of values whose squares cannot overflow; else Unbounded is thrown
+  Float32,         // sum of singles, rounded to single after each row
+  Decimal,         // of numerics
+  DecimalProduct,  // of a Wide or Int and an Int, of more digits than a Wide has
+  Min,             // of integers
   Max,
   MinFloat,  // as float8smaller: of equal ones the last
   MaxFloat,

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "column/kernels.h"
+#include "column/vector/decimals.h"
 #include "column/vector/distinct.h"
 #include "column/vector/first_rows.h"
 
@@ -417,6 +418,10 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
       return std::make_unique<BoundedSum>(a.argument);
     case Sum::Float32:
       return std::make_unique<Float32Sum>(a.argument);
+    case Sum::Decimal:
+      return make_decimal_sum(program, a.argument);
+    case Sum::DecimalProduct:
+      return make_decimal_product_sum(program, a.argument, a.second);
     case Sum::Min:
       return std::make_unique<IntExtreme<false>>(a.argument);
     case Sum::Max:

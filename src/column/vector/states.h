@@ -9,6 +9,14 @@
 
 namespace datahike::vector {
 
+// A sum of 256 bits, which no number of rows overflows, of so many rows, of which some were NaN.
+struct DecimalSum {
+  unsigned __int128 low = 0;
+  __int128 high = 0;
+  int64_t nans = 0;
+  int64_t rows = 0;  // only counted of products
+};
+
 class State {
  public:
   virtual ~State() = default;
@@ -28,6 +36,7 @@ class State {
   virtual int64_t integer(uint32_t) const { return 0; }
   virtual __int128 wide(uint32_t group) const { return integer(group); }
   virtual double real(uint32_t) const { return 0; }
+  virtual DecimalSum decimal(uint32_t) const { return {}; }
   virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
 };
 
