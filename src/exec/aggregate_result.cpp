@@ -16,6 +16,11 @@ namespace {
 
 using vector::Aggregation;
 
+Datum text_numeric(const char* text) {
+  return DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid),
+                             Int32GetDatum(-1));
+}
+
 Datum numeric_of(__int128 value) {
   if (value >= INT64_MIN && value <= INT64_MAX)
     return NumericGetDatum(int64_to_numeric(static_cast<int64>(value)));
@@ -27,14 +32,10 @@ Datum numeric_of(__int128 value) {
       negative ? -static_cast<unsigned __int128>(value) : static_cast<unsigned __int128>(value);
   for (; left; left /= 10) *--p = static_cast<char>('0' + static_cast<int>(left % 10));
   if (negative) *--p = '-';
-  return DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
-                             Int32GetDatum(-1));
+  return text_numeric(p);
 }
 
-Datum numeric_nan() {
-  return DirectFunctionCall3(numeric_in, CStringGetDatum("NaN"), ObjectIdGetDatum(InvalidOid),
-                             Int32GetDatum(-1));
-}
+Datum numeric_nan() { return text_numeric("NaN"); }
 
 // Of any size: its digits, with `scale` of them behind the point.
 Datum long_numeric(__int128 high, unsigned __int128 low, int scale) {
@@ -63,8 +64,7 @@ Datum long_numeric(__int128 high, unsigned __int128 low, int scale) {
     *--p = static_cast<char>('0' + static_cast<int>(rest));
   }
   if (negative) *--p = '-';
-  return DirectFunctionCall3(numeric_in, CStringGetDatum(p), ObjectIdGetDatum(InvalidOid),
-                             Int32GetDatum(-1));
+  return text_numeric(p);
 }
 
 Datum sum_numeric(const vector::DecimalSum& sum, int scale) {
@@ -101,9 +101,78 @@ Datum deviation(const double* m, Output::Form form, bool* isnull) {
   return Float8GetDatum(root ? std::sqrt(variance) : variance);
 }
 
-Datum correlation(const double* m, bool* isnull) {
-  *isnull = m[0] < 1.0 || m[2] == 0 || m[4] == 0;
-  return *isnull ? 0 : Float8GetDatum(m[5] / std::sqrt(m[2] * m[4]));
+// float8_corr and its like: of N, Sx, Sxx, Sy, Syy, Sxy.
+Datum of_pairs(const double* m, Output::Form form, bool* isnull) {
+  const double n = m[0], sx = m[1], sxx = m[2], sy = m[3], syy = m[4], sxy = m[5];
+  const bool divides = form == Output::Correlation || form == Output::RegressionR2 ||
+                       form == Output::RegressionSlope || form == Output::RegressionIntercept;
+  *isnull = n < (form == Output::CovarianceSample ? 2.0 : 1.0) || (divides && sxx == 0) ||
+            (form == Output::Correlation && syy == 0);
+  if (*isnull) return 0;
+  switch (form) {
+    case Output::Correlation:
+      return Float8GetDatum(sxy / std::sqrt(sxx * syy));
+    case Output::CovariancePop:
+      return Float8GetDatum(sxy / n);
+    case Output::CovarianceSample:
+      return Float8GetDatum(sxy / (n - 1.0));
+    case Output::RegressionSxx:
+      return Float8GetDatum(sxx);
+    case Output::RegressionSyy:
+      return Float8GetDatum(syy);
+    case Output::RegressionSxy:
+      return Float8GetDatum(sxy);
+    case Output::RegressionAvgX:
+      return Float8GetDatum(sx / n);
+    case Output::RegressionAvgY:
+      return Float8GetDatum(sy / n);
+    case Output::RegressionR2:
+      return Float8GetDatum(syy == 0 ? 1.0 : (sxy * sxy) / (sxx * syy));
+    case Output::RegressionSlope:
+      return Float8GetDatum(sxy / sxx);
+    default:
+      return Float8GetDatum((sy - sx * sxy / sxx) / n);
+  }
+}
+
+// sqrt_var of numeric.c: the root rounded to as many digits as `value` shows. numeric_sqrt may give
+// more, and rounding again may then have gone up from below the middle of two.
+Datum root_of(Datum value) {
+  const int scale = DatumGetInt32(DirectFunctionCall1(numeric_scale, value));
+  Datum root = DirectFunctionCall1(numeric_sqrt, value);
+  Datum rounded = DirectFunctionCall2(numeric_round, root, Int32GetDatum(scale));
+  if (!DatumGetBool(DirectFunctionCall2(numeric_gt, rounded, root))) return rounded;
+  char half[24], whole[24];
+  snprintf(half, sizeof half, "5e-%d", scale + 1);
+  snprintf(whole, sizeof whole, "1e-%d", scale);
+  Datum middle = DirectFunctionCall2(numeric_sub, rounded, text_numeric(half));
+  Datum square = DirectFunctionCall2(numeric_mul, middle, middle);
+  if (!DatumGetBool(DirectFunctionCall2(numeric_gt, square, value))) return rounded;
+  return DirectFunctionCall2(numeric_sub, rounded, text_numeric(whole));
+}
+
+// numeric_stddev_internal of numeric.c.
+Datum numeric_deviation(const vector::DecimalSum& sum, const vector::DecimalSum& squares,
+                        const Output& output, bool* isnull) {
+  const bool sample =
+      output.form == Output::VarianceSample || output.form == Output::DeviationSample;
+  const bool root = output.form == Output::DeviationPop || output.form == Output::DeviationSample;
+  const int64_t count = squares.rows;
+  *isnull = count == 0 || (sample && count == 1);
+  if (*isnull) return 0;
+  if (squares.nans > 0) return numeric_nan();
+  const auto number = [](int64_t v) { return NumericGetDatum(int64_to_numeric(v)); };
+  Datum n = number(count), x = sum_numeric(sum, output.scale);
+  Datum above = DirectFunctionCall2(
+      numeric_sub,
+      DirectFunctionCall2(numeric_mul, n,
+                          long_numeric(squares.high, squares.low, 2 * output.scale)),
+      DirectFunctionCall2(numeric_mul, x, x));
+  Datum zero = number(0);
+  if (DatumGetBool(DirectFunctionCall2(numeric_le, above, zero))) return zero;
+  Datum below = DirectFunctionCall2(numeric_mul, n, number(sample ? count - 1 : count));
+  Datum variance = DirectFunctionCall2(numeric_div, above, below);
+  return root ? root_of(variance) : variance;
 }
 
 Datum average(const vector::State& sum, uint32_t group, int64_t count) {
@@ -148,9 +217,22 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
     case Output::VarianceSample:
     case Output::DeviationPop:
     case Output::DeviationSample:
+      if (output.squares >= 0)
+        return numeric_deviation(sum.decimal(group), groups.state(output.squares).decimal(group),
+                                 output, isnull);
       return deviation(sum.moments(group), output.form, isnull);
     case Output::Correlation:
-      return correlation(sum.moments(group), isnull);
+    case Output::CovariancePop:
+    case Output::CovarianceSample:
+    case Output::RegressionSxx:
+    case Output::RegressionSyy:
+    case Output::RegressionSxy:
+    case Output::RegressionAvgX:
+    case Output::RegressionAvgY:
+    case Output::RegressionR2:
+    case Output::RegressionSlope:
+    case Output::RegressionIntercept:
+      return of_pairs(sum.moments(group), output.form, isnull);
     default:
       break;
   }

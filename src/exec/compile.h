@@ -33,6 +33,16 @@ struct Output {
     DeviationPop,
     DeviationSample,
     Correlation,
+    CovariancePop,
+    CovarianceSample,
+    RegressionSxx,
+    RegressionSyy,
+    RegressionSxy,
+    RegressionAvgX,
+    RegressionAvgY,
+    RegressionR2,
+    RegressionSlope,
+    RegressionIntercept,
     Distinct,
     DecimalSum,
     DecimalAverage,
@@ -40,6 +50,7 @@ struct Output {
   };
   Form form = Count;
   int rows = -1, nulls = -1, sum = -1;
+  int squares = -1;  // of variances of integers and decimals
   int scale = 0;  // of decimals
 };
 
@@ -88,6 +99,7 @@ class Compiler {
   int decimal_constant(Const* value);
   int decimal_call(Oid function, List* arguments);
   int rescaled(int value, int scale);
+  bool variance(int value, Output& output);
   bool sum_of_product(Node* argument, Output& output);
   bool compare_decimal(OpExpr* clause);
   bool compare_padded(OpExpr* clause);

@@ -1,4 +1,7 @@
 // Aggregates: what is accumulated, and what their results are made of.
+#include <algorithm>
+#include <optional>
+
 #include "exec/compile.h"
 #include "pg/bridge.h"
 
@@ -124,12 +127,80 @@ bool describe_aggregate(Oid function, Simple* out) {
     case F_STDDEV_FLOAT8:
     case F_STDDEV_FLOAT4:
       return *out = {Output::DeviationSample, Sum::Moments}, true;
+    case F_VAR_POP_INT2:
+    case F_VAR_POP_INT4:
+    case F_VAR_POP_INT8:
+    case F_VAR_POP_NUMERIC:
+      return *out = {Output::VariancePop, Sum::Decimal}, true;
+    case F_VAR_SAMP_INT2:
+    case F_VAR_SAMP_INT4:
+    case F_VAR_SAMP_INT8:
+    case F_VAR_SAMP_NUMERIC:
+    case F_VARIANCE_INT2:
+    case F_VARIANCE_INT4:
+    case F_VARIANCE_INT8:
+    case F_VARIANCE_NUMERIC:
+      return *out = {Output::VarianceSample, Sum::Decimal}, true;
+    case F_STDDEV_POP_INT2:
+    case F_STDDEV_POP_INT4:
+    case F_STDDEV_POP_INT8:
+    case F_STDDEV_POP_NUMERIC:
+      return *out = {Output::DeviationPop, Sum::Decimal}, true;
+    case F_STDDEV_SAMP_INT2:
+    case F_STDDEV_SAMP_INT4:
+    case F_STDDEV_SAMP_INT8:
+    case F_STDDEV_SAMP_NUMERIC:
+    case F_STDDEV_INT2:
+    case F_STDDEV_INT4:
+    case F_STDDEV_INT8:
+    case F_STDDEV_NUMERIC:
+      return *out = {Output::DeviationSample, Sum::Decimal}, true;
     default:
       return false;
   }
 }
 
+// Of pairs of numbers, y and x.
+std::optional<Output::Form> form_of_pairs(Oid function) {
+  switch (function) {
+    case F_CORR:
+      return Output::Correlation;
+    case F_COVAR_POP:
+      return Output::CovariancePop;
+    case F_COVAR_SAMP:
+      return Output::CovarianceSample;
+    case F_REGR_SXX:
+      return Output::RegressionSxx;
+    case F_REGR_SYY:
+      return Output::RegressionSyy;
+    case F_REGR_SXY:
+      return Output::RegressionSxy;
+    case F_REGR_AVGX:
+      return Output::RegressionAvgX;
+    case F_REGR_AVGY:
+      return Output::RegressionAvgY;
+    case F_REGR_R2:
+      return Output::RegressionR2;
+    case F_REGR_SLOPE:
+      return Output::RegressionSlope;
+    case F_REGR_INTERCEPT:
+      return Output::RegressionIntercept;
+    default:
+      return std::nullopt;
+  }
+}
+
 }  // namespace
+
+// Of integers and numerics, from exact sums.
+bool Compiler::variance(int value, Output& output) {
+  if (program.expressions[value].type != Type::Int) return false;
+  output.scale = std::max(0, program.expressions[value].scale);
+  output.sum = accumulator(Sum::Decimal, value);
+  output.squares = accumulator(Sum::DecimalProduct, value, value);
+  outputs.push_back(output);
+  return true;
+}
 
 bool Compiler::aggregate(Aggref* a) {
   if (a->aggkind != AGGKIND_NORMAL || a->aggsplit != AGGSPLIT_SIMPLE || a->agglevelsup != 0 ||
@@ -151,11 +222,11 @@ bool Compiler::aggregate(Aggref* a) {
   }
   if (a->args == NIL) return false;
   auto* first = reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(a->args))->expr);
-  if (a->aggfnoid == F_CORR) {
+  if (const auto form = form_of_pairs(a->aggfnoid)) {
     auto* other = reinterpret_cast<Node*>(static_cast<TargetEntry*>(lsecond(a->args))->expr);
     int y = expression(first), x = expression(other);
     if (y < 0 || x < 0) return false;
-    output.form = Output::Correlation;
+    output.form = *form;
     output.sum = accumulator(Sum::CoMoments, y, x);
     outputs.push_back(output);
     return true;
@@ -164,14 +235,16 @@ bool Compiler::aggregate(Aggref* a) {
   if (!describe_aggregate(a->aggfnoid, &known)) return false;
   int value = expression(first);
   output.form = known.form;
-  if (value < 0 && known.sum == Sum::Decimal && sum_of_product(first, output)) {
+  const bool sums = known.form == Output::DecimalSum || known.form == Output::DecimalAverage;
+  if (value < 0 && sums && sum_of_product(first, output)) {
     outputs.push_back(output);
     return true;
   }
   if (value < 0) return false;
+  if (known.sum == Sum::Decimal && !sums) return variance(value, output);
   const bool wide = program.expressions[value].type == Type::Wide;
   if (wide && known.sum != Sum::Decimal) return false;
-  const bool decimal = known.sum == Sum::Decimal || known.form == Output::DecimalWord;
+  const bool decimal = sums || known.form == Output::DecimalWord;
   if (decimal && program.expressions[value].scale < 0) return false;
   output.scale = program.expressions[value].scale;
   output.sum = accumulator(known.sum, value);

@@ -92,5 +92,6 @@ SELECT same_z(q) FROM unnest(ARRAY['SELECT sum(z), avg(z), min(z), sum(z * z), s
   'SELECT z, m, n, count(*) FROM zt GROUP BY 1, 2, 3', 'SELECT k, sum(m) FILTER (WHERE n > 1e-17 AND n <= 0.0000000000000001) FROM zt GROUP BY k', 'SELECT sum(z) FROM zt WHERE z <> 0']) q;
 -- What is PostgreSQL's own to compute.
 SELECT same(query, false) FROM unnest(ARRAY['SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY discount ORDER BY price * price, id) rn FROM t) x WHERE rn <= 2', 'SELECT count(*) FROM t WHERE price IN (1.5, 2)', 'SELECT corr(price, rate) < 1 FROM t WHERE price < 100',
-  'SELECT count(price * big) FROM t', 'SELECT sum(price::int8) FROM t WHERE price < 100', 'SELECT max(flag) FROM t', 'SELECT count(*) FROM t WHERE flag > ''A''', 'SELECT count(*) FROM t WHERE flag IN (''A'', ''N'')', 'SELECT stddev(price) FROM t']) query;
+  'SELECT count(price * big) FROM t', 'SELECT sum(price::int8) FROM t WHERE price < 100', 'SELECT max(flag) FROM t', 'SELECT count(*) FROM t WHERE flag > ''A''', 'SELECT count(*) FROM t WHERE flag IN (''A'', ''N'')', 'SELECT stddev(price * big) FROM t']) query;
+
 SELECT * FROM finish();
