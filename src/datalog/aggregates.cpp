@@ -112,4 +112,19 @@ Value aggregate(const std::string& name, const std::vector<Value>& arguments, It
                    "sum and variance are there.");
 }
 
+std::optional<Value> aggregate_integers(const std::string& name, std::span<const int64_t> values) {
+  if (name == "sum") {
+    int64_t sum = 0;
+    for (int64_t v : values)
+      if (__builtin_add_overflow(sum, v, &sum)) return std::nullopt;
+    return Value::integer(sum);
+  }
+  if (name == "min") return Value::integer(*std::min_element(values.begin(), values.end()));
+  if (name == "max") return Value::integer(*std::max_element(values.begin(), values.end()));
+  if (name != "avg") return std::nullopt;
+  double sum = 0;
+  for (int64_t v : values) sum += static_cast<double>(v);
+  return Value::real(sum / static_cast<double>(values.size()));
+}
+
 }  // namespace datahike::datalog

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numeric>
 
 #include "datalog/functions.h"
 #include "datalog/rules.h"
@@ -32,6 +33,30 @@ void vars_of(const Step& step, std::set<Var>& vars) {
   vars.insert(step.names.begin(), step.names.end());
 }
 
+// The variables of [(= ?a ?b)].
+std::optional<std::pair<Var, Var>> equality_of(const Step& step) {
+  const Clause* c = step.clause;
+  if (!c || c->kind != Clause::Call || !c->is_predicate || c->name != "=" || c->terms.size() != 2)
+    return std::nullopt;
+  if (c->terms[0].kind != Term::Variable || c->terms[1].kind != Term::Variable) return std::nullopt;
+  return std::pair(c->terms[0].var, c->terms[1].var);
+}
+
+// Whether it is a predicate that needs both relations.
+bool is_between(const Step& step, const Relation& a, const Relation& b) {
+  if (!step.clause || step.clause->kind != Clause::Call || !step.clause->is_predicate) return false;
+  bool of_a = false, of_b = false;
+  for (const Term& t : step.clause->terms) {
+    if (t.kind != Term::Variable) continue;
+    if (!a.has(t.var) && !b.has(t.var)) return false;
+    of_a = of_a || a.has(t.var);
+    of_b = of_b || b.has(t.var);
+  }
+  return of_a && of_b;
+}
+
+constexpr size_t kMultipliedAtOnce = size_t{1} << 18;
+
 bool binds(const Step& step, Var v) {
   if (step.stored) return std::find(step.names.begin(), step.names.end(), v) != step.names.end();
   std::set<Var> vars(step.names.begin(), step.names.end());
@@ -51,7 +76,7 @@ Relation prune(Relation rows, const std::vector<Step>& todo, const std::set<Var>
   if (kept.size() == rows.vars.size()) return rows;
   Relation pruned = rows.project(kept);
   if (kept.empty()) pruned.rows = rows.rows ? 1 : 0;
-  return todo.empty() || kept.empty() ? std::move(pruned) : distinct(pruned);
+  return todo.empty() || kept.empty() ? std::move(pruned) : distinct(std::move(pruned));
 }
 
 }  // namespace
@@ -118,7 +143,8 @@ bool Evaluator::is_ready(const Step& step, const Relation& rows, const std::vect
   return Readiness(rules).is_ready(*step.clause, bound_vars(rows));
 }
 
-double Evaluator::cost(const Step& step, const Relation& rows, const Scope& scope) {
+double Evaluator::cost(const Step& step, const Relation& rows, const std::vector<Step>& todo,
+                       const Scope& scope) {
   double size = 1000;
   bool connected = rows.vars.empty(), by_entity = false;
   if (step.stored) {
@@ -131,6 +157,10 @@ double Evaluator::cost(const Step& step, const Relation& rows, const Scope& scop
     std::set<Var> vars;
     vars_of(step, vars);
     for (Var v : vars) connected = connected || rows.has(v);
+    for (const Step& other : todo)
+      if (auto pair = equality_of(other); pair && c.kind == Clause::Pattern)
+        connected = connected || (rows.has(pair->first) && vars.count(pair->second)) ||
+                    (rows.has(pair->second) && vars.count(pair->first));
     if (c.kind == Clause::Pattern) {
       const AnySource& any = source(c.source, scope);
       if (any.facts) {
@@ -169,7 +199,7 @@ Relation Evaluator::steps(std::vector<Step> todo, Relation start, const std::set
     double least = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < todo.size(); ++i) {
       if (!is_ready(todo[i], rows, todo)) continue;
-      double c = cost(todo[i], rows, scope);
+      double c = cost(todo[i], rows, todo, scope);
       if (best == todo.size() || c < least) {
         best = i;
         least = c;
@@ -205,8 +235,10 @@ Relation Evaluator::step(const Step& s, Relation rows, const std::vector<Step>& 
       std::vector<Var> names;
       if (Stored* known = scope.engine ? scope.engine->cached(s, rows, &names) : nullptr)
         return join_stored(rows, *known, names);
-      out = join(rows, s.together.empty() ? pattern(c, rows, rest, scope)
-                                          : row_pattern(s, rows, rest, scope));
+      out = combine(
+          rows,
+          s.together.empty() ? pattern(c, rows, rest, scope) : row_pattern(s, rows, rest, scope),
+          rest, scope);
       break;
     }
     case Clause::Call:
@@ -231,6 +263,44 @@ Relation Evaluator::step(const Step& s, Relation rows, const std::vector<Step>& 
   }
   if (explain && !scope.engine)
     explain->push_back(forms_of(s) + "  " + before + " -> " + describe(out, names_));
+  return out;
+}
+
+Relation Evaluator::combine(const Relation& rows, Relation found, const std::vector<Step>& rest,
+                            const Scope& scope) {
+  if (rows.vars.empty() && rows.rows == 1) return found;
+  for (const Step& s : rest) {
+    auto pair = equality_of(s);
+    if (!pair) continue;
+    auto [a, b] = *pair;
+    if (!rows.has(a)) std::swap(a, b);
+    if (rows.has(a) && !rows.has(b) && found.has(b) && !found.has(a))
+      found.add_column(a, found.of(b));
+  }
+  bool connected =
+      std::any_of(found.vars.begin(), found.vars.end(), [&](Var v) { return rows.has(v); });
+  std::vector<const Clause*> predicates;
+  for (const Step& s : rest)
+    if (is_between(s, rows, found)) predicates.push_back(s.clause);
+  if (connected || predicates.empty() || found.rows == 0 ||
+      rows.rows <= kMultipliedAtOnce / found.rows)
+    return join(rows, found);
+  size_t at_once = std::max<size_t>(1, kMultipliedAtOnce / found.rows);
+  Relation out(budget_);
+  for (size_t from = 0; from < rows.rows; from += at_once) {
+    std::vector<uint32_t> which(std::min(at_once, rows.rows - from));
+    std::iota(which.begin(), which.end(), static_cast<uint32_t>(from));
+    Relation some = join(rows.gather(which), found);
+    for (const Clause* c : predicates) some = call(*c, std::move(some), scope);
+    if (from == 0) {
+      out = std::move(some);
+      continue;
+    }
+    for (size_t i = 0; i < out.columns.size(); ++i)
+      out.columns[i].append(std::move(some.columns[i]));
+    out.rows += some.rows;
+    out.charge();
+  }
   return out;
 }
 

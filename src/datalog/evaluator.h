@@ -90,7 +90,12 @@ class Evaluator {
   Relation steps(std::vector<Step> todo, Relation start, const std::set<Var>& wanted, Scope scope);
   Relation step(const Step& step, Relation rows, const std::vector<Step>& rest, const Scope& scope);
   bool is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo);
-  double cost(const Step& step, const Relation& rows, const Scope& scope);
+  double cost(const Step& step, const Relation& rows, const std::vector<Step>& todo,
+              const Scope& scope);
+  // A join with what a step has found, by the equalities that are still to be tested, too. Rows
+  // that nothing connects are tested while they are multiplied.
+  Relation combine(const Relation& rows, Relation found, const std::vector<Step>& rest,
+                   const Scope& scope);
 
   Relation pattern(const Clause& clause, const Relation& rows, const std::vector<Step>& rest,
                    const Scope& scope);

@@ -50,6 +50,83 @@ void add_match(Matches& m, size_t left, size_t right, Budget& budget) {
   }
 }
 
+// The memory of an index that a join makes for itself.
+class ForIndex {
+ public:
+  ForIndex(Budget& budget, size_t rows) : budget_(budget), bytes_(rows * 20) {
+    budget_.take(bytes_);
+  }
+  ForIndex(const ForIndex&) = delete;
+  ~ForIndex() { budget_.give_back(bytes_); }
+
+ private:
+  Budget& budget_;
+  size_t bytes_;
+};
+
+// Rows by the integer that they have in one column: where the integers lie close together, by
+// position.
+class IntegerIndex {
+ public:
+  explicit IntegerIndex(const std::vector<int64_t>& keys) : keys_(keys), next_(keys.size()) {
+    if (keys.size() >= HashIndex::kNone)
+      throw QueryError("54000", "a relation of the query has more than 2^32 rows");
+    if (keys.empty()) return;
+    auto [low, high] = std::minmax_element(keys.begin(), keys.end());
+    least_ = static_cast<uint64_t>(*low);
+    uint64_t range = static_cast<uint64_t>(*high) - least_;
+    by_position_ = range / 4 < keys.size();
+    size_t size = 16;
+    while (size < keys.size() * 2) size *= 2;
+    heads_.assign(by_position_ ? range + 1 : size, HashIndex::kNone);
+    for (size_t row = keys.size(); row-- > 0;) {
+      uint32_t& head = heads_[slot(keys[row])];
+      next_[row] = head;
+      head = static_cast<uint32_t>(row);
+    }
+  }
+  // The rows with that key, one after another.
+  uint32_t first(int64_t key) const {
+    if (heads_.empty()) return HashIndex::kNone;
+    size_t at = slot(key);
+    return at < heads_.size() ? skip(heads_[at], key) : HashIndex::kNone;
+  }
+  uint32_t next(uint32_t row, int64_t key) const { return skip(next_[row], key); }
+
+ private:
+  size_t slot(int64_t key) const {
+    auto bits = static_cast<uint64_t>(key);
+    return by_position_ ? bits - least_ : edn::mix(bits) & (heads_.size() - 1);
+  }
+  uint32_t skip(uint32_t row, int64_t key) const {
+    while (row != HashIndex::kNone && keys_[row] != key) row = next_[row];
+    return row;
+  }
+  const std::vector<int64_t>& keys_;
+  std::vector<uint32_t> heads_, next_;
+  uint64_t least_ = 0;
+  bool by_position_ = false;
+};
+
+bool are_integers(const Relation& left, const std::vector<size_t>& left_columns,
+                  const Relation& right, const std::vector<size_t>& right_columns) {
+  return left_columns.size() == 1 && left.columns[left_columns[0]].is_integers() &&
+         right.columns[right_columns[0]].is_integers();
+}
+
+Matches match_integers(const std::vector<int64_t>& left, const std::vector<int64_t>& right,
+                       Budget& budget) {
+  ForIndex memory(budget, right.size());
+  IntegerIndex index(right);
+  Matches m;
+  for (size_t row = 0; row < left.size(); ++row) {
+    budget.poll_row(row);
+    for (uint32_t r = index.first(left[row]); r != HashIndex::kNone; r = index.next(r, left[row]))
+      add_match(m, row, r, budget);
+  }
+  return m;
+}
+
 Matches product(const Relation& left, const Relation& right, Budget& budget) {
   Matches m;
   for (size_t l = 0; l < left.rows; ++l)
@@ -173,7 +250,17 @@ void HashIndex::add(uint64_t hash) {
   head = row;
 }
 
+void HashIndex::reserve(size_t rows) {
+  hashes_.reserve(rows);
+  next_.reserve(rows);
+  if (rows <= heads_.size() / 2) return;
+  size_t size = 16;
+  while (size < rows * 2) size *= 2;
+  rehash(size);
+}
+
 void HashIndex::extend(const Relation& relation) {
+  if (relation.rows > hashes_.size() * 2) reserve(relation.rows);
   for (uint64_t hash : hash_rows(relation, columns_, hashes_.size())) add(hash);
 }
 
@@ -199,14 +286,25 @@ Relation join_indexed(const Relation& left, const Relation& right, const HashInd
 
 Relation join(const Relation& left, const Relation& right) {
   Shared s = shared_columns(left, right);
+  if (are_integers(left, s.left, right, s.right)) {
+    const std::vector<int64_t>& l = left.columns[s.left[0]].integers();
+    const std::vector<int64_t>& r = right.columns[s.right[0]].integers();
+    if (left.rows >= right.rows)
+      return join_matches(left, right, match_integers(l, r, left.budget()));
+    Matches m = match_integers(r, l, left.budget());
+    std::swap(m.left, m.right);
+    return join_matches(left, right, m);
+  }
   if (s.left.empty()) return join_matches(left, right, product(left, right, left.budget()));
   if (left.rows < right.rows) {
+    ForIndex memory(left.budget(), left.rows);
     HashIndex index(s.left);
     index.extend(left);
     Matches m = match(right, s.right, left, index, left.budget());
     std::swap(m.left, m.right);
     return join_matches(left, right, m);
   }
+  ForIndex memory(left.budget(), right.rows);
   HashIndex index(s.right);
   index.extend(right);
   return join_matches(left, right, match(left, s.left, right, index, left.budget()));
@@ -214,6 +312,18 @@ Relation join(const Relation& left, const Relation& right) {
 
 Relation semi_join(const Relation& left, const Relation& right, bool anti) {
   Shared s = shared_columns(left, right);
+  if (are_integers(left, s.left, right, s.right)) {
+    ForIndex memory(left.budget(), right.rows);
+    IntegerIndex index(right.columns[s.right[0]].integers());
+    const std::vector<int64_t>& keys = left.columns[s.left[0]].integers();
+    std::vector<uint32_t> kept;
+    for (size_t row = 0; row < left.rows; ++row) {
+      left.budget().poll_row(row);
+      if ((index.first(keys[row]) != HashIndex::kNone) != anti)
+        kept.push_back(static_cast<uint32_t>(row));
+    }
+    return left.gather(kept);
+  }
   HashIndex index(s.right);
   index.extend(right);
   std::vector<uint64_t> hashes = hash_rows(left, s.left);
@@ -259,7 +369,9 @@ size_t add_distinct(Relation& to, HashIndex& index, const Relation& from) {
   return to.rows - before;
 }
 
-Relation distinct(const Relation& relation) {
+Relation distinct(Relation relation) {
+  for (const Column& c : relation.columns)
+    if (c.is_integers() && are_distinct_integers(c.integers())) return relation;
   Relation out(relation.budget(), relation.vars);
   std::vector<size_t> all(relation.vars.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = i;

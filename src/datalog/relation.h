@@ -11,7 +11,8 @@ namespace datahike::datalog {
 
 using Var = uint32_t;  // number of a variable's name
 
-// What a query may use. Everything that loops over rows polls.
+// What a query may use: its relations, and what the values that are alive hold beyond their slots.
+// Everything that loops over rows polls.
 class Budget {
  public:
   // `interrupted` throws to cancel. `bytes`: of all relations that are alive together.
@@ -23,11 +24,11 @@ class Budget {
   void poll_row(size_t row) {
     if ((row & 0xfff) == 0xfff) poll();
   }
-  void take(size_t bytes);  // QueryError 53200 beyond the limit
+  void take(size_t bytes);  // QueryError 53200 beyond the limit, with the values alive now
   void give_back(size_t bytes) noexcept { used_ -= bytes; }
   size_t used() const { return used_; }
-  // What a function has made for a row, beyond the row's slot: large values count until the query
-  // ends. QueryError 53200.
+  // What a function has made for a row: large values are counted before the next one is made.
+  // QueryError 53200.
   void made(const Value& value);
 
  private:
@@ -80,6 +81,7 @@ class HashIndex {
   void extend(const Relation& relation);
   void add(uint64_t hash);  // of the next row
   size_t indexed() const { return hashes_.size(); }
+  void reserve(size_t rows);  // in all
   const std::vector<size_t>& columns() const { return columns_; }
   static constexpr uint32_t kNone = UINT32_MAX;
   // The rows with that hash, one after another; the caller compares.
@@ -117,7 +119,7 @@ Relation join(const Relation& left, const Relation& right);  // on the variables
 Relation join_indexed(const Relation& left, const Relation& right, const HashIndex& index);
 // Rows of `left` that agree with a row, or with no row, of `right` in the variables of both.
 Relation semi_join(const Relation& left, const Relation& right, bool anti);
-Relation distinct(const Relation& relation);
+Relation distinct(Relation relation);
 // Appends rows of `from` (with the same variables in whatever order) that `to` does not have yet;
 // `index` is over all columns of `to`. Returns how many.
 size_t add_distinct(Relation& to, HashIndex& index, const Relation& from);

@@ -64,11 +64,25 @@ QueryResult aggregate_all(const Query& query, const Relation& rows) {
   for (const FindElement& e : query.find) {
     const Column& values = rows.of(e.var);
     Column column;
+    std::vector<int64_t> integers;
     for (size_t i = 0, from = 0; i < g.first.size(); from = g.ends[i++]) {
       rows.budget().poll_row(i);
       if (e.kind != FindElement::Aggregate) {
         column.push_back(values[g.first[i]]);
         continue;
+      }
+      bool plain = e.arguments.empty();
+      if (plain && e.name == "count") {
+        column.push_integer(g.ends[i] - static_cast<int64_t>(from));
+        continue;
+      }
+      if (plain && values.is_integers()) {
+        integers.clear();
+        for (size_t k = from; k < g.ends[i]; ++k) integers.push_back(values.integers()[g.rows[k]]);
+        if (auto result = aggregate_integers(e.name, integers)) {
+          column.push_back(std::move(*result));
+          continue;
+        }
       }
       Values of_group;
       of_group.reserve(g.ends[i] - from);

@@ -28,6 +28,9 @@ Value to_value(const QueryResult& result, const Query& query, bool plain_keys = 
 Value aggregate(const std::string& name, const std::vector<Value>& arguments,
                 std::span<const Value> values);
 
+// The same of longs where it is computed from them as they are; nullopt: it is not.
+std::optional<Value> aggregate_integers(const std::string& name, std::span<const int64_t> values);
+
 // The pull patterns of an entity each; nil where there is nothing.
 Values pull(Evaluator& evaluator, Source& source, const Value& pattern, const Values& entities);
 

@@ -16,7 +16,7 @@ namespace datahike::query {
 
 namespace {
 
-constexpr uint32_t kRowsAtOnce = 8192;
+constexpr uint32_t kRowsAtOnce = 32768;
 
 // The view that a query started now would have, while a scan is made.
 class ViewOfSettings {

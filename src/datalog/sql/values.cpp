@@ -288,6 +288,16 @@ Datum datum_of(const Value& v, Oid type, int32 typmod, bool* isnull) {
     case BOOLOID:
       if (v.is(Kind::Boolean)) return BoolGetDatum(v.as_boolean());
       break;
+    case TEXTOID:
+      if (v.is(Kind::String) && GetDatabaseEncoding() == PG_UTF8) {
+        const std::string* text = &v.text();
+        return pg::call([=] {
+          int length = static_cast<int>(text->size());
+          pg_verify_mbstr(PG_UTF8, text->data(), length, false);
+          return PointerGetDatum(cstring_to_text_with_len(text->data(), length));
+        });
+      }
+      break;
     case FLOAT8OID:
       if (v.is(Kind::Double)) return Float8GetDatum(v.as_real());
       if (v.is(Kind::Long)) return Float8GetDatum(static_cast<double>(v.as_integer()));
