@@ -114,10 +114,10 @@ Value aggregate(const std::string& name, const std::vector<Value>& arguments, It
 
 std::optional<Value> aggregate_integers(const std::string& name, std::span<const int64_t> values) {
   if (name == "sum") {
-    int64_t sum = 0;
-    for (int64_t v : values)
-      if (__builtin_add_overflow(sum, v, &sum)) return std::nullopt;
-    return Value::integer(sum);
+    __int128 sum = 0;  // what is beyond a long on the way may be one at the end
+    for (int64_t v : values) sum += v;
+    auto result = static_cast<int64_t>(sum);
+    return sum == result ? std::optional(Value::integer(result)) : std::nullopt;
   }
   if (name == "min") return Value::integer(*std::min_element(values.begin(), values.end()));
   if (name == "max") return Value::integer(*std::max_element(values.begin(), values.end()));

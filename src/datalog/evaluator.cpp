@@ -42,17 +42,21 @@ std::optional<std::pair<Var, Var>> equality_of(const Step& step) {
   return std::pair(c->terms[0].var, c->terms[1].var);
 }
 
-// Whether it is a predicate that needs both relations.
-bool is_between(const Step& step, const Relation& a, const Relation& b) {
-  if (!step.clause || step.clause->kind != Clause::Call || !step.clause->is_predicate) return false;
-  bool of_a = false, of_b = false;
-  for (const Term& t : step.clause->terms) {
-    if (t.kind != Term::Variable) continue;
-    if (!a.has(t.var) && !b.has(t.var)) return false;
-    of_a = of_a || a.has(t.var);
-    of_b = of_b || b.has(t.var);
+// The predicates that are to be tested next once both relations are joined, in that order: one may
+// guard another. A function that is as ready comes before those behind it.
+std::vector<const Clause*> predicates_of(const std::vector<Step>& rest, const Relation& a,
+                                         const Relation& b) {
+  std::vector<const Clause*> found;
+  for (const Step& s : rest) {
+    if (!s.clause || s.clause->kind != Clause::Call) continue;
+    bool ready = std::all_of(s.clause->terms.begin(), s.clause->terms.end(), [&](const Term& t) {
+      return t.kind != Term::Variable || a.has(t.var) || b.has(t.var);
+    });
+    if (!ready) continue;
+    if (!s.clause->is_predicate) break;
+    found.push_back(s.clause);
   }
-  return of_a && of_b;
+  return found;
 }
 
 constexpr size_t kMultipliedAtOnce = size_t{1} << 18;
@@ -279,9 +283,7 @@ Relation Evaluator::combine(const Relation& rows, Relation found, const std::vec
   }
   bool connected =
       std::any_of(found.vars.begin(), found.vars.end(), [&](Var v) { return rows.has(v); });
-  std::vector<const Clause*> predicates;
-  for (const Step& s : rest)
-    if (is_between(s, rows, found)) predicates.push_back(s.clause);
+  std::vector<const Clause*> predicates = predicates_of(rest, rows, found);
   if (connected || predicates.empty() || found.rows == 0 ||
       rows.rows <= kMultipliedAtOnce / found.rows)
     return join(rows, found);

@@ -50,12 +50,12 @@ void add_match(Matches& m, size_t left, size_t right, Budget& budget) {
   }
 }
 
-// The memory of an index that a join makes for itself.
+// The memory of what a join makes for itself: an index, and the hashes of the rows that are looked
+// up in it.
+constexpr size_t kIntegerIndex = 20, kHashIndex = 36;  // bytes for a row at most
 class ForIndex {
  public:
-  ForIndex(Budget& budget, size_t rows) : budget_(budget), bytes_(rows * 20) {
-    budget_.take(bytes_);
-  }
+  ForIndex(Budget& budget, size_t bytes) : budget_(budget), bytes_(bytes) { budget_.take(bytes_); }
   ForIndex(const ForIndex&) = delete;
   ~ForIndex() { budget_.give_back(bytes_); }
 
@@ -116,7 +116,7 @@ bool are_integers(const Relation& left, const std::vector<size_t>& left_columns,
 
 Matches match_integers(const std::vector<int64_t>& left, const std::vector<int64_t>& right,
                        Budget& budget) {
-  ForIndex memory(budget, right.size());
+  ForIndex memory(budget, right.size() * kIntegerIndex);
   IntegerIndex index(right);
   Matches m;
   for (size_t row = 0; row < left.size(); ++row) {
@@ -297,14 +297,14 @@ Relation join(const Relation& left, const Relation& right) {
   }
   if (s.left.empty()) return join_matches(left, right, product(left, right, left.budget()));
   if (left.rows < right.rows) {
-    ForIndex memory(left.budget(), left.rows);
+    ForIndex memory(left.budget(), left.rows * kHashIndex + right.rows * sizeof(uint64_t));
     HashIndex index(s.left);
     index.extend(left);
     Matches m = match(right, s.right, left, index, left.budget());
     std::swap(m.left, m.right);
     return join_matches(left, right, m);
   }
-  ForIndex memory(left.budget(), right.rows);
+  ForIndex memory(left.budget(), right.rows * kHashIndex + left.rows * sizeof(uint64_t));
   HashIndex index(s.right);
   index.extend(right);
   return join_matches(left, right, match(left, s.left, right, index, left.budget()));
@@ -313,7 +313,7 @@ Relation join(const Relation& left, const Relation& right) {
 Relation semi_join(const Relation& left, const Relation& right, bool anti) {
   Shared s = shared_columns(left, right);
   if (are_integers(left, s.left, right, s.right)) {
-    ForIndex memory(left.budget(), right.rows);
+    ForIndex memory(left.budget(), right.rows * kIntegerIndex);
     IntegerIndex index(right.columns[s.right[0]].integers());
     const std::vector<int64_t>& keys = left.columns[s.left[0]].integers();
     std::vector<uint32_t> kept;
@@ -324,6 +324,7 @@ Relation semi_join(const Relation& left, const Relation& right, bool anti) {
     }
     return left.gather(kept);
   }
+  ForIndex memory(left.budget(), right.rows * kHashIndex + left.rows * sizeof(uint64_t));
   HashIndex index(s.right);
   index.extend(right);
   std::vector<uint64_t> hashes = hash_rows(left, s.left);

@@ -1,5 +1,5 @@
 -- Joins by [(= ?a ?b)], products that predicates bound while they are made, aggregates and functions over many rows, memory.
-SELECT plan(15);
+SELECT plan(17);
 CREATE TABLE a (id int PRIMARY KEY, x bigint, s text) USING datahike;
 CREATE TABLE b (id int PRIMARY KEY, y numeric, t text) USING datahike;
 INSERT INTO a SELECT i, i * 3, 'k' || i % 10 FROM generate_series(1, 5000) i;
@@ -16,6 +16,9 @@ SELECT is(datahike.q_json('[:find ?i ?j :where [?p :a/id ?i] [?q :b/id ?j] [(> ?
   '[[4999, 4998], [5000, 4998], [5000, 4999]]', 'predicates between two unconnected patterns');
 SELECT is(datahike.q_json('[:find (count ?i) . :with ?j :where [?p :a/id ?i] [?q :b/id ?j] [(+ ?i ?j) ?k] [(< ?k 10)] [(< ?i 10)] [(< ?j 10)]]'), '36', 'that a function follows');
 SELECT is(datahike.q_json('[:find (count ?i) . :with ?j :where [?p :a/id ?i] [?q :b/id ?j] [(> ?i ?j 4900)]]'), '4950', 'a product is tested while it is made');
+SELECT is(datahike.q_json('[:find (count ?i) . :in $ $t :where [?p :a/id ?i] [$t ?v] [(number? ?v)] [(< ?v ?i)]]', datahike.db(),
+    (SELECT jsonb_agg(jsonb_build_array(CASE WHEN i % 2 = 0 THEN to_jsonb('x'::text) ELSE to_jsonb(4990 + i) END)) FROM generate_series(1, 100) i)),
+  '9', 'by predicates in their order: one guards another');
 SELECT throws_ok($$SELECT datahike.q_json('[:find (count ?i) . :with ?j :where [?p :a/id ?i] [?q :b/id ?j]]')$$, '53200', NULL, 'one that nothing tests is refused');
 SELECT throws_ok($$SELECT datahike.q_json('[:find ?i ?j :where [?p :a/id ?i] [?q :b/t ?j] [(< ?j ?i)]]')$$, '42804', NULL, 'values of kinds that do not go together');
 
@@ -35,5 +38,7 @@ INSERT INTO n VALUES (1, 'a', 9223372036854775807), (2, 'a', -1), (3, 'b', 92233
 SELECT is(datahike.q_json('[:find ?g (sum ?v) (min ?v) (max ?v) (count ?v) (avg ?v) :with ?e :where [?e :n/g ?g] [(not= ?g "b")] [?e :n/v ?v] :order-by [?g]]'),
   '[["a", 9223372036854775806, -1, 9223372036854775807, 2, 4611686018427387904], ["c", 5, 2, 3, 2, 2.5]]', 'aggregates of longs');
 SELECT throws_ok($$SELECT datahike.q_json('[:find (sum ?v) . :with ?e :where [?e :n/g "b"] [?e :n/v ?v]]')$$, '22003', NULL, 'a sum that is no long');
+INSERT INTO n VALUES (8, 'b', -1);
+SELECT is(datahike.q_json('[:find (sum ?v) . :with ?e :where [?e :n/g "b"] [?e :n/v ?v]]'), '9223372036854775807', 'one that is none on the way only');
 SELECT is(datahike.q_json('[:find (sum ?v) (count-distinct ?v) :with ?e :in [[?e ?v]]]', '[[1, 2], [2, 2.5], [3, 2]]'::jsonb), '[[6.5, 2]]', 'of numbers of several kinds');
 SELECT * FROM finish();
