@@ -585,46 +585,54 @@ END $do$;
 GRANT SELECT ON datahike.models TO PUBLIC;
 
 -- Datalog.
-CREATE TYPE datahike.db AS (revision text, as_of text, since text, history bool);
+CREATE TYPE datahike.db AS (revision text, as_of text, since text, history bool, server text);
 COMMENT ON TYPE datahike.db IS 'a database value: what queries read; NULLs: as the session''s settings say';
 CREATE DOMAIN datahike.edn AS text;
 COMMENT ON DOMAIN datahike.edn IS 'text that queries take as EDN: keywords, sets, rules';
 
 CREATE FUNCTION datahike.db(revision text DEFAULT NULL) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(revision, NULL::text, NULL::text, false)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(revision, NULL::text, NULL::text, false, NULL::text)::datahike.db; END;
 COMMENT ON FUNCTION datahike.db(text) IS 'the database at a revision; without one, as the session reads it';
+-- Nor one without the server that is meant: that of the session.
+CREATE FUNCTION datahike.given_server(server name) RETURNS text
+  LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_given_server';
+COMMENT ON FUNCTION datahike.given_server(name) IS 'internal: the name of a server that is there';
+CREATE FUNCTION datahike.foreign_db(server name, revision text DEFAULT NULL) RETURNS datahike.db
+  LANGUAGE sql IMMUTABLE PARALLEL SAFE
+  BEGIN ATOMIC SELECT ROW(revision, NULL::text, NULL::text, false, datahike.given_server(server))::datahike.db; END;
+COMMENT ON FUNCTION datahike.foreign_db(name, text) IS 'the database in the store that a foreign server names: another cluster''s, or another one of this cluster''s; at its branch or commit';
 -- A database value without a time would be that of the present.
 CREATE FUNCTION datahike.given_time(t text) RETURNS text
   LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_given_time';
 COMMENT ON FUNCTION datahike.given_time(text) IS 'internal: a time or tx that is there';
 CREATE FUNCTION datahike.as_of(db datahike.db, t text) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, datahike.given_time(t), ($1).since, ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, datahike.given_time(t), ($1).since, ($1).history, ($1).server)::datahike.db; END;
 CREATE FUNCTION datahike.as_of(db datahike.db, t int8) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, datahike.given_time(t::text), ($1).since, ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, datahike.given_time(t::text), ($1).since, ($1).history, ($1).server)::datahike.db; END;
 CREATE FUNCTION datahike.as_of(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT ROW(($1).revision,
     datahike.given_time(CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
       to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
-      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END), ($1).since, ($1).history)::datahike.db; END;
+      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END), ($1).since, ($1).history, ($1).server)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t text) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, datahike.given_time(t), ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, datahike.given_time(t), ($1).history, ($1).server)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t int8) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, datahike.given_time(t::text), ($1).history)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, datahike.given_time(t::text), ($1).history, ($1).server)::datahike.db; END;
 CREATE FUNCTION datahike.since(db datahike.db, t timestamptz) RETURNS datahike.db
   LANGUAGE sql STABLE
   BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of,
     datahike.given_time(CASE WHEN NOT pg_catalog.isfinite(t) THEN t::text ELSE
       to_char(t AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.USZ') ||
-      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END), ($1).history)::datahike.db; END;
+      CASE WHEN extract(year FROM t AT TIME ZONE 'UTC') < 0 THEN ' BC' ELSE '' END END), ($1).history, ($1).server)::datahike.db; END;
 CREATE FUNCTION datahike.history(db datahike.db) RETURNS datahike.db
   LANGUAGE sql IMMUTABLE PARALLEL SAFE
-  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, ($1).since, true)::datahike.db; END;
+  BEGIN ATOMIC SELECT ROW(($1).revision, ($1).as_of, ($1).since, true, ($1).server)::datahike.db; END;
 COMMENT ON FUNCTION datahike.as_of(datahike.db, text) IS 'the database after the last commit up to a time or tx';
 COMMENT ON FUNCTION datahike.as_of(datahike.db, int8) IS 'the database after the last commit up to a tx';
 COMMENT ON FUNCTION datahike.as_of(datahike.db, timestamptz) IS 'the database after the last commit up to a time';

@@ -9,10 +9,11 @@
 namespace datahike::query {
 
 // Fields of type datahike.db; empty: not given. Without a revision the session's settings count,
-// and what is given narrows them.
+// and what is given narrows them. With a foreign server it is another store's (foreign_source.h).
 struct DatabaseValue {
   std::string revision, as_of, since;
   bool history = false;
+  std::string server;
 };
 
 // Settings of the session, as they are to be while a query is started, so that it reads a database

@@ -1,5 +1,6 @@
 #include "datalog/sql/fact_source.h"
 
+#include "datalog/sql/foreign_source.h"
 #include "datom/edn_values.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -230,6 +231,7 @@ bool DatabaseSource::is_many(const Value& a) { return of_facts(a) && facts().is_
 bool DatabaseSource::is_component(const Value& a) { return of_facts(a) && facts().is_component(a); }
 
 std::shared_ptr<datalog::Source> open_database(const DatabaseValue& database) {
+  if (!database.server.empty()) return open_foreign_database(database);
   return std::make_shared<DatabaseSource>(database);
 }
 

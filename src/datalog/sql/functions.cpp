@@ -14,11 +14,13 @@ PG_FUNCTION_INFO_V1(datahike_q_json);
 PG_FUNCTION_INFO_V1(datahike_explain_q);
 PG_FUNCTION_INFO_V1(datahike_pull);
 PG_FUNCTION_INFO_V1(datahike_given_time);
+PG_FUNCTION_INFO_V1(datahike_given_server);
 PGDLLEXPORT Datum datahike_q(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_q_json(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_explain_q(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_pull(PG_FUNCTION_ARGS);
 PGDLLEXPORT Datum datahike_given_time(PG_FUNCTION_ARGS);
+PGDLLEXPORT Datum datahike_given_server(PG_FUNCTION_ARGS);
 }
 
 namespace datahike::query {
@@ -29,7 +31,7 @@ using datalog::QueryInput;
 
 struct Given {
   bool is_database;
-  char *revision, *as_of, *since;
+  char *revision, *as_of, *since, *server;
   bool history;
   Cell cell;
 };
@@ -56,6 +58,7 @@ Given database_of(Datum value) {
           field_text(row, 1),
           field_text(row, 2),
           field_text(row, 3),
+          field_text(row, 5),
           !isnull && DatumGetBool(history),
           {}};
   return g;
@@ -79,7 +82,7 @@ Given given_argument(FunctionCallInfo fcinfo, int number) {
 
 DatabaseValue to_database(const Given& g) {
   auto text = [](const char* t) { return t ? to_utf8(t) : std::string(); };
-  return {text(g.revision), text(g.as_of), text(g.since), g.history};
+  return {text(g.revision), text(g.as_of), text(g.since), g.history, text(g.server)};
 }
 
 datalog::AnySource source_of(const DatabaseValue& database) {
@@ -311,4 +314,12 @@ Datum datahike_given_time(PG_FUNCTION_ARGS) {
                     errmsg("the time of a database value must not be empty"),
                     errhint("Give a timestamp, a date or a transaction number.")));
   PG_RETURN_TEXT_P(t);
+}
+
+Datum datahike_given_server(PG_FUNCTION_ARGS) {
+  if (PG_ARGISNULL(0) || *NameStr(*PG_GETARG_NAME(0)) == 0)
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                    errmsg("the server of a database value must not be null or empty"),
+                    errhint("Give the name of a server of the wrapper datahike.")));
+  PG_RETURN_TEXT_P(cstring_to_text(NameStr(*PG_GETARG_NAME(0))));
 }
