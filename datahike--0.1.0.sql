@@ -82,8 +82,9 @@ CREATE TABLE datahike.relation (
   relid oid NOT NULL CONSTRAINT relation_key PRIMARY KEY,
   table_id int8 NOT NULL UNIQUE,
   horizon int8 NOT NULL DEFAULT 0,  -- rowids below it: rows from before a column changed its type
-  added_defaults bytea              -- of columns added with a constant default, once a rewrite
+  added_defaults bytea,             -- of columns added with a constant default, once a rewrite
                                     -- has made PostgreSQL forget them
+  first_rowid int8 NOT NULL         -- of the table's first block: ctid counts from it
 ) USING heap;
 -- Read while an index page is locked: kept in line while it fits.
 ALTER TABLE datahike.relation ALTER added_defaults SET STORAGE MAIN;

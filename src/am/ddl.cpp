@@ -44,7 +44,7 @@ void relation_set_new_filenode(Relation relation, const RelFileNode* node, char 
   Oid relid = RelationGetRelid(relation);
   if (pg::find_table_id(relid) == 0) {
     make_file(node, persistence, 0);
-    pg::make_table_id(relid);
+    pg::make_table(relid);
     return;
   }
   make_file(node, persistence, read_floor(relation));

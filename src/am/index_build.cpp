@@ -195,7 +195,7 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
       if (scan.shared) refuse_large_key(index);
       return omitted.add(rowid);
     }
-    ItemPointerData tid = to_tid(rowid);
+    ItemPointerData tid = to_tid(relation.tid_base, rowid);
     pg::call([&] { callback(index, &tid, c->values, c->isnull, alive, state); });
     others.add(rowid, tid, c);
   };
@@ -213,7 +213,7 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
 }
 
 // The rowids that the index has entries for, out of the sort of its TIDs.
-std::vector<uint64_t> indexed_rowids(Tuplesortstate* sort) {
+std::vector<uint64_t> indexed_rowids(Tuplesortstate* sort, TidBase base) {
   std::vector<uint64_t> rowids;
   for (;;) {
     Datum value;
@@ -222,7 +222,7 @@ std::vector<uint64_t> indexed_rowids(Tuplesortstate* sort) {
     if (!more) return rowids;
     ItemPointerData tid;
     itemptr_decode(&tid, DatumGetInt64(value));
-    rowids.push_back(to_rowid(tid));
+    rowids.push_back(to_rowid(base, tid));
   }
 }
 
@@ -239,7 +239,7 @@ bool written_before(TupleTableSlot* slot, Snapshot snapshot) {
 void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot,
               ValidateIndexState* state) {
   const RelationInfo& relation = relation_info(table);
-  std::vector<uint64_t> present = indexed_rowids(state->tuplesort);
+  std::vector<uint64_t> present = indexed_rowids(state->tuplesort, relation.tid_base);
   std::sort(present.begin(), present.end());
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
   IndexColumns* c = &columns;
@@ -258,7 +258,7 @@ void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot
         if (omitted.applies_to(rowid)) return leave_out();
         if (!pg::call([=] { return form(*c); })) return;
         if (omitted.applies_to(rowid, c)) return leave_out();
-        ItemPointerData tid = to_tid(rowid);
+        ItemPointerData tid = to_tid(relation.tid_base, rowid);
         others.add(rowid, tid, c);
         if (indexed || !pg::call([=] { return written_before(c->slot, snapshot); })) return;
         bool check = info->ii_Unique && session.sees(rowid);
@@ -351,12 +351,13 @@ void index_validate_scan(Relation table, Relation index, IndexInfo* info, Snapsh
 // access to a page of the table.
 TransactionId index_delete_tuples(Relation relation, TM_IndexDeleteOp* op) {
   return pg::guard([=] {
-    uint64_t table = relation_info(relation).table;
+    const RelationInfo& info = relation_info(relation);
+    uint64_t table = info.table;
     int dead = 0;
     for (int i = 0; i < op->ndeltids; ++i) {
       TM_IndexStatus& status = op->status[op->deltids[i].id];
       if (!status.knowndeletable)
-        status.knowndeletable = is_dead_entry(table, to_rowid(op->deltids[i].tid));
+        status.knowndeletable = is_dead_entry(table, to_rowid(info.tid_base, op->deltids[i].tid));
       dead += status.knowndeletable;
     }
     if (dead == 0) op->ndeltids = 0;

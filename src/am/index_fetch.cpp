@@ -54,7 +54,7 @@ bool fetch_for_dirty(const RelationInfo& info, Relation relation, uint64_t rowid
   // btree does not.
   MinimalTuple published = pg::call([=] { return find_published_row(rowid); });
   if (published) {
-    store_pending_row(slot, relation, rowid, published, snapshot->xmin, FirstCommandId);
+    store_pending_row(slot, relation, info, rowid, published, snapshot->xmin, FirstCommandId);
     pfree(published);
     return true;
   }
@@ -64,7 +64,7 @@ bool fetch_for_dirty(const RelationInfo& info, Relation relation, uint64_t rowid
                          slot))
     return true;
   ExecStoreAllNullTuple(slot);
-  slot->tts_tid = to_tid(rowid);
+  slot->tts_tid = to_tid(info.tid_base, rowid);
   slot->tts_tableOid = RelationGetRelid(relation);
   return true;
 }
@@ -90,7 +90,8 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
   *call_again = false;
   bool found = pg::guard([=] {
     IndexFetch* fetch = as_fetch(scan);
-    uint64_t rowid = to_rowid(*tid);
+    const RelationInfo& info = relation_info(scan->rel);
+    uint64_t rowid = to_rowid(info.tid_base, *tid);
     // Keys that are updated often leave long tails of dead entries: nothing to be done for one.
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY &&
         is_dead_on_locked_branch(versioning::session_view().branch, rowid)) {
@@ -98,7 +99,6 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
       snapshot->speculativeToken = 0;
       return false;
     }
-    const RelationInfo& info = relation_info(scan->rel);
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY)
       return fetch_for_dirty(info, scan->rel, rowid, snapshot, slot);
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return fetch_any(scan->rel, info, rowid, slot);
@@ -112,8 +112,9 @@ bool index_fetch_tuple(IndexFetchTableData* scan, ItemPointer tid, Snapshot snap
     bool scans = snapshot->snapshot_type == SNAPSHOT_MVCC;  // else a page may be locked
     *all_dead = !found && pg::guard([=] {
       const RelationInfo& info = relation_info(scan->rel);
-      if (is_dead_entry(info.table, to_rowid(*tid))) return true;
-      if (scans) suspect_entry(info, to_rowid(*tid));
+      uint64_t rowid = to_rowid(info.tid_base, *tid);
+      if (is_dead_entry(info.table, rowid)) return true;
+      if (scans) suspect_entry(info, rowid);
       return false;
     });
     if (*all_dead && scans) note_dead_entry_met();
@@ -126,7 +127,7 @@ bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot,
   return pg::guard([=] {
     if (!is_rowid(*tid)) return false;
     const RelationInfo& info = relation_info(relation);
-    uint64_t rowid = to_rowid(*tid);
+    uint64_t rowid = to_rowid(info.tid_base, *tid);
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return fetch_any(relation, info, rowid, slot);
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY)
       return fetch_for_dirty(info, relation, rowid, snapshot, slot);
@@ -140,7 +141,7 @@ bool fetch_row_version(Relation relation, ItemPointer tid, Snapshot snapshot,
 bool tuple_satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot snapshot) {
   return pg::guard([=] {
     const RelationInfo& info = relation_info(relation);
-    uint64_t rowid = to_rowid(slot->tts_tid);
+    uint64_t rowid = to_rowid(info.tid_base, slot->tts_tid);
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY) return sees_dirty(info, rowid, snapshot);
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return true;
     return table_view(info, snapshot).sees(rowid);
@@ -154,7 +155,7 @@ bool tuple_tid_valid(TableScanDesc scan, ItemPointer tid) {
   return pg::guard([=] {
     const RelationInfo& info = relation_info(scan->rs_rd);
     TableView view = table_view(info, scan->rs_snapshot);
-    if (view.sees(to_rowid(*tid))) return true;
+    if (view.sees(to_rowid(info.tid_base, *tid))) return true;
     view.table->complete();  // of a computed table the number of rows is a guess before
     return count_rows(view) > 0;
   });
@@ -165,7 +166,7 @@ void get_latest_tid(TableScanDesc scan, ItemPointer tid) {
   pg::guard([=] {
     const RelationInfo& info = relation_info(scan->rs_rd);
     TableView view = table_view(info, scan->rs_snapshot);
-    uint64_t rowid = to_rowid(*tid);
+    uint64_t rowid = to_rowid(info.tid_base, *tid);
     while (!view.sees(rowid)) {
       TablePending* own = view.pending();
       auto removal = own ? own->removed.find(rowid) : decltype(own->removed.end()){};
@@ -178,7 +179,7 @@ void get_latest_tid(TableScanDesc scan, ItemPointer tid) {
       if (!next || next->successor <= store::kMovedPartition) return;
       rowid = next->successor;
     }
-    *tid = to_tid(rowid);
+    *tid = to_tid(info.tid_base, rowid);
   });
 }
 

@@ -94,7 +94,7 @@ uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo
   if (info.publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
   add_pending_row(pending, rowid, tuple, rewritten.entity, cid, info, RelationGetDescr(relation));
   slot->tts_tableOid = RelationGetRelid(relation);
-  slot->tts_tid = to_tid(rowid);
+  slot->tts_tid = to_tid(info.tid_base, rowid);
   mark_written_now(slot, cid, false);
   return rowid;
 }
@@ -139,7 +139,7 @@ void tuple_insert_speculative(Relation relation, TupleTableSlot* slot, CommandId
 void tuple_complete_speculative(Relation relation, TupleTableSlot* slot, uint32, bool succeeded) {
   pg::guard([=] {
     const RelationInfo& info = relation_info(relation);
-    uint64_t rowid = to_rowid(slot->tts_tid);
+    uint64_t rowid = to_rowid(info.tid_base, slot->tts_tid);
     if (!succeeded) {
       mark_hole(rowid, 1);
       drop_pending_row(pending_for(relation, info, versioning::session_view().branch), rowid);

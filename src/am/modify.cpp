@@ -70,7 +70,7 @@ struct Target {
 // entity's own place. Two that meet there by chance only wait a little longer.
 ItemPointerData queue_of(const Target& t) {
   uint64_t shift = static_cast<uint64_t>(t.branch - 1) * 0x9e3779b97f4a7c15u;
-  return to_tid((t.entity + shift) % (uint64_t{MaxBlockNumber} * kRowsPerBlock));
+  return to_tid(kNoTidBase, (t.entity + shift) % kMostTids);
 }
 
 // How a lock is to be taken.
@@ -156,7 +156,7 @@ TM_Result superseded(const Target& t, const TableView& latest, TM_FailureData* f
     ItemPointerSetMovedPartitions(&failure->ctid);
     return TM_Updated;
   }
-  failure->ctid = to_tid(lineage->successor);
+  failure->ctid = to_tid(t.info->tid_base, lineage->successor);
   return TM_Updated;
 }
 
@@ -251,7 +251,7 @@ Target target_of(Relation relation, ItemPointer tid, CommandId cid, const char* 
   versioning::require_writable(session, what);
   const RelationInfo& info = relation_info(relation);
   pending_for(relation, info, session.branch, purpose);  // takes the branch's and the log's locks
-  uint64_t rowid = to_rowid(*tid);
+  uint64_t rowid = to_rowid(info.tid_base, *tid);
   uint64_t entity = entity_of(latest_table_view(info, session.branch), rowid);
   return {relation, &info, session.branch, rowid, entity, *tid, cid};
 }
@@ -290,7 +290,7 @@ TM_Result tuple_delete(Relation relation, ItemPointer tid, CommandId cid, Snapsh
 
 bool remove_merged_row(Relation relation, uint64_t rowid, bool key_changes, CommandId cid) {
   return pg::guard([=] {
-    ItemPointerData tid = to_tid(rowid);
+    ItemPointerData tid = to_tid(relation_info(relation).tid_base, rowid);
     Target t = target_of(relation, &tid, cid, "merge");
     LockTupleMode mode = key_changes ? LockTupleExclusive : LockTupleNoKeyExclusive;
     TM_FailureData failure;
@@ -336,7 +336,7 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   remove_row(pending, t.rowid, t.cid, rowid, false);
   serializable_remove(t.relation, *t.info, t.branch, t.rowid);
   slot->tts_tableOid = RelationGetRelid(t.relation);
-  slot->tts_tid = to_tid(rowid);
+  slot->tts_tid = to_tid(t.info->tid_base, rowid);
   mark_written_now(slot, t.cid, was_locked);
   if (was_locked) last_lock = {GetCurrentTransactionId(), t.branch, rowid};
   return TM_Ok;
@@ -386,7 +386,7 @@ TM_Result follow_own(Target* t, TM_FailureData* failure) {
     if (r->second.moved_partition) moved_to_another_partition();
     if (r->second.successor == 0) return TM_Deleted;
     t->rowid = r->second.successor;
-    t->tid = to_tid(t->rowid);
+    t->tid = to_tid(t->info->tid_base, t->rowid);
   }
   PendingRow row = find_pending_row(*own, t->rowid);
   if (t->rowid == first || !row || row.run->cid < t->cid) return TM_Ok;

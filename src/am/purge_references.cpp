@@ -22,7 +22,7 @@ namespace {
 struct Candidates {
   ArrayType* tids;         // live on the branch, of the referenced table
   ArrayType* erased;       // of all tables
-  ArrayType* erased_from;  // those tables
+  ArrayType* erased_from;  // the table of each
 };
 
 Oid referenced_by(Oid constraint) {
@@ -94,7 +94,11 @@ char* query_for(HeapTuple constraint, Relation referenced, Relation referrer) {
     appendStringInfoString(&query, " AND ");
     append_equality(&query, referenced, keys[i], referrer, columns[i], equalities[i]);
   }
-  appendStringInfoString(&query, " AND NOT (f.tableoid = ANY ($2) AND f.ctid = ANY ($3))");
+  appendStringInfoString(&query,
+                         " AND NOT EXISTS (SELECT FROM ROWS FROM (pg_catalog.unnest($2), "
+                         "pg_catalog.unnest($3)) AS e (erased_from, erased) WHERE e.erased_from "
+                         "OPERATOR(pg_catalog.=) f.tableoid AND e.erased "
+                         "OPERATOR(pg_catalog.=) f.ctid)");
   return query.data;
 }
 
@@ -158,20 +162,21 @@ void check_on_branch(List* constraints, Oid table, const char* branch, const Can
   AtEOXact_GUC(false, level);
 }
 
-ArrayType* tid_array(const uint64_t* rowids, size_t count) {
+// Of rows of one table, or of several.
+struct ErasedRow {
+  Oid table;
+  ItemPointerData tid;
+};
+ArrayType* tid_array(const ErasedRow* rows, size_t count) {
   auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1)));
-  auto* tids = static_cast<ItemPointerData*>(palloc(sizeof(ItemPointerData) * (count + 1)));
-  for (size_t i = 0; i < count; ++i) {
-    tids[i] = to_tid(rowids[i]);
-    elements[i] = PointerGetDatum(&tids[i]);
-  }
+  for (size_t i = 0; i < count; ++i) elements[i] = PointerGetDatum(&rows[i].tid);
   return construct_array(elements, static_cast<int>(count), TIDOID, sizeof(ItemPointerData), false,
                          TYPALIGN_SHORT);
 }
 
-ArrayType* oid_array(const Oid* oids, size_t count) {
+ArrayType* table_array(const ErasedRow* rows, size_t count) {
   auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1)));
-  for (size_t i = 0; i < count; ++i) elements[i] = ObjectIdGetDatum(oids[i]);
+  for (size_t i = 0; i < count; ++i) elements[i] = ObjectIdGetDatum(rows[i].table);
   return construct_array(elements, static_cast<int>(count), OIDOID, sizeof(Oid), true,
                          TYPALIGN_INT);
 }
@@ -179,27 +184,21 @@ ArrayType* oid_array(const Oid* oids, size_t count) {
 // To here.
 
 template <class Keep>
-std::vector<uint64_t> members(const tree::RowidSet& rows, Keep&& keep) {
-  std::vector<uint64_t> found;
+void add_members(Oid table, const tree::RowidSet& rows, std::vector<ErasedRow>& out, Keep&& keep) {
+  const TidBase tids = pg::call([=] { return tid_base(table); });
   for (auto at = rows.at_or_after(0); at; at = rows.at_or_after(*at + 1))
-    if (keep(*at)) found.push_back(*at);
-  return found;
+    if (keep(*at)) out.push_back({table, to_tid(tids, *at)});
 }
 
 }  // namespace
 
 void check_references(const std::map<Oid, Versions>& tables) {
-  std::vector<uint64_t> erased;
-  std::vector<Oid> oids;
-  for (const auto& [table, versions] : tables) {
-    oids.push_back(table);
-    const std::vector<uint64_t> all = members(versions.rows, [](uint64_t) { return true; });
-    erased.insert(erased.end(), all.begin(), all.end());
-  }
+  std::vector<ErasedRow> erased;
+  for (const auto& [table, versions] : tables)
+    add_members(table, versions.rows, erased, [](uint64_t) { return true; });
   Candidates candidates{};
   Candidates* c = &candidates;
-  const std::vector<uint64_t>* e = &erased;
-  const std::vector<Oid>* o = &oids;
+  const std::vector<ErasedRow>* e = &erased;
   for (const auto& [table, versions] : tables) {
     const Oid oid = table;
     List* constraints = pg::call([=] { return foreign_keys_on(oid); });
@@ -208,14 +207,14 @@ void check_references(const std::map<Oid, Versions>& tables) {
     const RelationInfo* info = pg::call([=] { return &relation_info(relation); });
     for (int32_t branch : pg::named_branches()) {
       const TableView view = latest_table_view(*info, branch);
-      const std::vector<uint64_t> live =
-          members(versions.rows, [&](uint64_t rowid) { return view.sees(rowid); });
+      std::vector<ErasedRow> live;
+      add_members(oid, versions.rows, live, [&](uint64_t rowid) { return view.sees(rowid); });
       if (live.empty()) continue;
-      const std::vector<uint64_t>* l = &live;
+      const std::vector<ErasedRow>* l = &live;
       pg::call([=] {
         c->tids = tid_array(l->data(), l->size());
         if (!c->erased) c->erased = tid_array(e->data(), e->size());
-        if (!c->erased_from) c->erased_from = oid_array(o->data(), o->size());
+        if (!c->erased_from) c->erased_from = table_array(e->data(), e->size());
         check_on_branch(constraints, oid, pg::branch_name(branch), c);
       });
     }

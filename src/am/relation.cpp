@@ -99,7 +99,7 @@ RelationInfo* make_info(Relation relation) {
   Oid owner = rewrite ? relation->rd_rel->relrewrite : RelationGetRelid(relation);
   pg::StoredTable table = pg::find_table(owner);
   if (table.id == 0 && rewrite) {  // SET ACCESS METHOD datahike
-    table.id = pg::make_table_id(owner);
+    table = pg::make_table(owner);
     CommandCounterIncrement();  // its horizon is set next
   }
   if (table.id == 0)
@@ -116,6 +116,7 @@ RelationInfo* make_info(Relation relation) {
   size_t bytes = offsetof(RelationInfo, attribute) + sizeof(Attribute) * desc->natts;
   auto* info = static_cast<RelationInfo*>(MemoryContextAllocZero(TopMemoryContext, bytes));
   info->table = table.id;
+  info->tid_base = TidBase{table.first_rowid};
   info->horizon = table.horizon;
   info->added_defaults = load_added_defaults(table.added_defaults);
   info->stamp = ++stamps;
@@ -135,6 +136,14 @@ void free_info(RelationInfo* info) {
 }
 
 }  // namespace
+
+TidBase tid_base(Oid relation) {
+  pg::StoredTable table = pg::find_table(relation);
+  if (table.id == 0)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("relation with OID %u is not a datahike table", relation)));
+  return TidBase{table.first_rowid};
+}
 
 const RelationInfo& relation_info(Relation relation) {
   auto* handle = static_cast<Handle*>(relation->rd_amcache);

@@ -19,6 +19,11 @@ struct Attribute {
 
 struct AddedDefaults;  // see added_defaults.h
 
+// The rowid from which a table's TIDs count: that of the first row it can ever have.
+enum class TidBase : uint64_t {};
+// What is to be told apart, and is no row of a table: entities, places to wait at.
+inline constexpr TidBase kNoTidBase{0};
+
 // Valid to the end of the transaction.
 struct RelationInfo {
   uint64_t table;    // stable table id
@@ -26,6 +31,7 @@ struct RelationInfo {
   uint64_t horizon;  // rows below it may have been written with other types: see horizon.h
   const AddedDefaults* added_defaults;  // nullptr: none are kept
   uint64_t floor;                       // rows below it do not exist: see floor.h
+  TidBase tid_base;
   bool publishes_rows;  // other sessions need the content of uncommitted rows: see rowids.h
   bool unique_in_part;  // perhaps: a unique index lacks rows, see omitted_rows.h
   int columns;          // attributes that are not dropped
@@ -79,17 +85,26 @@ std::string schema_name(ByteView schema);
 // What has changed between two recorded schemas, in words; an empty one: there was no table.
 std::vector<std::string> schema_changes(ByteView before, ByteView after);
 
-// rowid <-> TID. Offsets go up to 291, more breaks bitmaps and GIN's posting lists.
+// Of a table by its OID, from the catalog. May raise a PostgreSQL error: it is no datahike table.
+TidBase tid_base(Oid relation);
+
+// rowid <-> TID. Offsets go up to 291, more breaks bitmaps and GIN's posting lists. A rowid below
+// the base, which no table has, would get a TID from the end.
 inline constexpr uint64_t kRowsPerBlock = 291;
-inline ItemPointerData to_tid(uint64_t rowid) {
+inline constexpr uint64_t kMostTids = (uint64_t{MaxBlockNumber} + 1) * kRowsPerBlock;
+inline ItemPointerData to_tid(TidBase base, uint64_t rowid) {
+  auto first = static_cast<uint64_t>(base);
+  uint64_t at = rowid >= first ? rowid - first : rowid + (kMostTids - first);
   ItemPointerData tid;
-  ItemPointerSet(&tid, static_cast<BlockNumber>(rowid / kRowsPerBlock),
-                 static_cast<OffsetNumber>(rowid % kRowsPerBlock + 1));
+  ItemPointerSet(&tid, static_cast<BlockNumber>(at / kRowsPerBlock),
+                 static_cast<OffsetNumber>(at % kRowsPerBlock + 1));
   return tid;
 }
-inline uint64_t to_rowid(const ItemPointerData& tid) {
-  return uint64_t{ItemPointerGetBlockNumberNoCheck(&tid)} * kRowsPerBlock +
-         ItemPointerGetOffsetNumberNoCheck(&tid) - 1;
+inline uint64_t to_rowid(TidBase base, const ItemPointerData& tid) {
+  uint64_t rowid = static_cast<uint64_t>(base) +
+                   uint64_t{ItemPointerGetBlockNumberNoCheck(&tid)} * kRowsPerBlock +
+                   ItemPointerGetOffsetNumberNoCheck(&tid) - 1;
+  return rowid < kMostTids ? rowid : rowid - kMostTids;
 }
 inline bool is_rowid(const ItemPointerData& tid) {
   OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&tid);

@@ -175,7 +175,7 @@ class SortedRows {
     Tuplesortstate* sort = sort_;
     pg::call([=] {
       HeapTuple tuple = ExecCopySlotHeapTuple(slot);
-      tuple->t_self = to_tid(entity);
+      tuple->t_self = to_tid(kNoTidBase, entity);
       tuplesort_putheaptuple(sort, tuple);
       heap_freetuple(tuple);
       CHECK_FOR_INTERRUPTS();
@@ -200,7 +200,7 @@ class SortedRows {
         return copy;
       });
       if (!tuple) break;
-      visit(tuple, to_rowid(entity));
+      visit(tuple, to_rowid(kNoTidBase, entity));
     }
     TupleTableSlot* slot = slot_;
     pg::call([=] {

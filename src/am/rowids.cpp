@@ -80,12 +80,15 @@ Entry* find(dshash_table* table, const Key& key, bool exclusive) {
   return static_cast<Entry*>(dshash_find(table, &key, exclusive));
 }
 
-// The start of an aligned chunk out of the table's block, or 0 if the block has no room.
-uint64_t take_from_block(uint64_t table, int size) {
+// The start of an aligned chunk out of the table's block, or 0 if the block has no room. A block
+// begins with small chunks: larger ones would leave a gap in a small table's TIDs.
+uint64_t take_from_block(uint64_t table, int& size) {
   BlockKey key{MyDatabaseId, 0, table};
   dshash_table* blocks = pg::shared_tables().blocks;
   auto* entry = find<BlockEntry>(blocks, key, true);
   if (!entry) return 0;
+  if (size == 1 && entry->next % kBlockRows != 0 && entry->next % kBlockRows < 1 << kShift[1])
+    size = 0;
   uint64_t rows = uint64_t{1} << kShift[size];
   uint64_t start = (entry->next + rows - 1) & ~(rows - 1);
   bool room = start + rows <= entry->end;
@@ -119,7 +122,8 @@ uint64_t add_block(uint64_t table) {
   return block * kBlockRows;
 }
 
-uint64_t take_chunk(uint64_t table, int size) {
+// May be smaller than asked for.
+uint64_t take_chunk(uint64_t table, int& size) {
   for (;;) {
     uint64_t start = take_from_block(table, size);
     if (start) return start;
@@ -182,7 +186,7 @@ Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t bra
     if (usable(t, t.chunks[i], self, branch, least)) return t.chunks[t.current = i];
   forget_chunks_at_exit();
   int size = size_for(t.taken);
-  uint64_t start = pg::call([=] { return take_chunk(table, size); });
+  uint64_t start = pg::call([&] { return take_chunk(table, size); });
   Chunk chunk;
   chunk.next = start;
   chunk.end = start + (uint64_t{1} << kShift[size]);
@@ -239,6 +243,11 @@ uint64_t first_rowid_of_run() {
 }
 
 uint64_t begin_block(uint64_t table) { return add_block(table); }
+
+void forget_block(uint64_t table) {
+  BlockKey key{MyDatabaseId, 0, table};
+  dshash_delete_key(pg::shared_tables().blocks, &key);
+}
 
 uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least) {
   TableChunks& t = tables[table];

@@ -13,6 +13,8 @@ uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least);
 // Makes the rowids that follow come from a new block, and returns its first: greater than every
 // rowid of the table so far. REQUIRES: the table is locked against other writers.
 uint64_t begin_block(uint64_t table);
+// What is left of the table's block is not used: the table goes.
+void forget_block(uint64_t table);
 
 // The first rowid that was handed out in this database since the server started: rowids from before
 // are lower, later ones are not. Takes a block of rowids if there is none. May raise a PostgreSQL

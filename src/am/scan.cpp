@@ -202,14 +202,15 @@ bool scan_getnextslot(TableScanDesc scan, ScanDirection direction, TupleTableSlo
 void scan_set_tidrange(TableScanDesc scan, ItemPointer min, ItemPointer max) {
   pg::guard([=] {
     // Offsets outside 1..291 lie between two blocks' rows.
-    auto bound = [](const ItemPointerData& tid, bool lower) -> int64_t {
+    const RelationInfo& info = relation_info(scan->rs_rd);
+    auto base = static_cast<int64_t>(info.tid_base);
+    auto bound = [=](const ItemPointerData& tid, bool lower) -> int64_t {
       auto block = static_cast<int64_t>(ItemPointerGetBlockNumberNoCheck(&tid));
       auto offset = static_cast<int64_t>(ItemPointerGetOffsetNumberNoCheck(&tid));
       auto rows = static_cast<int64_t>(kRowsPerBlock);
-      if (lower) return block * rows + std::clamp<int64_t>(offset, 1, rows + 1) - 1;
-      return block * rows + std::clamp<int64_t>(offset, 0, rows) - 1;
+      if (lower) return base + block * rows + std::clamp<int64_t>(offset, 1, rows + 1) - 1;
+      return base + block * rows + std::clamp<int64_t>(offset, 0, rows) - 1;
     };
-    const RelationInfo& info = relation_info(scan->rs_rd);
     int64_t first = bound(*min, true), last = bound(*max, false);
     RowCursor& cursor = cursor_of(scan, info);
     if (last < first)
@@ -232,7 +233,8 @@ bool scan_bitmap_next_block(TableScanDesc scan, TBMIterateResult* result) {
     if (begins) refuse_index(scan->rs_rd, view, info);
     state->bitmap_rows.clear();
     state->bitmap_next = 0;
-    uint64_t block = uint64_t{result->blockno} * kRowsPerBlock;
+    uint64_t block =
+        static_cast<uint64_t>(info.tid_base) + uint64_t{result->blockno} * kRowsPerBlock;
     bool lossy = result->ntuples < 0;
     int count = lossy ? static_cast<int>(kRowsPerBlock) : result->ntuples;
     for (int i = 0; i < count; ++i) {

@@ -176,7 +176,7 @@ BlockNumber page_of(int32_t branch) { return MaxBlockNumber - static_cast<BlockN
 
 ItemPointerData place_of(int32_t branch, uint64_t rowid) {
   uint64_t distance = static_cast<uint64_t>(branch - 1) * 0x9e3779b97f4a7c15u;
-  return to_tid((rowid + distance) % (uint64_t{MaxBlockNumber} * kRowsPerBlock));
+  return to_tid(kNoTidBase, (rowid + distance) % kMostTids);
 }
 
 bool is_needed(Relation relation, const TableView& view, Snapshot snapshot) {

@@ -233,7 +233,9 @@ TransactionId shown_xmax(Slot* s) {
   const TupleTableSlot& base = s->base.base;
   if (TransactionIdIsValid(s->xmax) || !is_rowid(base.tts_tid)) return s->xmax;
   int32_t branch = versioning::session_view().branch;
-  uint64_t rowid = to_rowid(base.tts_tid);
+  Oid relation = base.tts_tableOid;
+  TidBase tids = pg::call([=] { return tid_base(relation); });
+  uint64_t rowid = to_rowid(tids, base.tts_tid);
   if (own_removed_any(branch, rowid)) return GetTopTransactionIdIfAny();
   return pg::call([=] { return find_running_remover(branch, rowid); });
 }
@@ -319,9 +321,10 @@ MinimalTuple copy_minimal_tuple(TupleTableSlot* slot) {
   return heap_form_minimal_tuple(slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
 }
 
-Slot* begin_store(TupleTableSlot* slot, Relation relation, uint64_t rowid) {
+Slot* begin_store(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
+                  uint64_t rowid) {
   ExecClearTuple(slot);
-  slot->tts_tid = to_tid(rowid);
+  slot->tts_tid = to_tid(info.tid_base, rowid);
   slot->tts_tableOid = RelationGetRelid(relation);
   slot->tts_flags &= ~TTS_FLAG_EMPTY;
   return as_slot(slot);
@@ -367,7 +370,7 @@ const TupleTableSlotOps slot_operations = {
 void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
                        uint64_t rowid, const store::SegmentReader& segment, uint32_t row,
                        bool in_store) {
-  Slot* s = begin_store(slot, relation, rowid);
+  Slot* s = begin_store(slot, relation, info, rowid);
   s->table = info.table;
   s->rowid = rowid;
   s->segment = segment;
@@ -390,9 +393,9 @@ void mark_written_now(TupleTableSlot* slot, CommandId cid, bool was_locked) {
   s->cmin = cid;
 }
 
-void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, MinimalTuple tuple,
-                       TransactionId xmin, CommandId cmin) {
-  Slot* s = begin_store(slot, relation, rowid);
+void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
+                       uint64_t rowid, MinimalTuple tuple, TransactionId xmin, CommandId cmin) {
+  Slot* s = begin_store(slot, relation, info, rowid);
   char* copy = allocate(s, tuple->t_len);
   std::memcpy(copy, tuple, tuple->t_len);
   HeapTupleData heap{};
@@ -402,7 +405,7 @@ void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, 
   slot->tts_nvalid = slot->tts_tupleDescriptor->natts;
   int written = HeapTupleHeaderGetNatts(heap.t_data);
   if (written < slot->tts_tupleDescriptor->natts) {
-    if (!s->info) s->info = describe_slot(slot, relation_info(relation));
+    if (!s->info) s->info = describe_slot(slot, info);
     for (int i = written; i < s->info->attributes; ++i)
       if (!s->info->attribute[i].dropped) complete_attribute(s, i);
   }

@@ -49,7 +49,7 @@ void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationIn
 // What RETURNING shows of a row that the current (sub)transaction has just written.
 void mark_written_now(TupleTableSlot* slot, CommandId cid, bool was_locked);
 // Puts a row of this transaction into the slot: the tuple is copied.
-void store_pending_row(TupleTableSlot* slot, Relation relation, uint64_t rowid, MinimalTuple tuple,
-                       TransactionId xmin, CommandId cmin);
+void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
+                       uint64_t rowid, MinimalTuple tuple, TransactionId xmin, CommandId cmin);
 
 }  // namespace datahike::am

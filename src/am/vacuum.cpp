@@ -39,12 +39,13 @@ struct Pass {
   bool collect;               // unknown rowids; else removes them
   std::unordered_set<uint64_t> unknown;
   uint64_t removed = 0;
+  TidBase tid_base;
 };
 
 bool is_reaped(ItemPointer tid, void* state) {
   auto* pass = static_cast<Pass*>(state);
   return pg::guard([=] {
-    uint64_t rowid = to_rowid(*tid);
+    uint64_t rowid = to_rowid(pass->tid_base, *tid);
     bool dead = versioning::is_redacted(rowid);
     if (!dead && pass->collect) {
       bool stored = true;
@@ -115,7 +116,7 @@ void set_phase(int64 phase) { pgstat_progress_update_param(PROGRESS_VACUUM_PHASE
 
 uint64_t vacuum_indexes(const RelationInfo& info, Indexes& indexes) {
   constexpr size_t kBlockKb = 16;
-  Pass pass{info.table, nullptr, pg::try_store(), true, {}, 0};
+  Pass pass{info.table, nullptr, pg::try_store(), true, {}, 0, info.tid_base};
   std::optional<store::DeadVersions> dead;
   if (pass.env) {
     pass.env->refresh();
@@ -185,7 +186,7 @@ void join_segments(Relation relation, uint64_t table, int level) {
 }  // namespace
 
 void remove_redacted_entries(Relation relation, const RelationInfo& info) {
-  Pass pass{info.table, nullptr, nullptr, false, {}, 0};
+  Pass pass{info.table, nullptr, nullptr, false, {}, 0, info.tid_base};
   Pass* p = &pass;
   pg::call([=] {
     Indexes indexes{};

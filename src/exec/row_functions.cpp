@@ -20,6 +20,7 @@ namespace {
 struct KnownTable {
   Oid relid;
   uint64_t table;
+  am::TidBase tid_base;
 };
 
 void require_readable(Oid relid) {
@@ -28,20 +29,20 @@ void require_readable(Oid relid) {
   versioning::refuse_row_security(relid, "tell the entities of single rows of");
 }
 
-uint64_t table_of(FunctionCallInfo fcinfo, Oid relid) {
+const KnownTable& table_of(FunctionCallInfo fcinfo, Oid relid) {
   FmgrInfo* function = fcinfo->flinfo;
   auto* known = static_cast<KnownTable*>(function->fn_extra);
   if (!known)
     function->fn_extra = known =
         static_cast<KnownTable*>(MemoryContextAllocZero(function->fn_mcxt, sizeof(KnownTable)));
-  if (known->relid == relid) return known->table;
-  const uint64_t table = pg::find_table_id(relid);
-  if (table == 0)
+  if (known->relid == relid) return *known;
+  const pg::StoredTable table = pg::find_table(relid);
+  if (table.id == 0)
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                     errmsg("relation with OID %u is not a datahike table", relid)));
   if (!versioning::is_call_of_query(fcinfo)) require_readable(relid);
-  *known = {relid, table};
-  return table;
+  *known = {relid, table.id, am::TidBase{table.first_rowid}};
+  return *known;
 }
 
 // Of a row version that some commit has.
@@ -75,12 +76,13 @@ Datum datahike_revision_commit(PG_FUNCTION_ARGS) {
 }
 
 Datum datahike_row_entity(PG_FUNCTION_ARGS) {
-  uint64_t table = exec::table_of(fcinfo, PG_GETARG_OID(0));
+  const exec::KnownTable table = exec::table_of(fcinfo, PG_GETARG_OID(0));
   auto* tid = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
   uint64_t entity = 0;
   bool found = pg::guard([table, tid, out = &entity] {
-    std::optional<uint64_t> e =
-        am::is_rowid(*tid) ? exec::stored_entity(table, am::to_rowid(*tid)) : std::nullopt;
+    std::optional<uint64_t> e;
+    if (am::is_rowid(*tid))
+      e = exec::stored_entity(table.table, am::to_rowid(table.tid_base, *tid));
     *out = e.value_or(0);
     return e.has_value();
   });

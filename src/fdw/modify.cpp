@@ -361,7 +361,8 @@ bool is_first_change(Modify* modify, TupleTableSlot* plan_slot, Datum* tid) {
   bool isnull;
   *tid = slot_getattr(plan_slot, modify->ctid, &isnull);
   if (isnull) elog(ERROR, "ctid is NULL");
-  uint64_t rowid = am::to_rowid(*reinterpret_cast<ItemPointer>(DatumGetPointer(*tid)));
+  uint64_t rowid =
+      am::to_rowid(am::kNoTidBase, *reinterpret_cast<ItemPointer>(DatumGetPointer(*tid)));
   return pg::guard([=] { return modify->changed->insert(rowid).second; });
 }
 

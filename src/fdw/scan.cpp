@@ -137,6 +137,7 @@ void begin_segment_scan(Scan* scan) {
     const am::RelationInfo& info =
         pg::call([=]() -> const am::RelationInfo& { return am::relation_info(relation); });
     table = am::table_view(info, &scan->snapshot);
+    scan->tid_base = info.tid_base;
   } else {
     versioning::require_kept(view, id);
     table = {view, &view.overlay->table(id), id, scan->snapshot.curcid, 0};
@@ -171,7 +172,7 @@ bool next_of_segments(Scan* scan, TupleTableSlot* slot) {
   const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, true};
   decode_row(format, scan->segment, static_cast<uint32_t>(rowid - scan->segment.first_rowid()),
              slot, scan->row_memory);
-  slot->tts_tid = am::to_tid(rowid);
+  slot->tts_tid = am::to_tid(scan->tid_base, rowid);
   return true;
 }
 
@@ -182,7 +183,7 @@ bool next_of_other(Scan* scan, TupleTableSlot* slot) {
   const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, false};
   decode_row(format, segment, static_cast<uint32_t>(rowid - segment.first_rowid()), slot,
              scan->row_memory);
-  slot->tts_tid = am::to_tid(rowid);
+  slot->tts_tid = am::to_tid(scan->tid_base, rowid);
   return true;
 }
 

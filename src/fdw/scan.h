@@ -26,6 +26,7 @@ struct Scan {
   std::unique_ptr<am::RowCursor> cursor;
   store::SegmentReader segment;
   bool has_segment = false, in_store = false;
+  am::TidBase tid_base = am::kNoTidBase;  // of a table that is still there
   uint64_t generation = 0;
 
   // Of another store.

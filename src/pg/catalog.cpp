@@ -2,6 +2,7 @@
 #include "pg/catalog.h"
 
 #include "am/horizon.h"
+#include "am/rowids.h"
 #include "pg/bridge.h"
 #include "pg/keep_history.h"
 #include "pg/sequence.h"
@@ -153,8 +154,8 @@ void delete_row(Oid relation, ItemPointerData tid) {
 // Makes its change visible, for the same row may be changed again.
 void change_relation_row(Oid relation, int column, Datum value) {
   Relation rel = table_open(extension().relation, RowExclusiveLock);
-  Datum values[4] = {};
-  bool nulls[4] = {}, replace[4] = {};
+  Datum values[5] = {};
+  bool nulls[5] = {}, replace[5] = {};
   values[column - 1] = value;
   replace[column - 1] = true;
   ScanKeyData key;
@@ -230,6 +231,8 @@ StoredTable find_table(Oid relation) {
     result.horizon = static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, 3, desc, &isnull)));
     Datum defaults = heap_getattr(tuple, 4, desc, &isnull);
     if (!isnull) result.added_defaults = reinterpret_cast<bytea*>(PG_DETOAST_DATUM_COPY(defaults));
+    result.first_rowid =
+        static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, 5, desc, &isnull)));
   }
   systable_endscan(scan);
   table_close(rel, AccessShareLock);
@@ -248,17 +251,19 @@ uint64_t find_table_id(Oid relation) {
   return static_cast<uint64_t>(find_relation_row(relation).value);
 }
 
-uint64_t make_table_id(Oid relation) {
+StoredTable make_table(Oid relation) {
   const ExtensionOids& e = extension();
   int64_t id = draw(e.table_id);
+  uint64_t first = am::begin_block(static_cast<uint64_t>(id));
   Relation rel = table_open(e.relation, RowExclusiveLock);
-  Datum values[4] = {ObjectIdGetDatum(relation), Int64GetDatum(id), Int64GetDatum(0)};
-  bool nulls[4] = {false, false, false, true};
+  Datum values[5] = {ObjectIdGetDatum(relation), Int64GetDatum(id), Int64GetDatum(0), 0,
+                     Int64GetDatum(static_cast<int64_t>(first))};
+  bool nulls[5] = {false, false, false, true, false};
   HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
   CatalogTupleInsert(rel, tuple);
   heap_freetuple(tuple);
   table_close(rel, RowExclusiveLock);
-  return static_cast<uint64_t>(id);
+  return {static_cast<uint64_t>(id), 0, nullptr, first};
 }
 
 void forget_table_id(Oid relation) {
@@ -266,6 +271,7 @@ void forget_table_id(Oid relation) {
   if (!row.found) return;
   delete_row(extension().relation, row.tid);
   forget_keep_of_table(static_cast<uint64_t>(row.value));
+  am::forget_block(static_cast<uint64_t>(row.value));
 }
 
 Oid find_relation(uint64_t table) {

@@ -38,10 +38,11 @@ struct StoredTable {
   uint64_t id;            // stable table id, made at the relation's creation; 0 if there is none
   uint64_t horizon;       // see am/horizon.h
   bytea* added_defaults;  // see am/added_defaults.h; palloc'd, nullptr if there are none
+  uint64_t first_rowid;   // its rows' rowids are not below it, and its TIDs count from it
 };
 StoredTable find_table(Oid relation);
 uint64_t find_table_id(Oid relation);
-uint64_t make_table_id(Oid relation);
+StoredTable make_table(Oid relation);
 void forget_table_id(Oid relation);  // no effect if there is none
 // Both tell the other sessions. REQUIRES: the relation has a table id.
 void set_horizon(Oid relation, uint64_t horizon);

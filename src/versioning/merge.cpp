@@ -188,7 +188,7 @@ void lock_remembered_rows(Merge* merge) {
     auto* row = static_cast<RowToLock*>(lfirst(cell));
     Relation relation = table_open(row->relation, RowShareLock);
     TupleTableSlot* slot = table_slot_create(relation, nullptr);
-    ItemPointerData tid = am::to_tid(row->rowid);
+    ItemPointerData tid = am::to_tid(am::relation_info(relation).tid_base, row->rowid);
     TM_FailureData failure;
     // Whether it is still there, the next attempt will see.
     table_tuple_lock(relation, &tid, snapshot, slot, GetCurrentCommandId(false), row->mode,

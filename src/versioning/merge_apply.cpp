@@ -94,7 +94,7 @@ void insert_change(TableMerge* t, MergeChange* c) {
   if (constraints) ExecConstraints(t->target, slot, estate);
   if (t->relation->rd_rel->relispartition) ExecPartitionCheck(t->target, slot, estate, true);
   am::insert_merged_row(t->relation, slot, c->entity, c->ours ? c->ours->rowid : 0, t->merge->cid);
-  c->rowid = am::to_rowid(slot->tts_tid);
+  c->rowid = am::to_rowid(am::relation_info(t->relation).tid_base, slot->tts_tid);
   if (t->target->ri_NumIndices == 0) return;
   // Deferrable constraints are looked at once more in check_change().
   list_free(ExecInsertIndexTuples(t->target, slot, estate, false, false, nullptr, NIL));

@@ -145,7 +145,7 @@ MergeRow* find_by_key(TableMerge* t, const MergeRow* like) {
   }
   index_rescan(t->scan, t->key_scan, t->key_columns, nullptr, 0);
   if (!index_getnext_slot(t->scan, ForwardScanDirection, t->slot)) return nullptr;
-  uint64_t rowid = am::to_rowid(t->slot->tts_tid);
+  uint64_t rowid = am::to_rowid(am::relation_info(t->relation).tid_base, t->slot->tts_tid);
   if (index_getnext_slot(t->scan, ForwardScanDirection, t->slot)) refuse_ambiguous(t, like);
   return read_row(t, t->ours, rowid);
 }

@@ -45,9 +45,10 @@ void put_tid(ReturnSetInfo* result, ItemPointerData tid) {
 void scan_under(const SessionView& session, Relation relation, ReturnSetInfo* result) {
   const SessionView* before = use_session_view(&session);
   try {
-    am::TableView view = am::table_view(am::relation_info(relation), GetActiveSnapshot());
+    const am::RelationInfo& info = am::relation_info(relation);
+    am::TableView view = am::table_view(info, GetActiveSnapshot());
     for (am::RowCursor cursor(view); cursor.step(true);)
-      put_tid(result, am::to_tid(cursor.rowid()));
+      put_tid(result, am::to_tid(info.tid_base, cursor.rowid()));
   } catch (...) {
     use_session_view(before);
     throw;
@@ -61,7 +62,8 @@ void rows_since(const store::Uuid& without, Relation relation, ReturnSetInfo* re
   am::TableView now = am::table_view(info, GetActiveSnapshot());
   am::TableView then = am::table_view_in(info, view_of_commit(without));
   for (const tree::RowidRange& range : am::rows_only_in(now, then))
-    for (uint64_t i = 0; i < range.count; ++i) put_tid(result, am::to_tid(range.first + i));
+    for (uint64_t i = 0; i < range.count; ++i)
+      put_tid(result, am::to_tid(info.tid_base, range.first + i));
 }
 
 // What the functions below keep between their calls.
@@ -70,6 +72,7 @@ struct OriginResult {
   Oid relid;       // asked about last
   Oid parent;      // whose rights counted
   uint64_t table;  // its id
+  am::TidBase tid_base;
 };
 
 OriginResult* origin_result(FunctionCallInfo fcinfo) {
@@ -92,8 +95,8 @@ uint64_t readable_table(OriginResult* result, Oid relid, Oid parent, bool by_que
   bool through_parent = OidIsValid(parent) && parent != relid &&
                         list_member_oid(find_all_inheritors(parent, NoLock, nullptr), relid);
   Oid readable = through_parent ? parent : relid;
-  uint64_t table = pg::find_table_id(relid);
-  if (table == 0)
+  pg::StoredTable table = pg::find_table(relid);
+  if (table.id == 0)
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                     errmsg("relation with OID %u is not a datahike table", relid)));
   if (pg_class_aclcheck(readable, GetUserId(), ACL_SELECT) != ACLCHECK_OK &&
@@ -102,8 +105,9 @@ uint64_t readable_table(OriginResult* result, Oid relid, Oid parent, bool by_que
   if (!by_query) refuse_row_security(readable, "tell the commits of single rows of");
   result->relid = relid;
   result->parent = parent;
-  result->table = table;
-  return table;
+  result->table = table.id;
+  result->tid_base = am::TidBase{table.first_rowid};
+  return table.id;
 }
 
 using FindOrigin = const store::Origin* (*)(const store::Uuid&, uint64_t table, uint64_t rowid);
@@ -113,12 +117,13 @@ Datum origin_row(FunctionCallInfo fcinfo, FindOrigin find) {
   uint64_t table =
       readable_table(result, PG_GETARG_OID(0), PG_GETARG_OID(3), is_call_of_query(fcinfo));
   auto* tid = reinterpret_cast<ItemPointer>(PG_GETARG_POINTER(1));
+  const am::TidBase tids = result->tid_base;
   pg_uuid_t* uuid = PG_GETARG_UUID_P(2);
   return pg::guard([=] {
     store::Uuid commit;
     std::copy_n(uuid->data, commit.size(), commit.begin());
     const store::Origin* origin =
-        am::is_rowid(*tid) ? find(commit, table, am::to_rowid(*tid)) : nullptr;
+        am::is_rowid(*tid) ? find(commit, table, am::to_rowid(tids, *tid)) : nullptr;
     return pg::call([=] {
       Datum values[4] = {};
       bool nulls[4] = {true, true, true, true};

@@ -11,13 +11,16 @@ RowEntities::RowEntities(int32_t branch) : branch_(branch) {
 }
 
 int64_t RowEntities::entity(Oid relid, const ItemPointerData& row) {
-  uint64_t& table = tables_[relid];
-  if (table == 0) table = pg::call([=] { return pg::find_table_id(relid); });
-  if (table == 0 || !am::is_rowid(row))
+  Table& table = tables_[relid];
+  if (table.id == 0) {
+    const pg::StoredTable stored = pg::call([=] { return pg::find_table(relid); });
+    table = {stored.id, am::TidBase{stored.first_rowid}};
+  }
+  if (table.id == 0 || !am::is_rowid(row))
     throw pg::SqlError(ERRCODE_WRONG_OBJECT_TYPE,
                        "a row of a table that is no datahike table has no entity",
                        "ALTER TABLE ... SET ACCESS METHOD datahike");
-  return kFirstRowEntity + static_cast<int64_t>(find(table, am::to_rowid(row)));
+  return kFirstRowEntity + static_cast<int64_t>(find(table.id, am::to_rowid(table.tid_base, row)));
 }
 
 uint64_t RowEntities::find(uint64_t table, uint64_t rowid) {

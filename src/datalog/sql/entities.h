@@ -25,7 +25,11 @@ class RowEntities {
  private:
   uint64_t find(uint64_t table, uint64_t rowid);
   int32_t branch_;
-  std::map<Oid, uint64_t> tables_;
+  struct Table {
+    uint64_t id = 0;
+    am::TidBase tid_base{};
+  };
+  std::map<Oid, Table> tables_;
   uint64_t table_ = 0, generation_ = 0;
   std::optional<store::SegmentReader> segment_;
   std::optional<versioning::View> view_;

@@ -160,9 +160,10 @@ class QueryText {
     text += " AND t." + column_name_ + " = ANY ($" + std::to_string(parameters_.count + 1) + ")";
     put(pg::call([=] { return get_array_type(element); }), array);
   }
-  void rows(const std::vector<uint64_t>& rowids) {
+  void rows(Oid table, const std::vector<uint64_t>& rowids) {
+    const am::TidBase base = pg::call([=] { return am::tid_base(table); });
     std::vector<ItemPointerData> tids;
-    for (uint64_t rowid : rowids) tids.push_back(am::to_tid(rowid));
+    for (uint64_t rowid : rowids) tids.push_back(am::to_tid(base, rowid));
     std::vector<Datum> items;
     for (ItemPointerData& tid : tids) items.push_back(PointerGetDatum(&tid));
     Datum* data = items.data();
@@ -295,7 +296,7 @@ void TableSource::scan_column(const Value& attribute, const TableColumn& c, cons
       parameters);
   query.of(c);
   if (rowids) {
-    query.rows(*rowids);
+    query.rows(c.relid, *rowids);
   } else if (!references) {
     if (scan.constants[kValue]) query.compare("=", *scan.constants[kValue]);
     if (scan.least) query.compare(">=", *scan.least);
@@ -397,7 +398,7 @@ void TableSource::read_rows(const datalog::RowScan& scan, const std::vector<uint
   for (const datalog::RowScan::Of& of : scan.values)
     query.text += ", t." + find(of.attribute)->column;
   query.text += " FROM " + find(scan.values[0].attribute)->table + " t WHERE true";
-  if (rowids) query.rows(*rowids);
+  if (rowids) query.rows(find(scan.values[0].attribute)->relid, *rowids);
   for (const datalog::RowScan::Of& of : scan.values) {
     if (rowids) break;
     const TableColumn& c = *find(of.attribute);

@@ -87,15 +87,16 @@ std::string RowStatement::add(const edn::Value& value, Oid type, int32 typmod) {
   return add(type, datum, isnull);
 }
 
-std::string RowStatement::add(const std::vector<uint64_t>& rowids) {
+std::string RowStatement::add_rows(Oid table, const std::vector<uint64_t>& rowids) {
   const uint64_t* first = rowids.data();
   const size_t count = rowids.size();
   return add(
       TIDARRAYOID, pg::call([=] {
+        const am::TidBase base = am::tid_base(table);
         auto* tids = static_cast<ItemPointerData*>(palloc(sizeof(ItemPointerData) * (count + 1)));
         auto* items = static_cast<Datum*>(palloc(sizeof(Datum) * (count + 1)));
         for (size_t i = 0; i < count; ++i) {
-          tids[i] = am::to_tid(first[i]);
+          tids[i] = am::to_tid(base, first[i]);
           items[i] = PointerGetDatum(&tids[i]);
         }
         return PointerGetDatum(construct_array(items, static_cast<int>(count), TIDOID,

@@ -24,8 +24,9 @@ class RowStatement {
   // The name of a parameter, as "$1". Of the type of a column that is written.
   std::string add(Oid type, Datum value, bool isnull = false);
   std::string add(const edn::Value& value, Oid type, int32 typmod);
-  std::string add(const std::vector<uint64_t>& rowids);
   std::string add(const std::vector<Oid>& tables);
+  // The TIDs that these rowids have in the table.
+  std::string add_rows(Oid table, const std::vector<uint64_t>& rowids);
   // With a snapshot of its own where the isolation level has one for each statement. Throws what
   // PostgreSQL raises.
   std::vector<RowImage> run() const;

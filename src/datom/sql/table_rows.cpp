@@ -109,11 +109,21 @@ const std::string* value_in(const RowImage& row, const std::string& column) {
   return nullptr;
 }
 
-// What a row is restricted to that a statement names `row`.
+// What a row is restricted to that a statement names `row`: it is in one of the tables and has one
+// of the rowids.
 std::string is_at(RowStatement& statement, const std::vector<Oid>& tables,
                   const std::vector<uint64_t>& rowids) {
-  return " WHERE row.ctid OPERATOR(pg_catalog.=) ANY (" + statement.add(rowids) +
-         ") AND row.tableoid OPERATOR(pg_catalog.=) ANY (" + statement.add(tables) + ")";
+  std::string condition;
+  for (Oid table : tables)
+    condition += (condition.empty() ? "" : " OR ") + std::string("(row.ctid") +
+                 " OPERATOR(pg_catalog.=) ANY (" + statement.add_rows(table, rowids) +
+                 ") AND row.tableoid OPERATOR(pg_catalog.=) ANY (" +
+                 statement.add(std::vector<Oid>{table}) + "))";
+  return condition.empty() ? " WHERE false" : " WHERE (" + condition + ")";
+}
+
+uint64_t rowid_of(const RowImage& row) {
+  return am::to_rowid(pg::call([table = row.table] { return am::tid_base(table); }), row.tid);
 }
 
 }  // namespace
@@ -203,7 +213,7 @@ std::optional<uint64_t> TableRows::search(int64_t e, const std::vector<Oid>& tab
   for (const RowImage& row : all.run()) {
     if (entities.entity(row.table, row.tid) != e) continue;
     *table = row.table;
-    return am::to_rowid(row.tid);
+    return rowid_of(row);
   }
   return std::nullopt;
 }
@@ -263,7 +273,7 @@ void TableRows::update(int64_t e, std::span<const RowValue> values,
       after += (after.empty() ? "" : ", ") + parameter;
     }
     s.sql = "UPDATE " + first.column.table + " AS row SET " + assignments +
-            is_at(s, {old.table}, {am::to_rowid(old.tid)}) + " AND ROW(" + before +
+            is_at(s, {old.table}, {rowid_of(old)}) + " AND ROW(" + before +
             ")::pg_catalog.text IS DISTINCT FROM ROW(" + after + ")::pg_catalog.text RETURNING " +
             kRowImage;
     const std::vector<RowImage> rows = s.run();
@@ -325,7 +335,7 @@ std::optional<std::string> TableRows::other_value(int64_t e, const RowValue& exp
     const RowImage row = lock(e, c);
     RowStatement s;
     s.sql = "SELECT " + std::string(kRowImage) + " FROM " + c.column.table + " AS row" +
-            is_at(s, {row.table}, {am::to_rowid(row.tid)}) + " AND row." + c.column.column +
+            is_at(s, {row.table}, {rowid_of(row)}) + " AND row." + c.column.column +
             "::pg_catalog.text IS NOT DISTINCT FROM " +
             s.add(expected.value, c.column.type, c.column.typmod) + "::pg_catalog.text";
     if (!s.run().empty()) return std::nullopt;

@@ -1,0 +1,57 @@
+-- ctid counts from (0,1) in each table: what takes one means a row of that table
+SELECT plan(14);
+
+CREATE TABLE a (id int PRIMARY KEY, v text);
+CREATE TABLE b (id int PRIMARY KEY, up int REFERENCES a);
+INSERT INTO a VALUES (1, 'one'), (2, 'two');
+INSERT INTO b VALUES (1, 1);
+SELECT is((SELECT ctid FROM a WHERE id = 1), '(0,1)'::tid, 'the first row of a table');
+SELECT is((SELECT ctid FROM b), '(0,1)'::tid, 'the first row of another');
+
+-- branches never share one
+SELECT datahike.create_branch('other') AS created \gset
+CREATE TABLE seen (branch text, id int, row_at tid) USING heap;
+INSERT INTO a VALUES (3, 'main');
+INSERT INTO seen SELECT 'main', id, ctid FROM a;
+SET datahike.branch = 'other';
+INSERT INTO a VALUES (4, 'other');
+INSERT INTO seen SELECT 'other', id, ctid FROM a;
+RESET datahike.branch;
+SELECT is((SELECT count(DISTINCT row_at) FROM seen), 4::bigint, 'four rows on two branches have four TIDs');
+SELECT is((SELECT count(*) FROM (SELECT row_at FROM seen GROUP BY row_at HAVING count(DISTINCT id) > 1) x), 0::bigint,
+  'and none is that of two rows');
+SELECT is((SELECT id FROM a WHERE ctid = (SELECT row_at FROM seen WHERE id = 4)), NULL, 'a row of the other branch is not found by its TID');
+
+-- functions that take one
+SELECT isnt(datahike.row_entity('a'::regclass, '(0,1)'), datahike.row_entity('b'::regclass, '(0,1)'), 'two entities with one TID');
+SELECT datahike.commit_id() AS now \gset
+SELECT isnt((datahike.row_origin('a'::regclass, '(0,1)', :'now')).commit_id, (datahike.row_origin('b'::regclass, '(0,1)', :'now')).commit_id, 'made by two commits');
+DELETE FROM b;
+DELETE FROM a WHERE id = 2;
+INSERT INTO a VALUES (6, 'six');
+INSERT INTO b VALUES (2, 1);
+SELECT is((SELECT id FROM a WHERE ctid = (SELECT r FROM datahike.rows_only_in('a'::regclass, NULL, :'now') r)), 6, 'the row since');
+BEGIN;
+SELECT is((SELECT xmax::text FROM a WHERE id = 1), '0', 'nobody removes a row');
+DECLARE c CURSOR FOR SELECT xmax::text <> '0' AS removing FROM a WHERE id = 1;
+DELETE FROM b;
+DELETE FROM a WHERE id = 1;
+FETCH c \gset
+SELECT ok(:'removing', 'xmax of a row that is being removed');
+ROLLBACK;
+
+-- a reference from a row with the TID of the erased one
+\set ON_ERROR_STOP off
+SELECT * FROM datahike.purge('a', 'id = 1');
+SELECT is(:'SQLSTATE'::text, '23503', 'the referrer is not taken for the erased row');
+\set ON_ERROR_STOP on
+SELECT is((SELECT v FROM a WHERE id = 1), 'one', 'nothing is erased');
+
+-- after TRUNCATE and a rewrite TIDs go on, and find rows
+TRUNCATE a CASCADE;
+INSERT INTO a VALUES (5, 'five');
+SELECT isnt((SELECT ctid FROM a), '(0,1)'::tid, 'no TID is used again');
+ALTER TABLE a ALTER id TYPE bigint;
+VACUUM FULL a;
+SELECT is((SELECT v FROM a WHERE ctid = (SELECT ctid FROM a WHERE id = 5)), 'five', 'a row of a rewritten table');
+SELECT * FROM finish();
