@@ -82,6 +82,12 @@ uint32_t Overlay::last_clear(const TableOverlay& table, uint32_t limit) {
   return last;
 }
 
+uint32_t Overlay::last_touch(const TableOverlay& table, uint32_t limit) {
+  for (auto at = table.counts.rbegin(); at != table.counts.rend(); ++at)
+    if (at->sequence <= limit) return at->sequence;
+  return 0;
+}
+
 const tree::Container* Overlay::container(TableOverlay& table, uint64_t high) {
   if (table.last_high == high) return table.last_container;
   auto at = table.containers.find(high);

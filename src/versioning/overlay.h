@@ -128,6 +128,8 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   const tree::Container* container(TableOverlay& table, uint64_t high);
   // Sequence of the last TRUNCATE among the first `limit` deltas, 0 if none.
   static uint32_t last_clear(const TableOverlay& table, uint32_t limit);
+  // Sequence of the last of them that touches the table, 0 if none.
+  static uint32_t last_touch(const TableOverlay& table, uint32_t limit);
   // The added run that holds the rowid, whatever its sequence; end() if none.
   static AddedRuns::iterator find_added(TableOverlay& table, uint64_t rowid);
   // How the row was removed, if a delta removed it.

@@ -451,6 +451,12 @@ std::optional<store::Lineage> find_lineage(const View& view, uint64_t table_id, 
   return env->lineage(table_id, rowid, static_cast<uint32_t>(view.branch));
 }
 
+TableState state_of(const View& view, uint64_t table_id) {
+  if (view.computed_from) return {};
+  return {true, view.overlay->serial(),
+          Overlay::last_touch(view.overlay->table(table_id), view.limit)};
+}
+
 void retain_overlay(std::shared_ptr<Overlay> overlay) { retained.push_back(std::move(overlay)); }
 
 void begin_using_views() { ++views_in_use; }

@@ -78,6 +78,17 @@ View branch_view(int32_t branch, Snapshot snapshot);
 // The same, and the head that it lies over: of its rows those in log transactions are not in there.
 View branch_view(int32_t branch, Snapshot snapshot, pg::Head& head);
 
+// What a view has of a table, in a few words: two of the same kind are equal only if the views have
+// the same rows of it, but for a transaction's own pending changes and what purge() has erased.
+// Those of a computed view are not `known`.
+struct TableState {
+  bool known = false;
+  uint64_t overlay = 0;   // its serial
+  uint32_t sequence = 0;  // of the last delta in view that touches the table
+  bool operator==(const TableState&) const = default;
+};
+TableState state_of(const View& view, uint64_t table_id);
+
 // A row version, found by rowid alone.
 struct FoundRow {
   store::SegmentReader segment;

@@ -1,13 +1,18 @@
 #include "iforest/sql/models.h"
 
+#include "am/pending.h"
+#include "am/relation.h"
 #include "column/bytes.h"
 #include "iforest/format.h"
 #include "pg/bridge.h"
+#include "versioning/collected.h"
+#include "versioning/redacted.h"
 #include "versioning/view.h"
 
 extern "C" {
 #include "commands/defrem.h"
 #include "mb/pg_wchar.h"
+#include "utils/inval.h"
 #include "utils/plancache.h"
 }
 
@@ -85,6 +90,7 @@ struct Row {
   TimestampTz trained_at;
   bytea* forest;  // palloc'd; nullptr if it was not asked for
   Place where;
+  uint64_t table;
   bool lenient;  // what is no model counts as not found
 };
 
@@ -100,9 +106,8 @@ void read_row(Oid relid, bool versioned, Row* row) {
   TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, nullptr);
   row->found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
   if (row->found) {
-    row->where = {relid, relation->rd_node.relNode,
-                  uint64_t{ItemPointerGetBlockNumber(&slot->tts_tid)} << 16 |
-                      ItemPointerGetOffsetNumber(&slot->tts_tid)};
+    row->table = am::relation_info(relation).table;
+    row->where = {relid, relation->rd_node.relNode, am::to_rowid(slot->tts_tid)};
     if (!loaded.contains(row->where)) {
       bool null[2];
       row->trained_at = DatumGetTimestampTz(slot_getattr(slot, 2, &null[0]));
@@ -216,27 +221,55 @@ Oid table_of_model(const char* name) {
 
 namespace {
 
-// What the names meant when they were last looked up.
+// What the names meant when they were last looked up. Of another snapshot they mean the same if its
+// view has the same rows of the model's table, which is told without opening that.
 struct Recent {
   ModelKey key;
   std::shared_ptr<const LoadedModel> model;
+  uint64_t table, row;
+  versioning::TableState state;  // unknown where the transaction itself had changed the table
 };
 std::unordered_map<std::string, Recent> recent;
 constexpr size_t kMostRecent = 64;
 
-std::shared_ptr<const LoadedModel> look_up(const char* name, bool lenient);
+// Without a model where there is none.
+Recent look_up(const char* name, bool lenient);
 
-}  // namespace
+versioning::TableState state_of_table(uint64_t table) {
+  // Who is SERIALIZABLE is to read the table, so that PostgreSQL knows.
+  if (IsolationIsSerializable() || versioning::session_view().is_computed() ||
+      am::has_pending_of(table))
+    return {};
+  const versioning::View view = versioning::view_for(GetActiveSnapshot());
+  versioning::require_kept(view, table);
+  return versioning::state_of(view, table);
+}
 
-namespace {
+// Whether the active snapshot sees the same model, of the same privileges, as then; then its key is
+// that of the snapshot.
+bool is_still_seen(Recent& r) {
+  if (!r.state.known) return false;
+  pg::call([] { AcceptInvalidationMessages(); });  // as who opens the table does
+  ModelKey now = current_key();
+  if (!now.known || now.epoch != r.key.epoch || now.user != r.key.user || now.view != r.key.view)
+    return false;
+  if (state_of_table(r.table) != r.state || versioning::is_redacted(r.row)) return false;
+  r.key = now;
+  return true;
+}
 
 std::shared_ptr<const LoadedModel> find(const char* name, bool lenient) {
-  if (auto at = recent.find(name); at != recent.end() && is_current(at->second.key))
-    return at->second.model;
-  auto model = look_up(name, lenient);
+  if (auto at = recent.find(name); at != recent.end())
+    if (is_current(at->second.key) || is_still_seen(at->second)) return at->second.model;
+  // What comes meanwhile may have come too late for what has been looked at.
+  const uint64_t begun = epoch;
+  Recent found = look_up(name, lenient);
+  if (!found.model) return nullptr;
+  found.key = current_key();
+  found.key.epoch = begun;
+  found.state = state_of_table(found.table);
   if (recent.size() >= kMostRecent) recent.clear();
-  if (model) recent.insert_or_assign(name, Recent{current_key(), model});
-  return model;
+  return recent.insert_or_assign(name, std::move(found)).first->second.model;
 }
 
 // The names become identifiers and texts: nothing else is to be in them.
@@ -247,7 +280,7 @@ void require_names(const iforest::Model& model) {
       throw CorruptError("isolation forest: name of a feature");
 }
 
-std::shared_ptr<const LoadedModel> look_up(const char* name, bool lenient) {
+Recent look_up(const char* name, bool lenient) {
   Row row{};
   row.lenient = lenient;
   const bool versioned = versioning::session_view().history;
@@ -257,9 +290,13 @@ std::shared_ptr<const LoadedModel> look_up(const char* name, bool lenient) {
     require_usable(relid, name);
     read_row(relid, versioned, out);
   });
-  if (!row.found) return nullptr;
+  Recent found{{}, nullptr, row.table, row.where.row, {}};
+  if (!row.found) return found;
   known_tables.insert(row.where.relation);
-  if (auto at = loaded.find(row.where); at != loaded.end()) return at->second;
+  if (auto at = loaded.find(row.where); at != loaded.end()) {
+    found.model = at->second;
+    return found;
+  }
   const ByteView bytes(reinterpret_cast<const uint8_t*>(VARDATA(row.forest)),
                        VARSIZE(row.forest) - VARHDRSZ);
   iforest::Model decoded = iforest::decode(bytes);
@@ -276,7 +313,8 @@ std::shared_ptr<const LoadedModel> look_up(const char* name, bool lenient) {
   }
   loaded_bytes += size;
   loaded.emplace(row.where, model);
-  return model;
+  found.model = std::move(model);
+  return found;
 }
 
 }  // namespace

@@ -132,6 +132,7 @@ void refresh(FunctionCallInfo fcinfo, Call* call, Measure measure, double decay,
   call->model = nullptr;
   const GivenNames given = keep_names(fcinfo, call);
   pg::guard([=, &given] {
+    call->key = current_key();  // before: what changes meanwhile is looked up again
     auto model = load_model(name);
     if (call->names) {
       if (call->features >= 0)
@@ -143,7 +144,6 @@ void refresh(FunctionCallInfo fcinfo, Call* call, Measure measure, double decay,
     }
     require_measurable(name, *model, measure, decay);
     call->model = model.get();  // which stays as long as the epoch
-    call->key = current_key();
   });
   strlcpy(call->name, name, sizeof call->name);
   call->wanted = static_cast<int>(call->model->model.features.size());
