@@ -106,8 +106,9 @@ void read_row(Oid relid, bool versioned, Row* row) {
   TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, nullptr);
   row->found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
   if (row->found) {
-    row->table = am::relation_info(relation).table;
-    row->where = {relid, relation->rd_node.relNode, am::to_rowid(slot->tts_tid)};
+    const am::RelationInfo& info = am::relation_info(relation);
+    row->table = info.table;
+    row->where = {relid, relation->rd_node.relNode, am::to_rowid(info.tid_base, slot->tts_tid)};
     if (!loaded.contains(row->where)) {
       bool null[2];
       row->trained_at = DatumGetTimestampTz(slot_getattr(slot, 2, &null[0]));
