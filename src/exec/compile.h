@@ -51,7 +51,7 @@ struct Output {
   Form form = Count;
   int rows = -1, nulls = -1, sum = -1;
   int squares = -1;  // of variances of integers and decimals
-  int scale = 0;  // of decimals
+  int scale = 0;     // of decimals
 };
 
 // Digits behind the point of numerics that are computed with; columns have fewer.
