@@ -24,12 +24,45 @@ std::optional<uint64_t> AllVersions::first_version(uint64_t rowid) {
   if (store::Environment* env = pg::try_store())
     if (auto segment = env->segment_at_or_after(info_.table, rowid)) meet(segment->first_rowid());
   for (const TableView& view : views_) {
-    auto& added = view.table->added;
-    auto run = versioning::Overlay::find_added(*view.table, rowid);
-    if (run == added.end()) run = added.upper_bound(rowid);
-    if (run != added.end()) meet(run->first);
+    auto run = first_run_with(*view.table, rowid);
+    if (run != view.table->added.end()) meet(run->first);
+    TablePending* own = view.pending();
+    if (!own) continue;
+    for (const auto& [first, run] : own->runs)
+      if (first + run.count > rowid) {
+        meet(first);
+        break;
+      }
   }
   return found;
+}
+
+uint64_t AllVersions::end() {
+  uint64_t end = 0;
+  for (const TableView& view : views_) end = std::max(end, end_of_unfolded_rows(view));
+  if (store::Environment* env = pg::try_store())
+    if (auto segment = env->segment_at_or_before(info_.table, UINT64_MAX))
+      end = std::max(end, segment->last_rowid() + 1);
+  return end;
+}
+
+uint64_t end_of_unfolded_rows(const TableView& view) {
+  uint64_t end = 0;
+  if (auto& added = view.table->added; !added.empty()) {
+    auto last = std::prev(added.end());
+    end = last->first + last->second.rows;
+  }
+  if (TablePending* own = view.pending(); own && !own->runs.empty()) {
+    auto last = std::prev(own->runs.end());
+    end = std::max(end, last->first + last->second.count);
+  }
+  return end;
+}
+
+versioning::AddedRuns::iterator AllVersions::first_run_with(versioning::TableOverlay& table,
+                                                            uint64_t rowid) {
+  auto run = versioning::Overlay::find_added(table, rowid);
+  return run == table.added.end() ? table.added.upper_bound(rowid) : run;
 }
 
 bool AllVersions::in_some_log(uint64_t rowid) const {

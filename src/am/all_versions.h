@@ -41,9 +41,14 @@ class AllVersions {
   // none any more.
   std::optional<uint64_t> first_version(uint64_t rowid);
 
+  // Behind the last version that there is.
+  uint64_t end();
+
   const std::vector<TableView>& branches() const { return views_; }
 
  private:
+  static versioning::AddedRuns::iterator first_run_with(versioning::TableOverlay& table,
+                                                        uint64_t rowid);
   bool in_some_log(uint64_t rowid) const;
   versioning::FoundRow row_in_store(store::Environment& env, uint64_t rowid);
 
@@ -77,9 +82,11 @@ class AllVersions {
   template <class Visit>
   uint64_t visit_log(const TableView& view, TupleTableSlot* slot, Visit& visit) {
     uint64_t n = 0;
-    for (const auto& [first, run] : view.table->added) {
+    auto& added = view.table->added;
+    for (auto at = first_run_with(*view.table, first_); at != added.end(); ++at) {
+      const auto& [first, run] = *at;
+      if (first > last_) break;
       if (!run.transaction || run.sequence > view.view.limit) continue;
-      if (first > last_ || first + run.rows <= first_) continue;
       uint64_t end = std::min(first + run.rows - 1, last_);
       for (uint64_t rowid = std::max(first, first_); rowid <= end; ++rowid) {
         if (met_in_store_.count(rowid) || versioning::is_redacted(rowid)) continue;
@@ -99,9 +106,11 @@ class AllVersions {
     if (!own) return 0;
     uint64_t n = 0;
     for (const auto& [first, run] : own->runs)
-      for (uint64_t i = 0; i < run.count; ++i, ++n) {
+      for (uint64_t i = 0; i < run.count; ++i) {
+        if (first + i < first_ || first + i > last_) continue;
         fetch_row(view, table_, info_, first + i, slot);
         visit(first + i);
+        ++n;
       }
     return n;
   }
@@ -119,5 +128,8 @@ class AllVersions {
   store::SegmentReader segment_;
   uint64_t generation_ = UINT64_MAX;
 };
+
+// Behind the last row that the view has outside the store.
+uint64_t end_of_unfolded_rows(const TableView& view);
 
 }  // namespace datahike::am

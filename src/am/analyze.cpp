@@ -1,6 +1,7 @@
 // Sizes for the planner, and ANALYZE.
 #include <cmath>
 
+#include "am/brin.h"
 #include "am/callbacks.h"
 #include "am/sample.h"
 #include "am/scan.h"
@@ -87,7 +88,8 @@ uint64 relation_size(Relation relation, ForkNumber fork) {
     // What ANALYZE counts by.
     bool computed = versioning::session_view().is_computed();
     TableView view = computed ? latest_view_of(info) : view_of(info);
-    return measure_table(view, relation, info).counted_blocks() * BLCKSZ;
+    uint64_t blocks = measure_table(view, relation, info).counted_blocks();
+    return blocks_for_callers(relation, info, blocks) * BLCKSZ;
   });
 }
 

@@ -3,6 +3,7 @@
 #include "am/index_build.h"
 
 #include "am/all_versions.h"
+#include "am/brin.h"
 #include "am/callbacks.h"
 #include "am/omitted_rows.h"
 #include "am/parallel_scan.h"
@@ -170,9 +171,13 @@ struct BuildScan {
                      "SET max_parallel_maintenance_workers = 0 to have it left out.");
 }
 
+// The block of a table that a build is to begin with, and those of one range of a BRIN index are
+// all that it is to summarise; InvalidBlockNumber: a whole index.
 double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback,
-             void* state, const BuildScan& scan) {
+             void* state, const BuildScan& scan, BlockNumber start) {
   const RelationInfo& relation = relation_info(table);
+  std::optional<BrinRanges> ranges;
+  if (index->rd_rel->relam == BRIN_AM_OID) ranges = ranges_to_summarize(index, relation, start);
   int32_t session_branch = scan.shared ? scan.shared->branch : versioning::session_view().branch;
   IndexColumns columns = pg::call([=] { return begin_columns(table, info); });
   IndexColumns* c = &columns;
@@ -187,7 +192,9 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
   double live = 0;
   auto visit = [&](uint64_t rowid) {
     if (scan.only && (!seen.sees(rowid) || (before && before->contains(rowid)))) return;
-    if (!scan.only && !scan.shared && omitted.applies_to(rowid)) return omitted.add(rowid);
+    // A range's summary outlives the transaction that a list of what it lacks would be of.
+    bool whole = !scan.only && !scan.shared && start == InvalidBlockNumber;
+    if (whole && omitted.applies_to(rowid)) return omitted.add(rowid);
     bool alive = session.sees(rowid);
     live += alive;
     if (!pg::call([=] { return form(*c); })) return;
@@ -199,7 +206,11 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
     pg::call([&] { callback(index, &tid, c->values, c->isnull, alive, state); });
     others.add(rowid, tid, c);
   };
-  if (!scan.shared) versions.run(0, UINT64_MAX, columns.slot, visit);
+  if (ranges && start == InvalidBlockNumber) require_few_ranges(index, *ranges, versions.end());
+  if (ranges)
+    run_by_ranges(versions, *ranges, relation.tid_base, columns.slot, visit);
+  else if (!scan.shared)
+    versions.run(0, UINT64_MAX, columns.slot, visit);
   auto first_version = [&](uint64_t from) { return versions.first_version(from); };
   while (auto stretch = scan.shared ? take_stretch(*scan.shared, first_version) : std::nullopt)
     versions.run(stretch->first, stretch->last, columns.slot, visit);
@@ -207,7 +218,7 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
   pg::call([=] { end_columns(*c); });
   // What CREATE INDEX CONCURRENTLY leaves out is known when all rows have been looked at again; a
   // build by several processes leaves nothing out.
-  if (!scan.only && !scan.shared && !info->ii_Concurrent)
+  if (!scan.only && !scan.shared && !info->ii_Concurrent && start == InvalidBlockNumber)
     record_omitted_rows(RelationGetRelid(index), omitted.rows());
   return live;
 }
@@ -273,14 +284,6 @@ void validate(Relation table, Relation index, IndexInfo* info, Snapshot snapshot
   record_omitted_rows(RelationGetRelid(index), omitted.rows());
 }
 
-// A BRIN index is kept without entries: it summarises ranges of blocks, and the rows of a table
-// have no blocks of their own here. The planner is not shown it, so nothing ever asks it.
-double count_live(Relation table) {
-  const RelationInfo& info = relation_info(table);
-  return static_cast<double>(
-      count_rows(latest_table_view(info, versioning::session_view().branch)));
-}
-
 // Whether test(index) holds for an index of the table.
 template <class Test>
 bool any_index(Relation table, Test&& test) {
@@ -322,17 +325,14 @@ bool builds_in_parallel(Relation table) {
 double index_build_range_scan(Relation table, Relation index, IndexInfo* info, bool, bool, bool,
                               BlockNumber start, BlockNumber blocks, IndexBuildCallback callback,
                               void* state, TableScanDesc scan) {
-  if (index->rd_rel->relam == BRIN_AM_OID) {
-    double live = pg::guard([=] { return count_live(table); });
-    if (scan) table_endscan(scan);
-    return live;
-  }
-  if (start != 0 || blocks != InvalidBlockNumber)
+  bool part = start != 0 || blocks != InvalidBlockNumber;
+  if (part && index->rd_rel->relam != BRIN_AM_OID)
     not_supported("index builds over a range of blocks", "Build the whole index.");
   if (!scan) pgstat_count_heap_scan(table);
   double live = pg::guard([=] {
     BuildScan build_scan(scan);
-    return build(table, index, info, callback, state, build_scan);
+    return build(table, index, info, callback, state, build_scan,
+                 part ? start : InvalidBlockNumber);
   });
   if (scan) table_endscan(scan);
   return live;

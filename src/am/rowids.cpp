@@ -116,8 +116,11 @@ uint64_t add_block(uint64_t table) {
   dshash_table* blocks = pg::shared_tables().blocks;
   bool found;
   auto* entry = static_cast<BlockEntry*>(dshash_find_or_insert(blocks, &key, &found));
-  entry->next = block * kBlockRows;
-  entry->end = entry->next + kBlockRows;
+  // Another session may have been faster with a later block.
+  if (!found || entry->end <= block * kBlockRows) {
+    entry->next = block * kBlockRows;
+    entry->end = entry->next + kBlockRows;
+  }
   dshash_release_lock(blocks, entry);
   return block * kBlockRows;
 }
@@ -386,6 +389,33 @@ void filter_entries(Visit&& visit) {
 }
 
 }  // namespace
+
+uint64_t end_of_handed_out(uint64_t table) {
+  BlockKey key{MyDatabaseId, 0, table};
+  dshash_table* blocks = pg::shared_tables().blocks;
+  auto* entry = find<BlockEntry>(blocks, key, false);
+  if (!entry) return 0;
+  uint64_t end = entry->next;
+  dshash_release_lock(blocks, entry);
+  return end;
+}
+
+std::vector<RunningInserts> running_inserts(uint64_t first, uint64_t end) {
+  std::vector<RunningInserts> found;
+  dshash_seq_status walk;
+  dshash_seq_init(&walk, pg::shared_tables().inserts, false);
+  while (auto* entry = static_cast<InsertEntry*>(dshash_seq_next(&walk))) {
+    if (entry->key.database != MyDatabaseId || entry->key.size >= kSizes) continue;
+    uint64_t chunk = entry->key.chunk << kShift[entry->key.size];
+    uint64_t from = std::max({chunk, entry->first, first});
+    if (from >= std::min(end, chunk + (uint64_t{1} << kShift[entry->key.size]))) continue;
+    if (TransactionIdIsValid(entry->xid) && !TransactionIdIsCurrentTransactionId(entry->xid) &&
+        TransactionIdIsInProgress(entry->xid))
+      found.push_back({entry->xid, from});
+  }
+  dshash_seq_term(&walk);
+  return found;
+}
 
 bool forget_ended_prepared(bool* more) {
   bool ended = false;

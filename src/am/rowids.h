@@ -30,6 +30,16 @@ struct RunningInsert {
 // Whether a rowid is being inserted by a transaction other than this one that has not ended.
 bool find_running_insert(uint64_t rowid, RunningInsert* out);
 
+// Behind the last rowid that was handed out for the table since the server started; 0: none was.
+uint64_t end_of_handed_out(uint64_t table);
+// Transactions of others, prepared ones too, that may be inserting rowids of a range (of whatever
+// table), and the first of those.
+struct RunningInserts {
+  TransactionId xid;
+  uint64_t first;
+};
+std::vector<RunningInserts> running_inserts(uint64_t first, uint64_t end);
+
 // Marks rowids of a rolled back subtransaction: nobody waits for them any more.
 void mark_hole(uint64_t first, uint64_t count);
 void set_speculative(uint64_t rowid, uint32_t token);

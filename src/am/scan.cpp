@@ -182,6 +182,7 @@ void scan_rescan(TableScanDesc scan, ScanKeyData*, bool, bool, bool, bool) {
     ScanState* state = as_scan(scan)->state;
     state->bitmap_rows.clear();
     state->bitmap_next = 0;
+    state->bitmap_looked_from = state->bitmap_occupied = 0;
     state->sample.reset();
     state->has_stretch = false;
     if (!state->cursor) return;
@@ -224,6 +225,21 @@ bool scan_getnextslot_tidrange(TableScanDesc scan, ScanDirection direction, Tupl
   return next_row(scan, direction, slot);
 }
 
+namespace {
+
+// A BRIN index has other tables' blocks looked at, many in a row. Under SERIALIZABLE also those of
+// rows that are not visible count.
+bool has_no_row(ScanState& state, uint64_t block) {
+  if (IsolationIsSerializable() || state.cursor->view().pending()) return false;
+  if (block < state.bitmap_looked_from || block > state.bitmap_occupied) {
+    state.bitmap_looked_from = block;
+    state.bitmap_occupied = state.cursor->first_occupied(block).value_or(UINT64_MAX);
+  }
+  return block + kRowsPerBlock <= state.bitmap_occupied;
+}
+
+}  // namespace
+
 bool scan_bitmap_next_block(TableScanDesc scan, TBMIterateResult* result) {
   return pg::guard([=] {
     const RelationInfo& info = relation_info(scan->rs_rd);
@@ -236,6 +252,7 @@ bool scan_bitmap_next_block(TableScanDesc scan, TBMIterateResult* result) {
     uint64_t block =
         static_cast<uint64_t>(info.tid_base) + uint64_t{result->blockno} * kRowsPerBlock;
     bool lossy = result->ntuples < 0;
+    if (lossy && has_no_row(*state, block)) return false;
     int count = lossy ? static_cast<int>(kRowsPerBlock) : result->ntuples;
     for (int i = 0; i < count; ++i) {
       uint64_t rowid = block + (lossy ? static_cast<uint64_t>(i) : result->offsets[i] - 1u);

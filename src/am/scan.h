@@ -12,6 +12,8 @@ struct ScanState {
   bool has_stretch = false;           // parallel: the cursor is limited to a stretch it has taken
   std::vector<uint64_t> bitmap_rows;  // of the bitmap page at hand
   size_t bitmap_next = 0;
+  uint64_t bitmap_looked_from = 0;  // from here on no visible row of others is
+  uint64_t bitmap_occupied = 0;     // below this
   std::unique_ptr<Sample> sample;   // ANALYZE and TABLESAMPLE
   uint32_t rows_left_of_block = 0;  // for the counters of blocks
   BlockNumber next_block = 0;       // TABLESAMPLE BERNOULLI takes every block

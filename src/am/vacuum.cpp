@@ -6,6 +6,7 @@
 // or had superseded the version itself. The second kind goes whatever history is kept; but it takes
 // a pass over each index to find them, so where all history is kept that is left to VACUUM given by
 // hand: autovacuum would come back for every batch of updates and find nothing.
+#include "am/brin.h"
 #include "am/callbacks.h"
 #include "am/fetch.h"
 #include "am/purge.h"
@@ -73,8 +74,7 @@ struct Indexes {
   double rows;  // of the table, an estimate for the indexes
   BufferAccessStrategy strategy;
 
-  // A BRIN index is kept empty.
-  bool has_entries(int i) const { return relations[i]->rd_rel->relam != BRIN_AM_OID; }
+  bool is_brin(int i) const { return relations[i]->rd_rel->relam == BRIN_AM_OID; }
   IndexVacuumInfo info(int i) const {
     IndexVacuumInfo info{};
     info.index = relations[i];
@@ -88,7 +88,7 @@ struct Indexes {
 
 void bulk_delete(Indexes& indexes, Pass* pass) {
   for (int i = 0; i < indexes.count; ++i) {
-    if (!indexes.has_entries(i)) continue;
+    if (indexes.is_brin(i)) continue;  // it has summaries, not entries
     IndexVacuumInfo info = indexes.info(i);
     indexes.results[i] = index_bulk_delete(&info, indexes.results[i], is_reaped, pass);
   }
@@ -96,10 +96,11 @@ void bulk_delete(Indexes& indexes, Pass* pass) {
 
 void clean_up(Indexes& indexes, int level) {
   for (int i = 0; i < indexes.count; ++i) {
-    if (!indexes.has_entries(i)) continue;
     IndexVacuumInfo info = indexes.info(i);
     info.message_level = level;
-    IndexBulkDeleteResult* result = index_vacuum_cleanup(&info, indexes.results[i]);
+    IndexBulkDeleteResult* result = indexes.is_brin(i)
+                                        ? summarize_new_ranges(&info, indexes.results[i])
+                                        : index_vacuum_cleanup(&info, indexes.results[i]);
     if (!result) continue;
     if (!result->estimated_count)
       vac_update_relstats(indexes.relations[i], result->num_pages, result->num_index_tuples, 0,
@@ -110,6 +111,11 @@ void clean_up(Indexes& indexes, int level) {
                     result->num_pages),
              errdetail("%.0f entries of dead row versions were removed.", result->tuples_removed)));
   }
+}
+
+void forget_redacted(const Indexes& indexes, const RelationInfo& info) {
+  for (int i = 0; i < indexes.count; ++i)
+    if (indexes.is_brin(i)) forget_redacted_summaries(indexes.relations[i], info);
 }
 
 void set_phase(int64 phase) { pgstat_progress_update_param(PROGRESS_VACUUM_PHASE, phase); }
@@ -188,16 +194,20 @@ void join_segments(Relation relation, uint64_t table, int level) {
 void remove_redacted_entries(Relation relation, const RelationInfo& info) {
   Pass pass{info.table, nullptr, nullptr, false, {}, 0, info.tid_base};
   Pass* p = &pass;
+  Indexes indexes{};
+  Indexes* of = &indexes;
   pg::call([=] {
-    Indexes indexes{};
-    indexes.rows = std::max<double>(relation->rd_rel->reltuples, 0);
-    indexes.strategy = GetAccessStrategy(BAS_VACUUM);
-    vac_open_indexes(relation, RowExclusiveLock, &indexes.count, &indexes.relations);
-    indexes.results = static_cast<IndexBulkDeleteResult**>(
-        palloc0(sizeof(IndexBulkDeleteResult*) * (static_cast<size_t>(indexes.count) + 1)));
-    bulk_delete(indexes, p);
-    clean_up(indexes, DEBUG2);
-    vac_close_indexes(indexes.count, indexes.relations, NoLock);
+    of->rows = std::max<double>(relation->rd_rel->reltuples, 0);
+    of->strategy = GetAccessStrategy(BAS_VACUUM);
+    vac_open_indexes(relation, RowExclusiveLock, &of->count, &of->relations);
+    of->results = static_cast<IndexBulkDeleteResult**>(
+        palloc0(sizeof(IndexBulkDeleteResult*) * (static_cast<size_t>(of->count) + 1)));
+    bulk_delete(*of, p);
+  });
+  forget_redacted(indexes, info);
+  pg::call([=] {
+    clean_up(*of, DEBUG2);
+    vac_close_indexes(of->count, of->relations, NoLock);
   });
 }
 
@@ -223,6 +233,7 @@ void relation_vacuum(Relation relation, VacuumParams* params, BufferAccessStrate
     indexes.rows = static_cast<double>(live.rows);
     indexes.strategy = strategy;
     if (cleanup && (forgets || by_hand)) vacuum_indexes(info, indexes);
+    if (cleanup) forget_redacted(indexes, info);
     pg::call([=] {
       set_phase(PROGRESS_VACUUM_PHASE_INDEX_CLEANUP);
       if (cleanup) clean_up(*out, level);

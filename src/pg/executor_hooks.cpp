@@ -1,4 +1,5 @@
 // What PostgreSQL's planner and executor must do differently for datahike tables.
+#include "am/brin.h"
 #include "am/horizon.h"
 #include "am/index_build.h"
 #include "am/omitted_rows.h"
@@ -13,9 +14,11 @@
 extern "C" {
 #include "access/parallel.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/paths.h"
 #include "parser/parsetree.h"
+#include "utils/index_selfuncs.h"
 #include "utils/plancache.h"
 }
 
@@ -292,12 +295,25 @@ void end(QueryDesc* query) {
   if (depth == 0) release_store();
 }
 
-// BRIN indexes of datahike tables are names without content: see index_build.cpp.
-void hide_brin_indexes(RelOptInfo* rel) {
+// The TIDs of a table whose rows come in between those of others name more blocks than it has. Each
+// is looked at where its range has no summary.
+void cost_brin_scan(PlannerInfo* root, IndexPath* path, double loops, Cost* startup, Cost* total,
+                    Selectivity* selectivity, double* correlation, double* pages) {
+  brincostestimate(root, path, loops, startup, total, selectivity, correlation, pages);
+  RelOptInfo* rel = path->indexinfo->rel;
+  Relation relation = RelationIdGetRelation(planner_rt_fetch(rel->relid, root)->relid);
+  double walked = guard([=] { return am::walked_blocks(relation); });
+  RelationClose(relation);
+  *total += cpu_tuple_cost * std::max(0.0, walked - rel->pages) * loops;
+}
+
+void cost_brin_scans(RelOptInfo* rel) {
   ListCell* cell;
-  foreach (cell, rel->indexlist)
-    if (static_cast<IndexOptInfo*>(lfirst(cell))->relam == BRIN_AM_OID)
-      rel->indexlist = foreach_delete_current(rel->indexlist, cell);
+  foreach (cell, rel->indexlist) {
+    auto* index = static_cast<IndexOptInfo*>(lfirst(cell));
+    if (index->relam == BRIN_AM_OID)
+      index->amcostestimate = reinterpret_cast<void (*)()>(cost_brin_scan);
+  }
 }
 
 // As am::may_lack_rows().
@@ -337,7 +353,7 @@ void relation_info(PlannerInfo* root, Oid relid, bool inherited, RelOptInfo* rel
     RelationClose(relation);
     return;
   }
-  hide_brin_indexes(rel);
+  cost_brin_scans(rel);
   bool usable = rel->indexlist == NIL || guard([=] { return am::indexes_are_complete(relation); });
   if (!usable) rel->indexlist = NIL;
   hide_incomplete_indexes(root, relation, rel);

@@ -1,4 +1,4 @@
--- BRIN indexes are kept, change no answer, and are an index like any other once the table is heap's
+-- BRIN indexes change no answer, and go on once the table is heap's
 CREATE TABLE t (id int PRIMARY KEY, v int, note text);
 INSERT INTO t SELECT g, g / 10, 'note ' || g FROM generate_series(1, 5000) g;
 CREATE INDEX t_v ON t USING brin (v) WITH (pages_per_range = 2, autosummarize = on);
