@@ -78,6 +78,22 @@ int compare_integer_with_double(int64_t i, double d) {
   return fraction > 0 ? -1 : fraction < 0 ? 1 : 0;
 }
 
+// Whether a bigint or bigdec is exactly a double: where it has few digits, by arithmetic.
+bool is_double(const Value& v, double d) {
+  constexpr size_t kFew = 15;  // digits, so that a double holds them all
+  const std::string& text = v.text();
+  if (text.size() > kFew) return compare_numbers(v, Value::real(d)) == 0;
+  int64_t unscaled = 0, fives = 1;
+  bool fraction = false;
+  for (char c : text) {
+    if (c == '.') fraction = true;
+    if (c < '0' || c > '9') continue;
+    unscaled = unscaled * 10 + (c - '0');
+    if (fraction) fives *= 5;
+  }
+  return unscaled % fives == 0;  // what is left of the denominator is a power of two
+}
+
 bool is_finite(const Value& v) { return !v.is(Kind::Double) || std::isfinite(v.as_real()); }
 
 }  // namespace
@@ -109,7 +125,7 @@ uint64_t hash_number(const Value& v) {
   if (v.is(Kind::Long)) return v.hash();
   // A long where it is one, else a double where it is one, else its digits.
   double d = v.to_double();
-  if (v.is(Kind::Double) || compare_numbers(v, Value::real(d)) == 0) {
+  if (v.is(Kind::Double) || is_double(v, d)) {
     if (d >= -0x1p63 && d < 0x1p63 && d == std::trunc(d))
       return Value::integer(static_cast<int64_t>(d)).hash();
     if (std::isnan(d)) return 0x4e614e;

@@ -430,7 +430,7 @@ uint64_t Value::hash_of_others() const {
       h = mix(h + hash_bytes(text()));
       break;
   }
-  return known = h ? h : 1;
+  return known = h;  // 0 is that of the number 0, of whatever kind
 }
 
 size_t Value::size_if_unshared() const {

@@ -1,5 +1,5 @@
 -- Joins by [(= ?a ?b)], products that predicates bound while they are made, aggregates and functions over many rows, memory.
-SELECT plan(17);
+SELECT plan(18);
 CREATE TABLE a (id int PRIMARY KEY, x bigint, s text) USING datahike;
 CREATE TABLE b (id int PRIMARY KEY, y numeric, t text) USING datahike;
 INSERT INTO a SELECT i, i * 3, 'k' || i % 10 FROM generate_series(1, 5000) i;
@@ -11,6 +11,9 @@ SET work_mem = '4MB';
 SELECT is(datahike.q_json('[:find (count ?p) . :where [?p :a/x ?x] [?q :b/y ?y] [(= ?x ?y)]]'), '1666', 'an equality joins a bigint with a numeric');
 SELECT is(datahike.q_json('[:find (count ?p) . :where [?q :b/y ?y] [(= ?y ?x)] [?p :a/x ?x]]'), '1666', 'in whatever order');
 SELECT is(datahike.q_json('[:find (count ?q) . :where [?p :a/s ?s] [(= ?s ?t)] [?q :b/t ?t]]'), '9', 'a text with another');
+CREATE TABLE z (i int, n numeric) USING datahike;
+INSERT INTO z VALUES (0, 0.00), (5, 5.0), (7, 7.5);
+SELECT is(datahike.q_json('[:find [?i ...] :where [_ :z/i ?i] [_ :z/n ?i] :order-by [?i]]'), '[0, 5]', 'zero of one kind is that of another');
 SELECT is(datahike.q_json('[:find ?i ?j :where [?p :a/id ?i] [?q :b/id ?j] [(= ?i 7)] [(= ?i ?j)]]'), '[[7, 7]]', 'with a constant');
 SELECT is(datahike.q_json('[:find ?i ?j :where [?p :a/id ?i] [?q :b/id ?j] [(> ?i 4998)] [(< ?j ?i)] [(> ?j 4997)] :order-by [?i ?j]]'),
   '[[4999, 4998], [5000, 4998], [5000, 4999]]', 'predicates between two unconnected patterns');

@@ -220,6 +220,16 @@ TEST(Edn, NumbersAreEqualByWorth) {
     EXPECT_EQ(read(one), read("1")) << one;
     EXPECT_EQ(read(one).hash(), read("1").hash()) << one;
   }
+  for (const char* zero : {"0N", "0.0", "-0.0", "0M", "0.00M"}) {
+    EXPECT_EQ(read(zero), read("0")) << zero;
+    EXPECT_EQ(read(zero).hash(), read("0").hash()) << zero;
+  }
+  for (const char* text : {"0.5", "-3.75", "1234567.0625", "-0.001953125", "100000000000.5"}) {
+    std::string decimal = std::string(text) + "M", longer = std::string(text) + "0000000000M";
+    EXPECT_EQ(read(decimal).hash(), read(text).hash()) << text;
+    EXPECT_EQ(read(longer).hash(), read(text).hash()) << text;
+  }
+  EXPECT_EQ(read("0.10M").hash(), read("0.100000000000000000M").hash());
   EXPECT_LT(read("9007199254740992.0"), read("9007199254740993"));
   EXPECT_LT(read("0.1M"), read("0.1"));  // the double is a little more
   EXPECT_LT(read("9223372036854775807"), read("9223372036854775807.0"));
