@@ -19,6 +19,8 @@ extern "C" {
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
+#include "utils/pg_locale.h"
 #include "utils/selfuncs.h"
 }
 
@@ -133,7 +135,10 @@ double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& p
     of_group += get_typbyval(exprType(static_cast<Node*>(lfirst(cell)))) ? kKeyBytes : kTextBytes;
   foreach (cell, plan.aggregates) {
     auto* aggregate = lfirst_node(Aggref, cell);
-    if (aggregate->aggdistinct == NIL) continue;
+    const bool text = aggregate->aggfnoid == F_MIN_TEXT || aggregate->aggfnoid == F_MAX_TEXT;
+    const bool bytewise = text && lc_collate_is_c(aggregate->inputcollid);
+    if (bytewise) of_group += kTextBytes;
+    if (bytewise || (aggregate->aggdistinct == NIL && !text)) continue;
     auto* value = static_cast<TargetEntry*>(linitial(aggregate->args))->expr;
     List* pair = lappend(list_copy(plan.keys), value);
     distinct += estimate_num_groups(root, pair, input->rows, nullptr, nullptr);

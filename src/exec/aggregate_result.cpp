@@ -4,10 +4,14 @@
 
 #include "column/decimal.h"
 #include "exec/aggregate.h"
+#include "pg/bridge.h"
 
 extern "C" {
+#include "miscadmin.h"
+#include "utils/builtins.h"
 #include "utils/float.h"
 #include "utils/numeric.h"
+#include "utils/varlena.h"
 }
 
 namespace datahike::exec {
@@ -175,6 +179,26 @@ Datum numeric_deviation(const vector::DecimalSum& sum, const vector::DecimalSum&
   return root ? root_of(variance) : variance;
 }
 
+Datum text_datum(ByteView text) {
+  return PointerGetDatum(cstring_to_text_with_len(reinterpret_cast<const char*>(text.data()),
+                                                  static_cast<int>(text.size())));
+}
+
+Datum text_extreme(const vector::State& strings, const Output& output, uint32_t group) {
+  if (!OidIsValid(output.collation)) return text_datum(strings.text(group));
+  const std::span<const ByteView> all = pg::guard([&] { return strings.texts(group); });
+  ByteView best = all[0];
+  for (const ByteView text : all.subspan(1)) {
+    CHECK_FOR_INTERRUPTS();
+    const int order =
+        varstr_cmp(reinterpret_cast<const char*>(text.data()), static_cast<int>(text.size()),
+                   reinterpret_cast<const char*>(best.data()), static_cast<int>(best.size()),
+                   output.collation);
+    if (output.greatest ? order > 0 : order < 0) best = text;
+  }
+  return text_datum(best);
+}
+
 Datum average(const vector::State& sum, uint32_t group, int64_t count) {
   if (const double* m = sum.moments(group)) return Float8GetDatum(m[1] / m[0]);
   // float8_accum begins with 0, which makes 0 of a sum of -0.
@@ -236,7 +260,8 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
     default:
       break;
   }
-  if (output.form == Output::DecimalSum || output.form == Output::DecimalAverage)
+  if (output.form == Output::DecimalSum || output.form == Output::DecimalAverage ||
+      output.form == Output::DistinctInteger)
     if (output.rows < 0) count = sum.decimal(group).rows;
   *isnull = count == 0;
   if (*isnull) return 0;
@@ -253,6 +278,10 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
     case Output::DecimalAverage:
       return DirectFunctionCall2(numeric_div, sum_numeric(sum.decimal(group), output.scale),
                                  NumericGetDatum(int64_to_numeric(count)));
+    case Output::DistinctInteger:
+      return Int64GetDatum(static_cast<int64>(sum.decimal(group).low));
+    case Output::TextExtreme:
+      return text_extreme(sum, output, group);
     case Output::DecimalWord:
       return decimal_numeric(sum.integer(group), output.scale);
     case Output::Real:

@@ -44,6 +44,8 @@ struct Output {
     RegressionSlope,
     RegressionIntercept,
     Distinct,
+    DistinctInteger,  // sum of different integers, as int8
+    TextExtreme,
     DecimalSum,
     DecimalAverage,
     DecimalWord,  // an extreme
@@ -52,6 +54,9 @@ struct Output {
   int rows = -1, nulls = -1, sum = -1;
   int squares = -1;  // of variances of integers and decimals
   int scale = 0;     // of decimals
+  // TextExtreme: by which collation it is to be found among all strings, if not by their bytes.
+  Oid collation = InvalidOid;
+  bool greatest = false;
 };
 
 // Digits behind the point of numerics that are computed with; columns have fewer.
@@ -99,6 +104,8 @@ class Compiler {
   int decimal_constant(Const* value);
   int decimal_call(Oid function, List* arguments);
   int rescaled(int value, int scale);
+  bool text_extreme(Aggref* aggregate);
+  bool distinct_sum(Aggref* aggregate);
   bool variance(int value, Output& output);
   bool sum_of_product(Node* argument, Output& output);
   bool compare_decimal(OpExpr* clause);
@@ -110,6 +117,7 @@ class Compiler {
   bool take_condition(Expr* condition, int* number);
   int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);
   bool count(Aggref* aggregate, Output& output);
+  int presence(int column);
   void count_values(int argument, Output& output);
   bool compare(OpExpr* clause);
   bool compare_text(OpExpr* clause);

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "exec/compile.h"
-#include "pg/bridge.h"
+#include "column/vector/distinct.h"
+#include "exec/compile_types.h"
 
 extern "C" {
 #include "catalog/pg_aggregate.h"
@@ -30,6 +30,14 @@ void Compiler::count_values(int argument, Output& output) {
   output.nulls = accumulator(Sum::Nulls, argument);
 }
 
+int Compiler::presence(int column) {
+  if (column < 0) return -1;
+  vector::Expression e;
+  e.op = Op::Presence;
+  e.argument = column;
+  return add(e);
+}
+
 // count(x), of any type.
 bool Compiler::count(Aggref* aggregate, Output& output) {
   auto* argument = static_cast<TargetEntry*>(linitial(aggregate->args))->expr;
@@ -43,13 +51,8 @@ bool Compiler::count(Aggref* aggregate, Output& output) {
     output.sum = accumulator(Sum::Distinct, value, real, text);
     return true;
   }
-  if (value < 0) {
-    vector::Expression e;
-    e.op = Op::Presence;
-    e.argument = column(reinterpret_cast<Node*>(argument));
-    if (e.argument < 0) return false;
-    value = add(e);
-  }
+  if (value < 0) value = presence(column(reinterpret_cast<Node*>(argument)));
+  if (value < 0) return false;
   count_values(value, output);
   return true;
 }
@@ -202,13 +205,70 @@ bool Compiler::variance(int value, Output& output) {
   return true;
 }
 
+// By their bytes, where the collation is that; else among all different strings of the group.
+bool Compiler::text_extreme(Aggref* a) {
+  auto* argument = reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(a->args))->expr);
+  const Oid collation = a->inputcollid;
+  if (!is_deterministic(collation)) return false;
+  const int text = text_column(argument, true);
+  if (text < 0 || program.columns[text].build >= 0) return false;
+  const bool bytewise = pg::call([=] { return lc_collate_is_c(collation); });
+  Output output;
+  output.form = Output::TextExtreme;
+  output.greatest = a->aggfnoid == F_MAX_TEXT;
+  output.collation = bytewise ? InvalidOid : collation;
+  output.sum = bytewise ? accumulator(output.greatest ? Sum::MaxText : Sum::MinText, -1, -1, text)
+                        : accumulator(Sum::Distinct, -1, 0, text);
+  count_values(presence(text), output);
+  outputs.push_back(output);
+  return true;
+}
+
+// sum and avg of different integers and numerics. Of equal ones min and max need no two.
+bool Compiler::distinct_sum(Aggref* a) {
+  Simple known;
+  if (a->args == NIL || !describe_aggregate(a->aggfnoid, &known)) return false;
+  const int value =
+      expression(reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(a->args))->expr));
+  if (value < 0 || program.expressions[value].type != Type::Int) return false;
+  const int scale = program.expressions[value].scale;
+  Output output;
+  output.scale = std::max(0, scale);
+  switch (known.form) {
+    case Output::SumInteger:
+      output.form = Output::DistinctInteger;
+      break;
+    case Output::SumNumeric:
+    case Output::DecimalSum:
+      output.form = Output::DecimalSum;
+      break;
+    case Output::AverageNumeric:
+    case Output::DecimalAverage:
+      output.form = Output::DecimalAverage;
+      break;
+    case Output::Word:
+    case Output::DecimalWord:
+      output.form = known.form;
+      output.sum = accumulator(known.sum, value);
+      count_values(value, output);
+      outputs.push_back(output);
+      return true;
+    default:
+      return false;
+  }
+  output.sum = accumulator(Sum::DistinctSum, value, scale < 0 ? 0 : vector::kOfDecimals);
+  outputs.push_back(output);
+  return true;
+}
+
 bool Compiler::aggregate(Aggref* a) {
   if (a->aggkind != AGGKIND_NORMAL || a->aggsplit != AGGSPLIT_SIMPLE || a->agglevelsup != 0 ||
       a->aggvariadic || !take_condition(a->aggfilter, &condition_))
     return false;
   bool counts = a->aggfnoid == F_COUNT_ANY;
   if (a->aggorder != NIL) return false;
-  if (a->aggdistinct != NIL && !counts) return false;
+  if (a->aggfnoid == F_MIN_TEXT || a->aggfnoid == F_MAX_TEXT) return text_extreme(a);
+  if (a->aggdistinct != NIL && !counts) return distinct_sum(a);
   Output output;
   if (a->aggfnoid == F_COUNT_) {
     output.rows = accumulator(Sum::Rows);

@@ -118,19 +118,12 @@ class AnyDecimalSums : public State {
       DecimalSum& sum = sums_[to[g]];
       sum.nans += from[g].nans;
       sum.rows += from[g].rows;
-      add_halves(sum, from[g].high, from[g].low);
+      sum.add(from[g].high, from[g].low);
     }
   }
   DecimalSum decimal(uint32_t group) const override { return sums_[group]; }
 
  protected:
-  static void add_halves(DecimalSum& sum, __int128 high, unsigned __int128 low) {
-    sum.low += low;
-    sum.high += high + (sum.low < low);
-  }
-  static void add_value(DecimalSum& sum, __int128 value) {
-    add_halves(sum, value < 0 ? -1 : 0, static_cast<unsigned __int128>(value));
-  }
   std::vector<DecimalSum> sums_;
 };
 
@@ -148,17 +141,17 @@ class DecimalSums final : public AnyDecimalSums {
         if (nan_at(v, Of, i))
           ++sum.nans;
         else
-          add_value(sum, wide_at(v, Of, i));
+          sum.add(wide_at(v, Of, i));
       }
     } else if (groups) {
-      for (unsigned i = 0; i < n; ++i) add_value(sums_[groups[i]], wide_at(v, Of, i));
+      for (unsigned i = 0; i < n; ++i) sums_[groups[i]].add(wide_at(v, Of, i));
     } else if (Of == Type::Int) {  // of less than 2^60 each
       __int128 sum = 0;
       for (unsigned i = 0; i < n; ++i) sum += v.ints()[i];
-      add_value(sums_[0], sum);
+      sums_[0].add(sum);
     } else {
       DecimalSum sum = sums_[0];
-      for (unsigned i = 0; i < n; ++i) add_value(sum, wide_at(v, Of, i));
+      for (unsigned i = 0; i < n; ++i) sum.add(wide_at(v, Of, i));
       sums_[0] = sum;
     }
   }
@@ -166,7 +159,7 @@ class DecimalSums final : public AnyDecimalSums {
     const std::optional<column::ZoneMap> zone = rows.zone_of(argument_);
     if (!zone) return false;
     if (zone->nulls == rows.piece().segment.rows()) return true;
-    if (zone->ordered) add_value(sums_[0], zone->sum);
+    if (zone->ordered) sums_[0].add(zone->sum);
     return zone->ordered;
   }
 
@@ -194,8 +187,8 @@ class DecimalProductSums final : public AnyDecimalSums {
       const __int128 factor = b.ints()[i];
       const __int128 upper = (value >> 64) * factor;
       const __int128 lower = static_cast<__int128>(static_cast<uint64_t>(value)) * factor;
-      add_halves(sum, upper >> 64, static_cast<unsigned __int128>(upper) << 64);
-      add_value(sum, lower);
+      sum.add(upper >> 64, static_cast<unsigned __int128>(upper) << 64);
+      sum.add(lower);
     }
   }
 

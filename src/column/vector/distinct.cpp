@@ -105,7 +105,10 @@ class Distinct final : public State {
  public:
   explicit Distinct(const Accumulator& a)
       : a_(a), text_(a.text >= 0 ? std::make_unique<Vector>() : nullptr) {}
-  void resize(uint32_t groups) override { counts_.resize(groups); }
+  void resize(uint32_t groups) override {
+    counts_.resize(groups);
+    if (a_.sum == Sum::DistinctSum) sums_.resize(groups);
+  }
   void add(Evaluator& rows, const uint32_t* groups) override {
     if (a_.text >= 0) rows.text_numbers(a_.text, numbers_, *text_);
     const Vector& v = a_.text >= 0 ? *text_ : rows.value(a_.argument);
@@ -118,27 +121,63 @@ class Distinct final : public State {
       const unsigned row = i - kAhead;
       if (v.any_null && v.null[row]) continue;
       const uint32_t group = groups[row];
-      const uint64_t word = a_.second ? normalised(v.words[row]) : v.words[row];
-      counts_[group] += pairs_.insert(group, word);
+      const uint64_t word = a_.second == 1 ? normalised(v.words[row]) : v.words[row];
+      if (pairs_.insert(group, word)) count(group, word);
     }
   }
   void merge(State& other, std::span<const uint32_t> to) override {
     auto& later = static_cast<Distinct&>(other);
     later.pairs_.each([&](uint32_t group, uint64_t word) {
       if (a_.text >= 0) word = numbers_.number(later.numbers_.text(static_cast<uint32_t>(word)));
-      counts_[to[group]] += pairs_.insert(to[group], word);
+      if (pairs_.insert(to[group], word)) count(to[group], word);
     });
     later.words_.each([&](uint64_t word) {
       if (a_.text >= 0) word = numbers_.number(later.numbers_.text(static_cast<uint32_t>(word)));
-      counts_[0] += words_.insert(word);
+      if (words_.insert(word)) count(0, word);
     });
   }
   int64_t integer(uint32_t group) const override { return counts_[group]; }
+  DecimalSum decimal(uint32_t group) const override {
+    DecimalSum sum = sums_[group];
+    sum.rows = counts_[group];
+    return sum;
+  }
+  std::span<const ByteView> texts(uint32_t group) const override {
+    if (ends_.empty()) sort_texts();
+    const size_t begin = group == 0 ? 0 : ends_[group - 1];
+    return std::span(texts_).subspan(begin, ends_[group] - begin);
+  }
   size_t bytes() const override {
-    return pairs_.bytes() + words_.bytes() + counts_.capacity() * 8 + numbers_.bytes();
+    return pairs_.bytes() + words_.bytes() + counts_.capacity() * 8 + numbers_.bytes() +
+           sums_.capacity() * sizeof(DecimalSum);
   }
 
  private:
+  void count(uint32_t group, uint64_t word) {
+    ++counts_[group];
+    if (a_.sum != Sum::DistinctSum) return;
+    DecimalSum& sum = sums_[group];
+    if (a_.second == kOfDecimals && static_cast<int64_t>(word) == kNaNDecimal)
+      ++sum.nans;
+    else
+      sum.add(static_cast<int64_t>(word));
+  }
+  // The strings of each group behind those of the one before.
+  void sort_texts() const {
+    std::vector<size_t> at(counts_.size());
+    ends_.resize(counts_.size());
+    size_t all = 0;
+    for (size_t g = 0; g < counts_.size(); ++g) {
+      at[g] = all;
+      ends_[g] = all += static_cast<size_t>(counts_[g]);
+    }
+    texts_.resize(all);
+    const auto place = [&](uint32_t group, uint64_t word) {
+      texts_[at[group]++] = numbers_.text(static_cast<uint32_t>(word));
+    };
+    pairs_.each(place);
+    words_.each([&](uint64_t word) { place(0, word); });
+  }
   void add_to_one(const Vector& v, unsigned n) {
     constexpr unsigned kAhead = 16;
     for (unsigned i = 0; i < n + kAhead; ++i) {
@@ -146,7 +185,8 @@ class Distinct final : public State {
       if (i < kAhead) continue;
       const unsigned row = i - kAhead;
       if (v.any_null && v.null[row]) continue;
-      counts_[0] += words_.insert(a_.second ? normalised(v.words[row]) : v.words[row]);
+      const uint64_t word = a_.second == 1 ? normalised(v.words[row]) : v.words[row];
+      if (words_.insert(word)) count(0, word);
     }
   }
   Accumulator a_;
@@ -155,6 +195,9 @@ class Distinct final : public State {
   Words words_;
   TextNumbers numbers_;
   std::unique_ptr<Vector> text_;
+  std::vector<DecimalSum> sums_;         // of DistinctSum
+  mutable std::vector<ByteView> texts_;  // once they are asked for
+  mutable std::vector<size_t> ends_;
 };
 
 }  // namespace

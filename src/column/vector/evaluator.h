@@ -69,6 +69,8 @@ class Evaluator {
   void text_hashes(int column, TextHashes& hashes, uint64_t* out);
   // Numbers of the strings of a text column, the same for equal ones.
   void text_numbers(int column, TextNumbers& numbers, Vector& out);
+  // The strings, and in `out` only which of them are NULL. REQUIRES: a column of the table.
+  void text_values(int column, ByteView* texts, Vector& out);
   // Whether every row of the piece passes the filters, and the segment's column behind an
   // expression, with what its zone map says: what zone maps answer needs no chunks.
   bool all_pass() const { return all_pass_; }

@@ -1,4 +1,4 @@
-// Text columns as keys: numbers and hashes of the selected rows' strings.
+// Text columns: numbers and hashes of the selected rows' strings, and these.
 #include "column/vector/evaluator.h"
 
 namespace datahike::vector {
@@ -52,6 +52,21 @@ void Evaluator::text_hashes(int column, TextHashes& hashes, uint64_t* out) {
       out[i] = 0;
     else
       out[i] = code ? hashes.of_code[code[row]] : text_hash(texts[row]);
+  }
+}
+
+void Evaluator::text_values(int column, ByteView* texts, Vector& out) {
+  make_selection();
+  const bool all = all_chosen_;
+  const uint32_t* code = code_count(column) > 0 ? codes(column) : nullptr;
+  const ByteView* all_texts = code ? coded_strings(column) : strings(column);
+  compact_nulls(column, out);
+  for (unsigned i = 0; i < selected_; ++i) {
+    const unsigned row = all ? i : chosen_[i];
+    if (out.any_null && out.null[i])
+      texts[i] = {};
+    else
+      texts[i] = all_texts[code ? code[row] : row];
   }
 }
 

@@ -51,8 +51,9 @@ bool needs_row_order(const Program& program) {
 }
 
 bool has_distinct(const Program& program) {
-  return std::ranges::any_of(program.accumulators,
-                             [](const Accumulator& a) { return a.sum == Sum::Distinct; });
+  return std::ranges::any_of(program.accumulators, [](const Accumulator& a) {
+    return a.sum == Sum::Distinct || a.sum == Sum::DistinctSum;
+  });
 }
 
 // Whether some rows from here and there have so many groups that merging is not worth it.

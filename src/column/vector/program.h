@@ -143,10 +143,13 @@ enum class Sum : uint8_t {
   Max,
   MinFloat,  // as float8smaller: of equal ones the last
   MaxFloat,
-  Moments,    // N, Sx, Sxx by Youngs and Cramer, as float8_accum
-  CoMoments,  // N, Sx, Sxx, Sy, Syy, Sxy, as float8_regr_accum(argument, second)
-  Distinct,   // number of different values that are not NULL
-  First,      // where the first rows are, by the program's order
+  Moments,      // N, Sx, Sxx by Youngs and Cramer, as float8_accum
+  CoMoments,    // N, Sx, Sxx, Sy, Syy, Sxy, as float8_regr_accum(argument, second)
+  Distinct,     // number of different values that are not NULL
+  DistinctSum,  // sum of different integers or numerics
+  MinText,      // of strings, by their bytes
+  MaxText,
+  First,  // where the first rows are, by the program's order
 };
 
 struct Accumulator {
@@ -154,7 +157,7 @@ struct Accumulator {
   int argument = -1;  // expression; Distinct of text: -1
   int second =
       -1;         // CoMoments: the other argument. Distinct: 1 if the argument is of floats, else 0
-  int text = -1;  // Distinct of text: the column
+  int text = -1;  // Distinct, MinText, MaxText of text: the column
   int filter = -1;  // the condition of the rows that count; -1: all do
   bool operator==(const Accumulator&) const = default;
 };

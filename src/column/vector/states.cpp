@@ -8,6 +8,7 @@
 #include "column/vector/decimals.h"
 #include "column/vector/distinct.h"
 #include "column/vector/first_rows.h"
+#include "column/vector/text_extreme.h"
 
 namespace datahike::vector {
 
@@ -420,6 +421,9 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
       return std::make_unique<Float32Sum>(a.argument);
     case Sum::Decimal:
       return make_decimal_sum(program, a.argument);
+    case Sum::MinText:
+    case Sum::MaxText:
+      return make_text_extreme(a);
     case Sum::DecimalProduct:
       return make_decimal_product_sum(program, a.argument, a.second);
     case Sum::Min:
@@ -435,6 +439,7 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
     case Sum::CoMoments:
       return std::make_unique<CoMoments>(a.argument, a.second);
     case Sum::Distinct:
+    case Sum::DistinctSum:
       return make_distinct(a);
     case Sum::First:
       return std::make_unique<FirstRows>(program);

@@ -14,7 +14,12 @@ struct DecimalSum {
   unsigned __int128 low = 0;
   __int128 high = 0;
   int64_t nans = 0;
-  int64_t rows = 0;  // only counted of products
+  int64_t rows = 0;  // only counted of products and of different values
+  void add(__int128 value) { add(value < 0 ? -1 : 0, static_cast<unsigned __int128>(value)); }
+  void add(__int128 upper, unsigned __int128 lower) {
+    low += lower;
+    high += upper + (low < lower);
+  }
 };
 
 class State {
@@ -37,6 +42,9 @@ class State {
   virtual __int128 wide(uint32_t group) const { return integer(group); }
   virtual double real(uint32_t) const { return 0; }
   virtual DecimalSum decimal(uint32_t) const { return {}; }
+  virtual ByteView text(uint32_t) const { return {}; }
+  // Of Distinct: the strings.
+  virtual std::span<const ByteView> texts(uint32_t) const { return {}; }
   virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
 };
 
