@@ -100,7 +100,7 @@ std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
       throw pg::SqlError(ERRCODE_INTERNAL_ERROR, "a join's plan lacks a column");
     from.push_back(place);
     types.push_back(TupleDescAttr(child->ps_ResultTupleDesc, place)->atttypid);
-    is_text[i] = types[i] == TEXTOID || types[i] == VARCHAROID;
+    is_text[i] = types[i] == TEXTOID || types[i] == VARCHAROID || types[i] == BPCHAROID;
   }
   auto table =
       std::make_shared<vector::BuildTable>(compiler.build_types, compiler.program.join.build_keys);

@@ -131,8 +131,8 @@ bool Compiler::compare_times(Node* node, int strategy, Node* other) {
     const DateADT day = DatumGetDateADT(constant->constvalue);
     bound = DATE_IS_NOEND(day) ? DT_NOEND : DT_NOBEGIN;
     if (!DATE_NOT_FINITE(day)) {
-      if (day >= TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE) return false;
-      bound = day * USECS_PER_DAY;
+      exact = day < TIMESTAMP_END_JULIAN - POSTGRES_EPOCH_JDATE;
+      bound = exact ? day * USECS_PER_DAY : DT_NOEND - 1;
     }
   }
   rounded_range(value, strategy, bound, exact);
