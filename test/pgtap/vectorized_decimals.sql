@@ -90,6 +90,15 @@ CREATE FUNCTION same_z(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEG
   RETURN NEXT ok((SELECT string_agg(l, '') FROM explain_of(query) l) ~ 'Datahike Aggregate', 'by column'); END $$;
 SELECT same_z(q) FROM unnest(ARRAY['SELECT sum(z), avg(z), min(z), sum(z * z), sum(z - z) FROM zt', 'SELECT k, sum(m * m), sum(m * n), sum(n * n), sum(m * m * m), avg(n * n * n), avg(m * m), sum(m + n), max(m), min(n) FROM zt GROUP BY k', 'SELECT sum(m), sum(n), avg(m), avg(n) FROM zt WHERE k > 0',
   'SELECT z, m, n, count(*) FROM zt GROUP BY 1, 2, 3', 'SELECT k, sum(m) FILTER (WHERE n > 1e-17 AND n <= 0.0000000000000001) FROM zt GROUP BY k', 'SELECT sum(z) FROM zt WHERE z <> 0']) q;
+-- char(n) of the other side of a join.
+CREATE TABLE lines (k int, flag char(3), code char(7), mark varchar(5), price numeric(8,2)); CREATE TABLE lines_h (LIKE lines) USING heap;
+INSERT INTO lines_h SELECT i, CASE WHEN i % 7 > 0 THEN (ARRAY['A', 'AB', ' '])[1 + i % 3] END, CASE i % 3 WHEN 0 THEN 'ab' WHEN 1 THEN 'é c' ELSE '' END, 'm' || i % 4, i FROM generate_series(1, 40) i;
+INSERT INTO lines SELECT * FROM lines_h; ANALYZE lines;
+CREATE FUNCTION same_joined(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
+  RETURN NEXT is(rows_of(query), rows_of(regexp_replace(regexp_replace(query, '\mlines\M', 'lines_h lines', 'g'), '\mt\M', 'h t')), query);
+  RETURN NEXT ok((SELECT string_agg(l, '') FROM explain_of(query) l) ~ 'Datahike Aggregate.*Join Type', 'joined by column'); END $$;
+SELECT same_joined(q) FROM unnest(ARRAY['SELECT flag_2, count(*), sum(rate) FROM t JOIN (SELECT k, flag AS flag_2 FROM lines) x ON q = k GROUP BY flag_2', 'SELECT code_2, mark, count(*) FROM t LEFT JOIN (SELECT k, code AS code_2, mark FROM lines) x ON q = k GROUP BY 1, 2',
+  'SELECT count(f), count(DISTINCT f), sum(rate) FILTER (WHERE f = ''AB''), count(*) FILTER (WHERE f <> ''A  ''), count(p) FROM t LEFT JOIN (SELECT k, flag AS f, price AS p FROM lines) x ON q = k']) q;
 -- What is PostgreSQL's own to compute.
 SELECT same(query, false) FROM unnest(ARRAY['SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY discount ORDER BY price * price, id) rn FROM t) x WHERE rn <= 2', 'SELECT count(*) FROM t WHERE price IN (1.5, 2)', 'SELECT corr(price, rate) < 1 FROM t WHERE price < 100',
   'SELECT count(price * big) FROM t', 'SELECT sum(price::int8) FROM t WHERE price < 100', 'SELECT max(flag) FROM t', 'SELECT count(*) FROM t WHERE flag > ''A''', 'SELECT count(*) FROM t WHERE flag IN (''A'', ''N'')', 'SELECT stddev(price * big) FROM t']) query;
