@@ -106,9 +106,12 @@ inline uint64_t to_rowid(TidBase base, const ItemPointerData& tid) {
                    ItemPointerGetOffsetNumberNoCheck(&tid) - 1;
   return rowid < kMostTids ? rowid : rowid - kMostTids;
 }
+// Whether a TID that somebody gives can be a row's. The block after the last one would be the
+// first.
 inline bool is_rowid(const ItemPointerData& tid) {
   OffsetNumber offset = ItemPointerGetOffsetNumberNoCheck(&tid);
-  return offset >= 1 && offset <= kRowsPerBlock;
+  return BlockNumberIsValid(ItemPointerGetBlockNumberNoCheck(&tid)) && offset >= 1 &&
+         offset <= kRowsPerBlock;
 }
 
 // Refuses what this version does not do: 0A000 with a hint.

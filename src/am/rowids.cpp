@@ -245,7 +245,17 @@ uint64_t first_rowid_of_run() {
   }
 }
 
-uint64_t begin_block(uint64_t table) { return add_block(table); }
+uint64_t begin_block(uint64_t table) {
+  BlockKey key{MyDatabaseId, 0, table};
+  dshash_table* blocks = pg::shared_tables().blocks;
+  if (auto* entry = find<BlockEntry>(blocks, key, false)) {
+    const uint64_t next = entry->next;
+    const bool unused = next % kBlockRows == 0 && next < entry->end;
+    dshash_release_lock(blocks, entry);
+    if (unused) return next;
+  }
+  return add_block(table);
+}
 
 void forget_block(uint64_t table) {
   BlockKey key{MyDatabaseId, 0, table};

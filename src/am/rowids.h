@@ -10,8 +10,9 @@ namespace datahike::am {
 // chunk as being inserted into, before any index entry can name it. May raise a PostgreSQL error.
 // Never one below `least`.
 uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least);
-// Makes the rowids that follow come from a new block, and returns its first: greater than every
-// rowid of the table so far. REQUIRES: the table is locked against other writers.
+// Makes the rowids that follow come from a block of which none is in use, and returns its first:
+// greater than every rowid of the table so far. REQUIRES: the table is locked against other
+// writers.
 uint64_t begin_block(uint64_t table);
 // What is left of the table's block is not used: the table goes.
 void forget_block(uint64_t table);

@@ -52,6 +52,8 @@ UPDATE two SET n = 2;
 SELECT 'one', ctid, n FROM one UNION ALL SELECT 'two', ctid, n FROM two ORDER BY 1, 3;
 SELECT n FROM one WHERE ctid = ANY (ARRAY['(0,2)', '(0,3)']::tid[]) ORDER BY n;
 SELECT n FROM one WHERE ctid > '(0,1)' AND ctid < '(0,3)';
+-- no block comes after the last one
+SELECT n FROM one WHERE ctid IN ('(4294967294,291)', '(4294967295,1)', '(4294967295,2)');
 CREATE TABLE parts (n int) PARTITION BY LIST (n);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
 CREATE TABLE parts_2 PARTITION OF parts FOR VALUES IN (2);

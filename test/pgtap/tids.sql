@@ -1,5 +1,5 @@
 -- ctid counts from (0,1) in each table: what takes one means a row of that table
-SELECT plan(14);
+SELECT plan(18);
 
 CREATE TABLE a (id int PRIMARY KEY, v text);
 CREATE TABLE b (id int PRIMARY KEY, up int REFERENCES a);
@@ -54,4 +54,19 @@ SELECT isnt((SELECT ctid FROM a), '(0,1)'::tid, 'no TID is used again');
 ALTER TABLE a ALTER id TYPE bigint;
 VACUUM FULL a;
 SELECT is((SELECT v FROM a WHERE ctid = (SELECT ctid FROM a WHERE id = 5)), 'five', 'a row of a rewritten table');
+-- no block comes after the last one: not the first again
+INSERT INTO b VALUES (7, 5);
+SELECT is((SELECT count(*) FROM b WHERE ctid = ANY (ARRAY['(4294967295,1)', '(4294967295,2)', '(4294967295,3)', '(4294967295,4)']::tid[])),
+  0::bigint, 'the block that is none');
+SELECT is(datahike.row_entity('b'::regclass, '(4294967295,1)'), NULL, 'no entity is there');
+
+-- a table that becomes one of datahike
+CREATE TABLE h (n int) USING heap;
+INSERT INTO h VALUES (1), (2);
+ALTER TABLE h SET ACCESS METHOD datahike;
+SELECT is((SELECT array_agg(ctid ORDER BY n) FROM h), ARRAY['(0,1)', '(0,2)']::tid[], 'rows of what was a heap table');
+ALTER TABLE h SET ACCESS METHOD heap;
+ALTER TABLE h SET ACCESS METHOD datahike;
+INSERT INTO h VALUES (3);
+SELECT is((SELECT string_agg(n::text, ' ' ORDER BY ctid) || ' ' || count(DISTINCT ctid) FROM h), '1 2 3 3', 'and once more');
 SELECT * FROM finish();
