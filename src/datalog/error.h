@@ -26,4 +26,11 @@ inline constexpr const char* kNotFound = "02000";    // lookup ref
 inline constexpr const char* kMemory = "53200";
 inline constexpr const char* kUnsupported = "0A000";
 
+// Beyond the memory of a query. Raised where nothing of a source is under way, so it may be caught.
+struct OutOfMemory : QueryError {
+  OutOfMemory()
+      : QueryError(kMemory, "the query needs more memory than work_mem allows",
+                   "Raise work_mem, or make the query's clauses more selective.") {}
+};
+
 }  // namespace datahike::datalog

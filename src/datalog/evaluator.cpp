@@ -281,9 +281,19 @@ Relation Evaluator::combine(const Relation& rows, Relation found, const std::vec
     if (rows.has(a) && !rows.has(b) && found.has(b) && !found.has(a))
       found.add_column(a, found.of(b));
   }
+  try {
+    return multiply(rows, found, predicates_of(rest, rows, found), scope);
+  } catch (const OutOfMemory&) {
+    blame(rows, scope);
+    blame(found, scope);
+    throw;
+  }
+}
+
+Relation Evaluator::multiply(const Relation& rows, const Relation& found,
+                             const std::vector<const Clause*>& predicates, const Scope& scope) {
   bool connected =
       std::any_of(found.vars.begin(), found.vars.end(), [&](Var v) { return rows.has(v); });
-  std::vector<const Clause*> predicates = predicates_of(rest, rows, found);
   if (connected || predicates.empty() || found.rows == 0 ||
       rows.rows <= kMultipliedAtOnce / found.rows)
     return join(rows, found);
@@ -311,14 +321,24 @@ Evaluator::Nesting::Nesting(int& depth) : depth_(depth) {
   ++depth_;
 }
 
+// What a clause sees of the parts: of variables that come bound all values are in them.
+Evaluator::Scope Evaluator::within(const Scope& scope, const std::vector<Var>& bound) {
+  Scope inner = scope;
+  std::erase_if(inner.parts, [&](const Part& p) {
+    return std::find(bound.begin(), bound.end(), p.var) == bound.end();
+  });
+  return inner;
+}
+
 Relation Evaluator::negation(const Clause& c, Relation rows, const Scope& scope) {
   Nesting nesting(nesting_);
   std::vector<Var> shared;
   for (Var v : c.vars)
     if (rows.has(v)) shared.push_back(v);
   Relation start = shared.empty() ? Relation::unit(budget_) : distinct(rows.project(shared));
-  Relation found = steps(steps_of(c.branches[0], scope), std::move(start),
-                         {shared.begin(), shared.end()}, scope);
+  const Scope inner = within(scope, shared);
+  Relation found = steps(steps_of(c.branches[0], inner), std::move(start),
+                         {shared.begin(), shared.end()}, inner);
   if (shared.empty()) return found.rows ? Relation(budget_, rows.vars) : std::move(rows);
   return semi_join(rows, found, true);
 }
@@ -333,9 +353,10 @@ Relation Evaluator::disjunction(const Clause& c, const Relation& rows, const Sco
   std::vector<size_t> all(c.vars.size());
   for (size_t i = 0; i < all.size(); ++i) all[i] = i;
   HashIndex index(all);
+  const Scope inner = within(scope, shared);
   for (const auto& branch : c.branches) {
     Relation some =
-        steps(steps_of(branch, scope), start.copy(), {c.vars.begin(), c.vars.end()}, scope);
+        steps(steps_of(branch, inner), start.copy(), {c.vars.begin(), c.vars.end()}, inner);
     add_distinct(found, index, some);
   }
   return join(rows, found);

@@ -41,6 +41,15 @@ struct Stored {
 // REQUIRES: the names differ from one another.
 Relation join_stored(const Relation& left, Stored& right, const std::vector<Var>& names);
 
+// A quarter of the rows, by two bits of the hash of a variable's values.
+struct Part {
+  Var var;
+  unsigned shift, which;
+};
+// Those of the rows `kept` (nullopt: all) whose values of `v` are in the parts.
+void keep_parts(const std::vector<Part>& parts, Var v, const Column& column, size_t count,
+                std::optional<std::vector<uint32_t>>& kept);
+
 class RuleEngine;
 struct RuleTable;
 
@@ -65,6 +74,9 @@ class Evaluator {
   // Rows of `wanted`, not necessarily distinct.
   Relation conjunction(const std::vector<Clause>& clauses, Relation start,
                        const std::set<Var>& wanted);
+  // The distinct rows of `wanted`, by parts where they do not fit into memory at once. OutOfMemory:
+  // by parts neither.
+  Relation answers(const std::vector<Clause>& clauses, Relation start, const std::set<Var>& wanted);
   // Rows that a binding makes of a value.
   Relation bind(const Binding& binding, const Value& value);
 
@@ -77,7 +89,9 @@ class Evaluator {
   struct Scope {  // of the rule whose body is evaluated
     std::string source = "$";
     RuleEngine* engine = nullptr;
+    std::vector<Part> parts = {};  // that all patterns are restricted to
   };
+  static Scope within(const Scope& scope, const std::vector<Var>& bound);
   class Nesting {  // QueryError 54001 too deep
    public:
     explicit Nesting(int& depth);
@@ -92,10 +106,25 @@ class Evaluator {
   bool is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo);
   double cost(const Step& step, const Relation& rows, const std::vector<Step>& todo,
               const Scope& scope);
-  // A join with what a step has found, by the equalities that are still to be tested, too. Rows
-  // that nothing connects are tested while they are multiplied.
+  // A join with what a step has found, by the equalities that are still to be tested, too.
   Relation combine(const Relation& rows, Relation found, const std::vector<Step>& rest,
                    const Scope& scope);
+  // Rows that nothing connects are tested while they are multiplied.
+  Relation multiply(const Relation& rows, const Relation& found,
+                    const std::vector<const Clause*>& predicates, const Scope& scope);
+
+  struct Parted {
+    const std::vector<Clause>& clauses;
+    Relation start;
+    const std::set<Var>& wanted;
+    std::map<Var, size_t> vars;  // that it may be split by: in how many patterns they are
+  };
+  void in_parts(const Parted& parted, std::vector<Part>& parts, Relation& all, HashIndex& index);
+  std::optional<Var> split_var(const Parted& parted, const std::vector<Part>& parts) const;
+  // Notes what did not fit, and how evenly its variables would split it.
+  void blame(const Relation& rows, const Scope& scope);
+  Relation blamed(Relation rows, const Scope& scope);  // the same, without its rows
+  std::map<Var, double> largest_;  // share of a quarter, of each variable of what did not fit
 
   Relation pattern(const Clause& clause, const Relation& rows, const std::vector<Step>& rest,
                    const Scope& scope);
@@ -104,7 +133,7 @@ class Evaluator {
   std::vector<Step> steps_of(const std::vector<Clause>& clauses, const Scope& scope);
   Relation row_pattern(const Step& step, const Relation& rows, const std::vector<Step>& rest,
                        const Scope& scope);
-  Relation tuples_pattern(const Clause& clause, const Value& tuples);
+  Relation tuples_pattern(const Clause& clause, const Value& tuples, const Scope& scope);
   Relation call(const Clause& clause, Relation rows, const Scope& scope);
   std::optional<Column> call_with_source(const Clause& clause, const Relation& rows,
                                          const Scope& scope);

@@ -102,7 +102,7 @@ void Evaluator::prepare_scan(const Clause& c, Source& source, Scan& scan) {
 Relation Evaluator::pattern(const Clause& c, const Relation& rows, const std::vector<Step>& rest,
                             const Scope& scope) {
   const AnySource& any = source(c.source, scope);
-  if (!any.facts) return tuples_pattern(c, any.tuples);
+  if (!any.facts) return tuples_pattern(c, any.tuples, scope);
   Scan scan;
   prepare_scan(c, *any.facts, scan);
   Wanted w = wanted_of(c);
@@ -119,18 +119,27 @@ Relation Evaluator::pattern(const Clause& c, const Relation& rows, const std::ve
   if (entities) scan.some_entities = &*entities;
   if (values) scan.some_values = &*values;
   Relation out(budget_, w.vars);
+  bool fits = true;
   any.facts->scan(scan, [&](Source::Columns& columns, size_t count) {
     budget_.poll();
+    if (!fits) {
+      for (Column& column : columns) column.clear();
+      return;
+    }
     std::optional<std::vector<uint32_t>> kept;
     for (const auto& [a, b] : w.equal) kept = equal_rows(columns[a], columns[b], count, kept);
+    for (size_t i = 0; i < w.vars.size(); ++i)
+      keep_parts(scope.parts, w.vars[i], columns[w.positions[i]], count, kept);
     for (size_t i = 0; i < w.vars.size(); ++i) {
       Column& found = columns[w.positions[i]];
       out.columns[i].append(kept ? found.gather(*kept) : std::move(found));
     }
     out.rows += kept ? kept->size() : count;
     for (Column& column : columns) column.clear();
-    out.charge();
+    fits = out.try_charge();
+    if (!fits) out = blamed(std::move(out), scope);
   });
+  if (!fits) throw OutOfMemory();
   if (w.vars.empty()) out.rows = out.rows ? 1 : 0;
   return out;
 }
@@ -206,21 +215,31 @@ Relation Evaluator::row_pattern(const Step& step, const Relation& rows,
       scan.values[bound[i].first - 1].some_values = &among[i];
     }
   Relation out(budget_, vars);
+  bool fits = true;
   source.scan_rows(scan, [&](std::vector<Column>& found, size_t count) {
     budget_.poll();
+    if (!fits) {
+      for (Column& column : found) column.clear();
+      return;
+    }
     std::optional<std::vector<uint32_t>> kept;
     for (const auto& [a, b] : equal) kept = equal_rows(found[a], found[b], count, kept);
+    for (size_t i = 0; i < vars.size(); ++i)
+      keep_parts(scope.parts, vars[i], found[columns[i]], count, kept);
     for (size_t i = 0; i < vars.size(); ++i) {
       Column& column = found[columns[i]];
       out.columns[i].append(kept ? column.gather(*kept) : std::move(column));
     }
     out.rows += kept ? kept->size() : count;
-    out.charge();
+    for (Column& column : found) column.clear();
+    fits = out.try_charge();
+    if (!fits) out = blamed(std::move(out), scope);
   });
+  if (!fits) throw OutOfMemory();
   return out;
 }
 
-Relation Evaluator::tuples_pattern(const Clause& c, const Value& tuples) {
+Relation Evaluator::tuples_pattern(const Clause& c, const Value& tuples, const Scope& scope) {
   Wanted w = wanted_of(c);
   Relation out(budget_, w.vars);
   if (!tuples.is_sequence() && !tuples.is(Kind::Set))
@@ -241,7 +260,10 @@ Relation Evaluator::tuples_pattern(const Clause& c, const Value& tuples) {
     ++out.rows;
   }
   out.charge();
-  return out;
+  std::optional<std::vector<uint32_t>> kept;
+  for (size_t i = 0; i < w.vars.size(); ++i)
+    keep_parts(scope.parts, w.vars[i], out.columns[i], out.rows, kept);
+  return kept ? out.gather(*kept) : std::move(out);
 }
 
 // The value of an attribute of each entity; `missing` where it has none. One of several where the

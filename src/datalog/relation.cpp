@@ -136,13 +136,13 @@ Matches product(const Relation& left, const Relation& right, Budget& budget) {
 
 }  // namespace
 
+bool Budget::has_room(size_t bytes) const {
+  return used_ + bytes + edn::bytes_in_nodes() <= limit_;
+}
+
 void Budget::take(size_t bytes) {
-  if (used_ + bytes + edn::bytes_in_nodes() <= limit_) {
-    used_ += bytes;
-    return;
-  }
-  throw QueryError(kMemory, "the query needs more memory than work_mem allows",
-                   "Raise work_mem, or make the query's clauses more selective.");
+  if (!has_room(bytes)) throw OutOfMemory();
+  used_ += bytes;
 }
 
 void Budget::made(const Value& value) {
@@ -178,6 +178,14 @@ size_t Relation::index_of(Var v) const {
   int column = column_of(v);
   if (column < 0) throw QueryError(kUnbound, "a variable of the query is bound by nothing");
   return static_cast<size_t>(column);
+}
+
+bool Relation::try_charge() {
+  size_t bytes = 0;
+  for (const Column& c : columns) bytes += c.bytes();
+  if (!budget_->has_room(bytes <= charged_ ? 0 : bytes - charged_)) return false;
+  charge();
+  return true;
 }
 
 void Relation::charge() {

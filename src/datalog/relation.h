@@ -24,11 +24,12 @@ class Budget {
   void poll_row(size_t row) {
     if ((row & 0xfff) == 0xfff) poll();
   }
-  void take(size_t bytes);  // QueryError 53200 beyond the limit, with the values alive now
+  void take(size_t bytes);  // OutOfMemory beyond the limit, with the values alive now
+  bool has_room(size_t bytes) const;
   void give_back(size_t bytes) noexcept { used_ -= bytes; }
   size_t used() const { return used_; }
   // What a function has made for a row: large values are counted before the next one is made.
-  // QueryError 53200.
+  // OutOfMemory.
   void made(const Value& value);
 
  private:
@@ -60,8 +61,9 @@ class Relation {
   bool has(Var v) const { return column_of(v) >= 0; }
   const Column& of(Var v) const { return columns[index_of(v)]; }
   size_t index_of(Var v) const;  // QueryError 42P10: it has none
-  // Accounts for what has been put into the columns; QueryError 53200. Call it after each change.
+  // Accounts for what has been put into the columns; OutOfMemory. Call it after each change.
   void charge();
+  bool try_charge();  // the same within a source's callback; false: there is no room
   Budget& budget() const { return *budget_; }
 
   Relation gather(const std::vector<uint32_t>& which) const;  // these rows

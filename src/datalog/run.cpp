@@ -162,7 +162,7 @@ QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<Quer
     wanted.insert(e.var);
     aggregates = aggregates || e.kind == FindElement::Aggregate;
   }
-  rows = distinct(evaluator.conjunction(query.where, std::move(rows), wanted));
+  rows = evaluator.answers(query.where, std::move(rows), wanted);
   QueryResult result;
   if (aggregates) {
     result = aggregate_all(query, rows);
