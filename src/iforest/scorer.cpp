@@ -17,7 +17,7 @@ namespace {
 constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // Fewer rows than these are walked: a block of ranks is of use for all its rows.
 constexpr size_t kFewRows = 20;
-constexpr size_t kWalks = 8;  // trees walked at once
+constexpr size_t kWalks = 16;  // trees walked at once
 
 }  // namespace
 
