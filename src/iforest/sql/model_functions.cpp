@@ -182,14 +182,14 @@ void rotate(const char* name, const char* query, int32 wanted, const char* new_n
   iforest::Options options{static_cast<uint32_t>(replaced), old->model.sample_size,
                            old->model.seed + old->model.grown, std::nullopt};
   TrainingRows rows;
-  gather(query, options, rows);
-  if (rows.names != old->model.features) {
-    require_features(name, *old, rows.names.size());
+  gather(query, options, rows, [&](const std::vector<std::string>& names) {
+    if (names == old->model.features) return;
+    require_features(name, *old, names.size());
     throw pg::SqlError(
         ERRCODE_UNDEFINED_COLUMN,
         std::string("the columns of the query are not the features of model \"") + name + "\"",
         "Select the same columns, by the same names, in the same order.");
-  }
+  });
   write_model(
       new_name,
       iforest::rotate(old->model, rows.rows(), rows.total, static_cast<uint32_t>(replaced), poll),

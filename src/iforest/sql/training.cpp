@@ -142,6 +142,7 @@ namespace {
 struct Gathering {
   iforest::Reservoir reservoir;
   TrainingRows* rows;
+  const CheckNames* check;
   // Of a scan whose rows are drawn: those to be read, in their order, and where each belongs.
   std::vector<uint64_t> numbers;
   std::vector<size_t> places;
@@ -151,7 +152,10 @@ struct Gathering {
 // C++ within callbacks of PostgreSQL frames: exceptions become errors there, and here again.
 void prepare(void* context, const QueryShape& shape) {
   auto* g = static_cast<Gathering*>(context);
-  pg::guard([g, &shape] { g->rows->names.assign(shape.names, shape.names + shape.columns); });
+  pg::guard([g, &shape] {
+    g->rows->names.assign(shape.names, shape.names + shape.columns);
+    if (*g->check) (*g->check)(g->rows->names);
+  });
 }
 
 const uint64_t* choose(void* context, uint64_t total, size_t* count) {
@@ -183,9 +187,10 @@ void take_row(void* context, const double* values, const bool*) {
 
 }  // namespace
 
-void gather(const char* query, const iforest::Options& options, TrainingRows& rows) {
+void gather(const char* query, const iforest::Options& options, TrainingRows& rows,
+            const CheckNames& check) {
   Gathering gathering{
-      iforest::Reservoir(iforest::rows_to_keep(options), options.seed), &rows, {}, {}};
+      iforest::Reservoir(iforest::rows_to_keep(options), options.seed), &rows, &check, {}, {}};
   QueryShape shape{};
   pg::call([&] { visit(query, &shape, {prepare, choose, take_row, &gathering}); });
   rows.total = gathering.reservoir.rows();

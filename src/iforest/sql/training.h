@@ -1,6 +1,8 @@
 // Rows of queries: a uniform sample to train with, or all of them to score.
 #pragma once
 
+#include <functional>
+
 #include "iforest/sql/measures.h"
 #include "iforest/train.h"
 
@@ -27,7 +29,10 @@ struct TrainingRows {
   bool drawn = false;          // the others have not been read
   iforest::Rows rows() const { return {values, static_cast<uint32_t>(names.size())}; }
 };
-// Throws; 22023 where the query returns nothing.
-void gather(const char* query, const iforest::Options& options, TrainingRows& rows);
+// Throws; 22023 where the query returns nothing. `check` is given the columns' names before a row
+// is read.
+using CheckNames = std::function<void(const std::vector<std::string>&)>;
+void gather(const char* query, const iforest::Options& options, TrainingRows& rows,
+            const CheckNames& check = {});
 
 }  // namespace datahike::anomaly
