@@ -1,9 +1,11 @@
 // Running "Datahike Aggregate".
+#include "column/vector/time.h"
 #include "exec/vector_scan.h"
 #include "pg/bridge.h"
 
 extern "C" {
 #include "commands/explain.h"
+#include "utils/float.h"
 #include "utils/numeric.h"
 }
 
@@ -52,12 +54,19 @@ Datum key_value(const Run& run, const vector::Aggregation& groups, uint32_t grou
     const vector::Program& program = run.compiler.program;
     int scale = program.expressions[program.keys[key].expression].scale;
     if (type == NUMERICOID && scale >= 0) return decimal_numeric(static_cast<int64_t>(word), scale);
-    // extract() of a timestamp.
-    if (type == NUMERICOID) return NumericGetDatum(int64_to_numeric(static_cast<int64>(word)));
-    if (type == FLOAT8OID &&
-        run.compiler.program.expressions[run.compiler.program.keys[key].expression].type ==
-            vector::Type::Int)
-      return Float8GetDatum(static_cast<double>(static_cast<int64>(word)));
+    // extract() and date_part() of a timestamp; an infinite one's year is infinite.
+    const auto number = static_cast<int64_t>(word);
+    const bool infinite = number == vector::kNoBegin || number == vector::kNoEnd;
+    const bool is_integer =
+        program.expressions[program.keys[key].expression].type == vector::Type::Int;
+    if (type == NUMERICOID && infinite)
+      return DirectFunctionCall3(numeric_in, CStringGetDatum(number > 0 ? "Infinity" : "-Infinity"),
+                                 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+    if (type == NUMERICOID) return NumericGetDatum(int64_to_numeric(number));
+    if (type == FLOAT8OID && is_integer)
+      return Float8GetDatum(!infinite    ? static_cast<double>(number)
+                            : number > 0 ? get_float8_infinity()
+                                         : -get_float8_infinity());
     if (type != FLOAT4OID) return static_cast<Datum>(word);
     return Float4GetDatum(static_cast<float4>(DatumGetFloat8(static_cast<Datum>(word))));
   }

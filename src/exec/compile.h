@@ -92,8 +92,8 @@ class Compiler {
   int expression(Node* node);
   int constant(Const* value);
   int call(Oid function, List* arguments);
-  int anomaly(FuncExpr* call);  // compile_anomaly.cpp
-  int time_field(Node* node);   // compile_time.cpp
+  int anomaly(FuncExpr* call);                    // compile_anomaly.cpp
+  int time_field(Node* node, uint64_t cast = 0);  // compile_time.cpp
   int time_call(Oid function, List* arguments);
   bool compare_times(Node* value, int strategy, Node* constant);
   int column(Node* node);  // of a Var, of any type that can be read

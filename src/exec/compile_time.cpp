@@ -54,9 +54,9 @@ bool field_of(Node* name, TimeField* field) {
     return false;
   const std::string text = text_of(value->constvalue);
   constexpr std::pair<const char*, TimeField> kFields[] = {
-      {"minute", TimeField::Minute}, {"hour", TimeField::Hour},
-      {"day", TimeField::Day},       {"month", TimeField::Month},
-      {"dow", TimeField::Weekday},   {"isodow", TimeField::IsoWeekday}};
+      {"minute", TimeField::Minute}, {"hour", TimeField::Hour},   {"day", TimeField::Day},
+      {"month", TimeField::Month},   {"dow", TimeField::Weekday}, {"isodow", TimeField::IsoWeekday},
+      {"second", TimeField::Second}, {"year", TimeField::Year}};
   for (const auto& [known, its_field] : kFields) {
     if (text != known) continue;
     *field = its_field;
@@ -68,7 +68,7 @@ bool field_of(Node* name, TimeField* field) {
 }  // namespace
 
 // extract() as an integer, whatever type PostgreSQL gives it; -1 for anything else.
-int Compiler::time_field(Node* node) {
+int Compiler::time_field(Node* node, uint64_t cast) {
   if (!node || !IsA(node, FuncExpr)) return -1;
   auto* call = reinterpret_cast<FuncExpr*>(node);
   const bool zoned =
@@ -78,13 +78,18 @@ int Compiler::time_field(Node* node) {
     return -1;
   TimeField field;
   if (!field_of(static_cast<Node*>(linitial(call->args)), &field)) return -1;
+  // As a number of six digits behind the point: what is cast would have to be rounded.
+  const bool rounds = cast != 0 || call->funcid == F_DATE_PART_TEXT_TIMESTAMPTZ ||
+                      call->funcid == F_DATE_PART_TEXT_TIMESTAMP;
+  if (field == TimeField::Second && rounds) return -1;
   if (zoned && !program.zone) program.zone = session_zone();
   if (zoned && !program.zone) return -1;
   Expression e;
   e.op = Op::TimeField;
-  e.bytes = 4;
+  e.bytes = cast == vector::kToInteger || field != TimeField::Year ? 4 : 8;
   e.argument = static_cast<int>(field);
-  e.value = zoned;
+  e.value = (zoned ? vector::kZoned : 0) | cast;
+  if (field == TimeField::Second) e.scale = 6;
   e.left = expression(static_cast<Node*>(lsecond(call->args)));
   return e.left < 0 ? -1 : add(e);
 }
@@ -95,8 +100,9 @@ int Compiler::time_call(Oid function, List* arguments) {
   Expression e;
   switch (function) {
     case F_INT4_NUMERIC:
+      return time_field(first, vector::kToInteger);
     case F_INT8_NUMERIC:
-      return time_field(first);
+      return time_field(first, vector::kToBigint);
     case F_TO_TIMESTAMP_FLOAT8:
       e.op = Op::ToTimestamp;
       e.left = expression(first);

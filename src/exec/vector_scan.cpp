@@ -153,6 +153,10 @@ void aggregate_somehow(Run& run, VectorScan* scan) {
       throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
     case ValueError::FloatUnderflow:
       throw pg::SqlError(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: underflow");
+    case ValueError::InfiniteInteger:
+      throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "cannot convert infinity to integer");
+    case ValueError::InfiniteBigint:
+      throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED, "cannot convert infinity to bigint");
     case ValueError::TimestampNaN:
       throw pg::SqlError(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE, "timestamp cannot be NaN");
     case ValueError::TimestampRange: {

@@ -27,8 +27,10 @@ CREATE FUNCTION same(query text, must bool DEFAULT true) RETURNS SETOF text LANG
   SET LOCAL datahike.vectorized = on;
   RETURN NEXT is(ours, theirs, current_setting('TimeZone') || ': ' || query); END $$;
 CREATE TABLE queries (query text);
-INSERT INTO queries SELECT format('SELECT extract(%s FROM %s)%s AS x, count(*) FROM t GROUP BY x', f, c, cast_to) FROM unnest(ARRAY['minute', 'hour', 'day', 'month', 'dow', 'isodow']) f, unnest(ARRAY['ts', 'tz']) c, unnest(ARRAY['', '::int']) cast_to
-  WHERE cast_to <> '' OR f IN ('hour', 'day');
+INSERT INTO queries SELECT format('SELECT extract(%s FROM %s)%s AS x, count(*) FROM t GROUP BY x', f, c, cast_to) FROM unnest(ARRAY['minute', 'hour', 'day', 'month', 'dow', 'isodow', 'year', 'second']) f, unnest(ARRAY['ts', 'tz']) c, unnest(ARRAY['', '::int']) cast_to
+  WHERE CASE cast_to WHEN '' THEN f IN ('hour', 'day', 'year', 'second') ELSE f <> 'second' END;
+INSERT INTO queries VALUES ('SELECT extract(year FROM tz)::int8 AS x, count(*), sum(id) FROM t WHERE id > 0 GROUP BY x'), ('SELECT date_part(''year'', ts) AS x, count(*) FROM t GROUP BY x'), ('SELECT extract(year FROM ts) AS y, extract(second FROM tz) AS x, count(*) FROM t WHERE id < 500 GROUP BY 1, 2'),
+  ('SELECT count(*), min(id) FROM t WHERE extract(year FROM ts)::int = 2000 AND id > 0'), ('SELECT extract(year FROM ts)::int8 AS x, count(*) FROM t GROUP BY x');
 INSERT INTO queries VALUES ('SELECT date_part(''hour'', tz) AS x, count(*) FROM t GROUP BY x'), ('SELECT extract(minute FROM to_timestamp(seconds))::int8 AS x, count(*), sum(id) FROM t GROUP BY x'),
   ('SELECT extract(hour FROM to_timestamp(unix))::int AS x, count(*) FROM t GROUP BY x ORDER BY 2 DESC, 1 LIMIT 5'), ('SELECT to_timestamp(seconds) AS x, count(*) FROM t GROUP BY x'),
   ('SELECT count(*), min(id) FROM t WHERE extract(day FROM tz)::int = 31'), ('SELECT sum(extract(hour FROM tz)::int * 2 + 1) FROM t WHERE id > 0');
@@ -67,7 +69,7 @@ CREATE FUNCTION before(at date) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r te
 SELECT is(before(at), (SELECT count(*)::text FROM (SELECT ts FROM days OFFSET 0) x WHERE ts < at), 'kept for ' || at) FROM unnest('{2000-01-01,294276-12-31,294277-01-01,5874897-12-31,infinity}'::date[]) at;
 
 -- What is PostgreSQL's own to compute.
-SELECT same(query, false) FROM (VALUES ('SELECT extract(second FROM ts) AS x, count(*) FROM t GROUP BY x'), ('SELECT extract(year FROM ts)::int AS x, count(*) FROM t WHERE id > 0 GROUP BY x'),
+SELECT same(query, false) FROM (VALUES ('SELECT extract(second FROM ts)::int AS x, count(*) FROM t GROUP BY x'), ('SELECT date_part(''second'', ts) AS x, count(*) FROM t WHERE id > 0 GROUP BY x'), ('SELECT extract(decade FROM ts) AS x, count(*) FROM t GROUP BY x'),
   ('SELECT sum(extract(hour FROM ts)) FROM t'), ('SELECT extract(hour FROM ts) + 1 AS x, count(*) FROM t GROUP BY x'),
   ('SELECT count(*) FROM days WHERE d < TIMESTAMPTZ ''2000-01-01''')) q(query);
 SELECT * FROM finish();

@@ -117,7 +117,8 @@ class Evaluator {
   column::ZoneMap zone_of_column(int column) const;
   void compute_length(const Expression& e, Vector& out);
   void compute_row(const Expression& e, Vector& out);
-  void compute_field(const Expression& e, Vector& out);      // time.cpp
+  void compute_field(const Expression& e, Vector& out);  // time.cpp
+  void compute_year(const Expression& e, const Vector& left, const TimeZone* zone, Vector& out);
   void compute_timestamp(const Expression& e, Vector& out);  // likewise
   // evaluator_join.cpp
   void find_matches();

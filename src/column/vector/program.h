@@ -217,6 +217,8 @@ struct ValueError : std::exception {
     FloatOverflow,
     FloatUnderflow,
     TimestampNaN,
+    InfiniteInteger,
+    InfiniteBigint,
     TimestampRange,
     DivisionByZero
   } kind;

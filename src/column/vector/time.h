@@ -7,7 +7,13 @@
 
 namespace datahike::vector {
 
-enum class TimeField : uint8_t { Minute, Hour, Day, Month, Weekday, IsoWeekday };
+// Second: in millionths. Year: none is 0, those before Christ are negative; kNoBegin and kNoEnd of
+// these timestamps.
+enum class TimeField : uint8_t { Minute, Hour, Day, Month, Weekday, IsoWeekday, Second, Year };
+
+// Of an expression's `value`: in the program's time zone; and as what an infinite year is asked
+// for.
+inline constexpr uint64_t kZoned = 1, kToInteger = 2, kToBigint = 4;
 
 inline constexpr int64_t kNoBegin = INT64_MIN, kNoEnd = INT64_MAX;  // -infinity, infinity
 
