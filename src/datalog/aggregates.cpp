@@ -92,6 +92,13 @@ Value aggregate(const std::string& name, const std::vector<Value>& arguments, It
   if (name == "count-distinct") return Value::integer(static_cast<int64_t>(unique(values).size()));
   if (name == "distinct") return Value::set(std::vector<Value>(values.begin(), values.end()));
   if (name == "sum") {
+    // Longs are summed as such, whatever other groups of the column have.
+    if (std::all_of(values.begin(), values.end(),
+                    [](const Value& v) { return v.is(Kind::Long); })) {
+      std::vector<int64_t> integers;
+      for (const Value& v : values) integers.push_back(v.as_integer());
+      if (auto sum = aggregate_integers(name, integers)) return std::move(*sum);
+    }
     Value sum = Value::integer(0);
     for (const Value& v : values) sum = add(sum, v);
     return sum;

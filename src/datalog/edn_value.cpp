@@ -412,9 +412,8 @@ uint64_t Value::hash_of_others() const {
   uint64_t h = static_cast<uint64_t>(rank(kind_)) * 0x9e3779b97f4a7c15ull;
   switch (kind_) {
     case Kind::BigInt:
-    case Kind::BigDec:
-      h = hash_number(*this);
-      break;
+    case Kind::BigDec:  // what a long of the same worth has, which for 0 is 0: that one is not kept
+      return known = hash_number(*this);
     case Kind::List:
     case Kind::Vector:
     case Kind::Set:

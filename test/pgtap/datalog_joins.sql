@@ -1,5 +1,5 @@
 -- Joins by [(= ?a ?b)], products that predicates bound while they are made, aggregates and functions over many rows, memory.
-SELECT plan(18);
+SELECT plan(24);
 CREATE TABLE a (id int PRIMARY KEY, x bigint, s text) USING datahike;
 CREATE TABLE b (id int PRIMARY KEY, y numeric, t text) USING datahike;
 INSERT INTO a SELECT i, i * 3, 'k' || i % 10 FROM generate_series(1, 5000) i;
@@ -44,4 +44,14 @@ SELECT throws_ok($$SELECT datahike.q_json('[:find (sum ?v) . :with ?e :where [?e
 INSERT INTO n VALUES (8, 'b', -1);
 SELECT is(datahike.q_json('[:find (sum ?v) . :with ?e :where [?e :n/g "b"] [?e :n/v ?v]]'), '9223372036854775807', 'one that is none on the way only');
 SELECT is(datahike.q_json('[:find (sum ?v) (count-distinct ?v) :with ?e :in [[?e ?v]]]', '[[1, 2], [2, 2.5], [3, 2]]'::jsonb), '[[6.5, 2]]', 'of numbers of several kinds');
+SELECT is(datahike.q_json('[:find ?g (sum ?v) :with ?e :in [[?e ?g ?v]] :order-by [?g]]', '[[1, "a", 9223372036854775807], [2, "a", 1], [3, "a", -1], [4, "b", 1.5]]'::jsonb),
+  '[["a", 9223372036854775807], ["b", 1.5]]', 'of longs beside a group of another kind');
+
+-- Numbers of one worth join whatever their kinds: 0, negative ones, ones that no double holds.
+CREATE TABLE worth (k int, v float8, w numeric, i bigint) USING datahike;
+INSERT INTO worth VALUES (1, -0.0, 0, 0), (2, 0.5, 0.50, 2), (3, 9007199254740992, 9007199254740993, 9007199254740993), (4, -3, -3.000, -3), (5, 'NaN', 1e30, 5);
+CREATE FUNCTION joined(a text, b text) RETURNS text LANGUAGE sql AS $$ SELECT datahike.q_json(format('[:find ?k ?l :where [?e :worth/k ?k] [?e :worth/%s ?v] [?f :worth/k ?l] [?f :worth/%s ?v] :order-by [?k ?l]]', a, b)) $$;
+CREATE FUNCTION compared(a text, b text) RETURNS text LANGUAGE sql AS $$ SELECT datahike.q_json(format('[:find ?k ?l :where [?e :worth/k ?k] [?e :worth/%s ?v] [?f :worth/k ?l] [?f :worth/%s ?w] [(<= ?v ?w)] [(>= ?v ?w)] :order-by [?k ?l]]', a, b)) $$;
+SELECT is(joined(a, b), compared(a, b), format('%s joined with %s', a, b)) FROM (VALUES ('v', 'w'), ('w', 'v'), ('w', 'i'), ('i', 'w')) x(a, b);
+SELECT is(joined('w', 'i'), '[[1, 1], [3, 3], [4, 4]]', 'which are these');
 SELECT * FROM finish();
