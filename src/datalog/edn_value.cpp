@@ -412,7 +412,7 @@ uint64_t Value::hash_of_others() const {
   uint64_t h = static_cast<uint64_t>(rank(kind_)) * 0x9e3779b97f4a7c15ull;
   switch (kind_) {
     case Kind::BigInt:
-    case Kind::BigDec:  // what a long of the same worth has, which for 0 is 0: that one is not kept
+    case Kind::BigDec:
       return known = hash_number(*this);
     case Kind::List:
     case Kind::Vector:
