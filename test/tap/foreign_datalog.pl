@@ -7,7 +7,7 @@ use Cluster;
 use Test::More;
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 36;
+plan tests => 37;
 
 my $far = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
 my $c = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
@@ -20,6 +20,8 @@ CREATE TABLE hq.room (id int, person int);
 INSERT INTO hq.room VALUES (7, 1), (8, 2), (9, 2);
 CREATE TABLE state (id int, m mood);
 INSERT INTO state VALUES (1, 'glad');
+CREATE TABLE catalog (id int, tables regclass[]);
+INSERT INTO catalog VALUES (1, '{state}');
 END
 $far->sql(q{SELECT datahike.transact('[{:db/ident :crew/name :db/valueType :db.type/string :db/unique :db.unique/identity}
   {:db/ident :crew/likes :db/valueType :db.type/string :db/cardinality :db.cardinality/many} {:db/ident :crew/boss :db/valueType :db.type/ref}
@@ -80,6 +82,7 @@ is(q_json('[:find ?n ?i :in $ $far :where [$far _ :crew/name ?n] [?e :person/nam
 
 # What cannot be.
 like(q_json('[:find ?m :in $ :where [_ :state/m ?m]]', $far_db), qr/0A000.*mood/, 'a type of the other cluster');
+like(q_json('[:find ?t :in $ :where [_ :catalog/tables ?t]]', $far_db), qr/0A000.*regclass/, 'a type whose values are objects of the other database');
 like(q_json('[:find ?t :in $ :where [_ :person/id _ ?t]]', $far_db), qr/0A000/, 'tx of rows');
 like(q_json('[:find ?n . :in $ :where [[:person/id 1] :person/name ?n]]', $far_db), qr/0A000/, 'lookup refs to rows');
 like(q_json($pays, "datahike.history($far_db)"), qr/0A000/, 'history');

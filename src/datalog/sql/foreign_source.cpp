@@ -1,5 +1,7 @@
 #include "datalog/sql/foreign_source.h"
 
+#include <algorithm>
+
 #include "datalog/sql/entities.h"
 #include "datalog/sql/values.h"
 #include "datom/edn_values.h"
@@ -9,6 +11,7 @@
 #include "pg/bridge.h"
 
 extern "C" {
+#include "catalog/pg_type.h"
 #include "foreign/foreign.h"
 #include "parser/parse_type.h"
 }
@@ -113,6 +116,19 @@ struct ForeignColumn {
   int16_t number;
 };
 
+// Types whose values are shown by the catalogs of the database that one is in.
+bool names_objects(Oid type) {
+  constexpr Oid kTypes[] = {REGPROCOID,           REGPROCEDUREOID,   REGOPEROID,
+                            REGOPERATOROID,       REGCLASSOID,       REGTYPEOID,
+                            REGROLEOID,           REGNAMESPACEOID,   REGCONFIGOID,
+                            REGDICTIONARYOID,     REGCOLLATIONOID,   REGPROCARRAYOID,
+                            REGPROCEDUREARRAYOID, REGOPERARRAYOID,   REGOPERATORARRAYOID,
+                            REGCLASSARRAYOID,     REGTYPEARRAYOID,   REGROLEARRAYOID,
+                            REGNAMESPACEARRAYOID, REGCONFIGARRAYOID, REGDICTIONARYARRAYOID,
+                            REGCOLLATIONARRAYOID};
+  return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
+}
+
 // Rows of some columns of a table, one after another.
 class ForeignRows {
  public:
@@ -176,6 +192,11 @@ class ForeignRows {
                          "column \"" + column.name + "\" is of type " + column.type +
                              ", which is the other database's own",
                          "Types that are not built in cannot be read from another store.");
+      if (names_objects(column.type_oid))
+        throw QueryError(datalog::kUnsupported,
+                         "column \"" + column.name + "\" is of type " + column.type +
+                             ", whose values are objects of the other database",
+                         "Store their names as text there.");
       const auto number = static_cast<AttrNumber>(i + 1);
       const char *name = column.name.c_str(), *recorded = column.type.c_str();
       Oid type = column.type_oid;
