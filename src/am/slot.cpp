@@ -142,26 +142,6 @@ void decode_otherwise(Slot* slot, int i, const store::ColumnReader& reader) {
   slot->base.base.tts_values[i] = decode_as(slot, reader, a.kind, a.plain_storage);
 }
 
-void decode_attribute(Slot* slot, int i) {
-  TupleTableSlot& base = slot->base.base;
-  const Attribute& a = slot->info->attribute[i];
-  SlotColumn& column = slot->columns.column(*slot->info, i, slot->segment, base.tts_mcxt);
-  base.tts_values[i] = 0;
-  base.tts_isnull[i] = true;
-  if (column.stored_as() == StoredAs::Nothing) return;
-  if (column.stored_as() == StoredAs::Missing) return complete_attribute(slot, i);
-  const store::ColumnReader& reader = column.reader();
-  if (reader.is_null(slot->row)) return;
-  base.tts_isnull[i] = false;
-  if (column.stored_as() == StoredAs::Word)
-    base.tts_values[i] =
-        static_cast<Datum>(column.word(slot->row, slot->segment.rows(), base.tts_mcxt));
-  else if (column.stored_as() == StoredAs::Otherwise)
-    decode_otherwise(slot, i, reader);
-  else
-    base.tts_values[i] = decode_as(slot, reader, a.kind, a.plain_storage);
-}
-
 // A view into the map that has been let go of since is found again: row versions are immutable.
 void ensure_segment(Slot* slot) {
   if (!slot->in_store) return;
@@ -174,6 +154,31 @@ void ensure_segment(Slot* slot) {
   slot->row = static_cast<uint32_t>(slot->rowid - segment->first_rowid());
   slot->generation = env.generation();
   slot->columns.enter(slot->segment, slot->generation);
+}
+
+void decode_attribute(Slot* slot, int i) {
+  TupleTableSlot& base = slot->base.base;
+  const Attribute& a = slot->info->attribute[i];
+  SlotColumn& column = slot->columns.column(*slot->info, i, slot->segment, base.tts_mcxt);
+  base.tts_values[i] = 0;
+  base.tts_isnull[i] = true;
+  if (column.stored_as() == StoredAs::Nothing) return;
+  if (column.stored_as() == StoredAs::Missing) {
+    complete_attribute(slot, i);
+    return ensure_segment(slot);  // casts are anybody's functions
+  }
+  const store::ColumnReader& reader = column.reader();
+  if (reader.is_null(slot->row)) return;
+  base.tts_isnull[i] = false;
+  if (column.stored_as() == StoredAs::Word) {
+    base.tts_values[i] =
+        static_cast<Datum>(column.word(slot->row, slot->segment.rows(), base.tts_mcxt));
+  } else if (column.stored_as() == StoredAs::Otherwise) {
+    decode_otherwise(slot, i, reader);
+    ensure_segment(slot);
+  } else {
+    base.tts_values[i] = decode_as(slot, reader, a.kind, a.plain_storage);
+  }
 }
 
 void init(TupleTableSlot* slot) {
@@ -228,13 +233,22 @@ TransactionId shown_xmin(Slot* s) {
   return s->xmin;
 }
 
+// As tid_base(), for each of many rows: whoever shows them has the table open and locked.
+TidBase base_of_open_table(Oid relid) {
+  Relation relation = RelationIdGetRelation(relid);
+  if (!RelationIsValid(relation)) elog(ERROR, "could not open relation with OID %u", relid);
+  TidBase base = relation_info(relation).tid_base;
+  RelationClose(relation);
+  return base;
+}
+
 // What SELECT xmax shows: the transaction that is removing the row. Locks alone are not shown.
 TransactionId shown_xmax(Slot* s) {
   const TupleTableSlot& base = s->base.base;
   if (TransactionIdIsValid(s->xmax) || !is_rowid(base.tts_tid)) return s->xmax;
   int32_t branch = versioning::session_view().branch;
   Oid relation = base.tts_tableOid;
-  TidBase tids = pg::call([=] { return tid_base(relation); });
+  TidBase tids = pg::call([=] { return base_of_open_table(relation); });
   uint64_t rowid = to_rowid(tids, base.tts_tid);
   if (own_removed_any(branch, rowid)) return GetTopTransactionIdIfAny();
   return pg::call([=] { return find_running_remover(branch, rowid); });
