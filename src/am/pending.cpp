@@ -478,7 +478,7 @@ void end_pending(Ended how) {
     for (auto& [key, table] : transaction.tables) remember_rowless(*table, how == Ended::Committed);
   transaction = Transaction();
   last_table = nullptr;
-  end_inserts();
+  end_inserts(how == Ended::RolledBack);
   if (memory) MemoryContextReset(memory);
 }
 

@@ -70,6 +70,12 @@ constexpr size_t kLookedAtChunks = 8;
 std::unordered_map<uint64_t, TableChunks> tables;
 std::vector<InsertKey> holes;  // entries of this transaction
 std::vector<InsertKey> published;
+// Tables that have got their first block in this transaction, whose memory it is.
+struct Begun {
+  Begun* next;
+  uint64_t table;
+};
+Begun* begun = nullptr;
 
 InsertKey key_of(uint64_t rowid, int size) {
   return {MyDatabaseId, static_cast<uint32_t>(size), rowid >> kShift[size]};
@@ -253,6 +259,10 @@ uint64_t begin_block(uint64_t table) {
     const bool unused = next % kBlockRows == 0 && next < entry->end;
     dshash_release_lock(blocks, entry);
     if (unused) return next;
+  } else {
+    auto* noted = static_cast<Begun*>(MemoryContextAlloc(TopTransactionContext, sizeof(Begun)));
+    *noted = {begun, table};
+    begun = noted;
   }
   return add_block(table);
 }
@@ -452,6 +462,7 @@ void sweep_inserts() {
 
 void leave_inserts() {
   holes.clear();
+  begun = nullptr;
   published.clear();
   for (auto& [table, t] : tables) {
     std::erase_if(t.chunks, [](const Chunk& c) { return TransactionIdIsValid(c.registered); });
@@ -459,7 +470,10 @@ void leave_inserts() {
   }
 }
 
-void end_inserts() {
+void end_inserts(bool rolled_back) {
+  if (rolled_back)
+    for (const Begun* b = begun; b; b = b->next) forget_block(b->table);
+  begun = nullptr;
   if (!published.empty()) forget_published();
   for (const InsertKey& key : holes) erase(key);
   holes.clear();

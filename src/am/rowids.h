@@ -70,8 +70,8 @@ bool forget_ended_prepared(bool* more);
 // Takes away every entry of this database whose transaction has ended.
 void sweep_inserts();
 
-void end_inserts();           // at the end of the transaction
-void leave_inserts();         // at PREPARE: the entries stay
-void forget_insert_chunks();  // at the end of the session
+void end_inserts(bool rolled_back);  // at the end of the transaction
+void leave_inserts();                // at PREPARE: the entries stay
+void forget_insert_chunks();         // at the end of the session
 
 }  // namespace datahike::am

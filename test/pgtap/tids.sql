@@ -1,5 +1,5 @@
 -- ctid counts from (0,1) in each table: what takes one means a row of that table
-SELECT plan(18);
+SELECT plan(20);
 
 CREATE TABLE a (id int PRIMARY KEY, v text);
 CREATE TABLE b (id int PRIMARY KEY, up int REFERENCES a);
@@ -69,4 +69,26 @@ ALTER TABLE h SET ACCESS METHOD heap;
 ALTER TABLE h SET ACCESS METHOD datahike;
 INSERT INTO h VALUES (3);
 SELECT is((SELECT string_agg(n::text, ' ' ORDER BY ctid) || ' ' || count(DISTINCT ctid) FROM h), '1 2 3 3', 'and once more');
+
+-- tables that are undone, and dropped ones that are not
+BEGIN;
+CREATE TABLE undone (n int);
+INSERT INTO undone VALUES (1);
+ROLLBACK;
+CREATE TABLE undone (n int PRIMARY KEY);
+INSERT INTO undone VALUES (1), (2);
+SELECT is((SELECT array_agg(ctid ORDER BY n) FROM undone), ARRAY['(0,1)', '(0,2)']::tid[], 'after a CREATE TABLE that was rolled back');
+BEGIN;
+DROP TABLE undone;
+ROLLBACK;
+BEGIN;
+SAVEPOINT s;
+DROP TABLE undone;
+ROLLBACK TO s;
+INSERT INTO undone SELECT generate_series(3, 300);
+COMMIT;
+INSERT INTO undone VALUES (301);
+SET enable_seqscan = off;
+SELECT results_eq('SELECT count(*), count(DISTINCT ctid), (SELECT n FROM undone WHERE ctid = (SELECT ctid FROM undone WHERE n = 301)) FROM undone',
+  $$VALUES (301::bigint, 301::bigint, 301)$$, 'after a DROP TABLE that was');
 SELECT * FROM finish();
