@@ -124,6 +124,7 @@ class Evaluator {
   // Notes what did not fit, and how evenly its variables would split it.
   void blame(const Relation& rows, const Scope& scope);
   Relation blamed(Relation rows, const Scope& scope);  // the same, without its rows
+  size_t evaluated_parts_ = 0;
   std::map<Var, double> largest_;  // share of a quarter, of each variable of what did not fit
 
   Relation pattern(const Clause& clause, const Relation& rows, const std::vector<Step>& rest,

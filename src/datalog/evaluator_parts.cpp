@@ -13,7 +13,8 @@ namespace datahike::datalog {
 
 namespace {
 
-constexpr size_t kMostSplits = 10;  // of a part: four to the power of it are the parts at most
+constexpr size_t kMostSplits = 10;   // of a part
+constexpr size_t kMostParts = 1024;  // of an answer: as often it is evaluated at most
 
 bool has_rules(const std::vector<Clause>& clauses) {
   return std::any_of(clauses.begin(), clauses.end(), [](const Clause& c) {
@@ -99,6 +100,7 @@ void Evaluator::in_parts(const Parted& parted, std::vector<Part>& parts, Relatio
   if (!v) throw OutOfMemory();
   const unsigned shift = next_shift(parts, *v);
   for (unsigned which = 0; which < 4; ++which) {
+    if (++evaluated_parts_ > kMostParts) throw OutOfMemory();
     parts.push_back({*v, shift, which});
     largest_.clear();
     std::optional<Relation> found;
@@ -139,6 +141,7 @@ Relation Evaluator::answers(const std::vector<Clause>& clauses, Relation start,
   for (size_t i = 0; i < columns.size(); ++i) columns[i] = i;
   HashIndex index(columns);
   std::vector<Part> parts;
+  evaluated_parts_ = 0;
   in_parts(parted, parts, all, index);
   if (lines) {
     lines->resize(explained);
