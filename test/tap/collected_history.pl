@@ -44,8 +44,9 @@ my $first = head();
 $c->configure("datahike.keep_history = 'none'");
 ok($c->wait_for(sub { $c->sql('SHOW datahike.keep_history') eq 'none' }), 'a reload changes the setting');
 is($c->sql("SELECT datahike.keep_history('t'), datahike.keep_history('own')"), 'none|all', 'for tables without one of their own');
-$c->sql('UPDATE t SET v = 1; UPDATE own SET v = 1; VACUUM t, own');
-is(entries('t_pkey'), 200, 'VACUUM collects');
+$c->sql('UPDATE t SET v = 1; UPDATE own SET v = 1');
+# What autovacuum's ANALYZE may still see is kept until it has ended.
+ok($c->wait_for(sub { $c->sql('VACUUM t, own'); entries('t_pkey') == 200 }), 'VACUUM collects');
 is(entries('own_pkey'), 400, 'what may be collected');
 is(at_commit($first), '72000', 'the old commit is refused');
 is($c->sql("SET datahike.commit_id = '$first'; SELECT sum(v) FROM own"), '0', 'but for the other table');
