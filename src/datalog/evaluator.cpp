@@ -71,16 +71,16 @@ bool binds(const Step& step, Var v) {
 
 // Leaves out columns that nothing needs any more, and the rows that thereby become alike where
 // something remains to be joined.
-Relation prune(Relation rows, const std::vector<Step>& todo, const std::set<Var>& wanted) {
+Relation prune(Relation rows, const std::vector<Step>& remaining, const std::set<Var>& wanted) {
   std::set<Var> needed = wanted;
-  for (const Step& s : todo) vars_of(s, needed);
+  for (const Step& s : remaining) vars_of(s, needed);
   std::vector<Var> kept;
   for (Var v : rows.vars)
     if (needed.count(v)) kept.push_back(v);
   if (kept.size() == rows.vars.size()) return rows;
   Relation pruned = rows.project(kept);
   if (kept.empty()) pruned.rows = rows.rows ? 1 : 0;
-  return todo.empty() || kept.empty() ? std::move(pruned) : distinct(std::move(pruned));
+  return remaining.empty() || kept.empty() ? std::move(pruned) : distinct(std::move(pruned));
 }
 
 }  // namespace
@@ -134,7 +134,8 @@ Relation Evaluator::conjunction(const std::vector<Clause>& clauses, Relation sta
   return steps(steps_of(clauses, Scope()), std::move(start), wanted, Scope());
 }
 
-bool Evaluator::is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo) {
+bool Evaluator::is_ready(const Step& step, const Relation& rows,
+                         const std::vector<Step>& remaining) {
   if (step.stored) return true;
   for (Var v : step.must_be_bound)
     if (!rows.has(v)) return false;
@@ -142,12 +143,12 @@ bool Evaluator::is_ready(const Step& step, const Relation& rows, const std::vect
   if (step.clause->kind == Clause::Not)
     for (Var v : step.clause->vars)
       if (!rows.has(v))
-        for (const Step& other : todo)
+        for (const Step& other : remaining)
           if (&other != &step && binds(other, v)) return false;
   return Readiness(rules).is_ready(*step.clause, bound_vars(rows));
 }
 
-double Evaluator::cost(const Step& step, const Relation& rows, const std::vector<Step>& todo,
+double Evaluator::cost(const Step& step, const Relation& rows, const std::vector<Step>& remaining,
                        const Scope& scope) {
   double size = 1000;
   bool connected = rows.vars.empty(), by_entity = false;
@@ -161,7 +162,7 @@ double Evaluator::cost(const Step& step, const Relation& rows, const std::vector
     std::set<Var> vars;
     vars_of(step, vars);
     for (Var v : vars) connected = connected || rows.has(v);
-    for (const Step& other : todo)
+    for (const Step& other : remaining)
       if (auto pair = equality_of(other); pair && c.kind == Clause::Pattern)
         connected = connected || (rows.has(pair->first) && vars.count(pair->second)) ||
                     (rows.has(pair->second) && vars.count(pair->first));
@@ -190,34 +191,34 @@ double Evaluator::cost(const Step& step, const Relation& rows, const std::vector
   return by_entity ? std::min(size, have) : size;
 }
 
-Relation Evaluator::steps(std::vector<Step> todo, Relation start, const std::set<Var>& wanted,
+Relation Evaluator::steps(std::vector<Step> remaining, Relation start, const std::set<Var>& wanted,
                           Scope scope) {
   Relation rows = std::move(start);
-  while (!todo.empty()) {
+  while (!remaining.empty()) {
     budget_.poll();
     if (rows.rows == 0) {
       Relation none(budget_, {wanted.begin(), wanted.end()});
       return none;
     }
-    size_t best = todo.size();
+    size_t best = remaining.size();
     double least = std::numeric_limits<double>::infinity();
-    for (size_t i = 0; i < todo.size(); ++i) {
-      if (!is_ready(todo[i], rows, todo)) continue;
-      double c = cost(todo[i], rows, todo, scope);
-      if (best == todo.size() || c < least) {
+    for (size_t i = 0; i < remaining.size(); ++i) {
+      if (!is_ready(remaining[i], rows, remaining)) continue;
+      double c = cost(remaining[i], rows, remaining, scope);
+      if (best == remaining.size() || c < least) {
         best = i;
         least = c;
       }
     }
-    if (best == todo.size()) {
-      const Step* stuck = &todo[0];
+    if (best == remaining.size()) {
+      const Step* stuck = &remaining[0];
       throw QueryError(kUnbound, "variables of " +
                                      (stuck->clause ? short_form(stuck->clause->form) : "a rule") +
                                      " are bound by no other clause");
     }
-    Step next = std::move(todo[best]);
-    todo.erase(todo.begin() + static_cast<ptrdiff_t>(best));
-    rows = prune(step(next, std::move(rows), todo, scope), todo, wanted);
+    Step next = std::move(remaining[best]);
+    remaining.erase(remaining.begin() + static_cast<ptrdiff_t>(best));
+    rows = prune(step(next, std::move(rows), remaining, scope), remaining, wanted);
   }
   return rows;
 }

@@ -101,10 +101,11 @@ class Evaluator {
    private:
     int& depth_;
   };
-  Relation steps(std::vector<Step> todo, Relation start, const std::set<Var>& wanted, Scope scope);
+  Relation steps(std::vector<Step> remaining, Relation start, const std::set<Var>& wanted,
+                 Scope scope);
   Relation step(const Step& step, Relation rows, const std::vector<Step>& rest, const Scope& scope);
-  bool is_ready(const Step& step, const Relation& rows, const std::vector<Step>& todo);
-  double cost(const Step& step, const Relation& rows, const std::vector<Step>& todo,
+  bool is_ready(const Step& step, const Relation& rows, const std::vector<Step>& remaining);
+  double cost(const Step& step, const Relation& rows, const std::vector<Step>& remaining,
               const Scope& scope);
   // A join with what a step has found, by the equalities that are still to be tested, too.
   Relation combine(const Relation& rows, Relation found, const std::vector<Step>& rest,

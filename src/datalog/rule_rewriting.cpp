@@ -88,13 +88,13 @@ void collect_calls(const std::vector<Clause>& clauses, bool negated, std::set<st
 
 std::set<std::string> reachable(const Called& called, const std::string& from) {
   std::set<std::string> seen{from};
-  std::vector<std::string> todo{from};
-  while (!todo.empty()) {
-    std::string name = std::move(todo.back());
-    todo.pop_back();
+  std::vector<std::string> worklist{from};
+  while (!worklist.empty()) {
+    std::string name = std::move(worklist.back());
+    worklist.pop_back();
     if (auto found = called.find(name); found != called.end())
       for (const std::string& next : found->second)
-        if (seen.insert(next).second) todo.push_back(next);
+        if (seen.insert(next).second) worklist.push_back(next);
   }
   return seen;
 }

@@ -1,5 +1,7 @@
 #include "fdw/decode.h"
 
+#include <algorithm>
+
 #include "am/convert.h"
 #include "pg/bridge.h"
 
@@ -57,6 +59,15 @@ void require_known_type(const Place& place, Oid type) {
       "column \"" + place.column.was->name + "\" has values of a type of the other database's own",
       "Types that are not built in cannot be read from another store: leave the "
       "column out.");
+}
+
+// Its number alone can be read.
+void require_own_objects(const Place& place, Oid type) {
+  if (place.format.own_types || place.column.as.type == OIDOID || !names_objects(type)) return;
+  throw pg::SqlError(
+      ERRCODE_FEATURE_NOT_SUPPORTED,
+      "column \"" + place.column.was->name + "\" has values that are objects of the other database",
+      "Declare the column as oid, or leave it out.");
 }
 
 size_t bytes_of(Kind kind) {
@@ -142,6 +153,7 @@ void put_added(const Place& place) {
   if (!was.added) return;
   const am::RecordedDefault& d = *was.added;
   require_known_type(place, d.type);
+  require_own_objects(place, d.type);
   require_form(place, d.type, d.kind, d.value.size());
   if (d.kind <= Kind::Float64) {
     if (d.value.size() != sizeof(Datum)) throw CorruptError("a default has the wrong length");
@@ -156,6 +168,22 @@ void put_added(const Place& place) {
 }
 
 }  // namespace
+
+bool names_objects(Oid type) {
+  constexpr Oid kTypes[] = {REGPROCOID,           REGPROCEDUREOID,
+                            REGOPEROID,           REGOPERATOROID,
+                            REGCLASSOID,          REGTYPEOID,
+                            REGROLEOID,           REGNAMESPACEOID,
+                            REGCONFIGOID,         REGDICTIONARYOID,
+                            REGCOLLATIONOID,      ACLITEMOID,
+                            REGPROCARRAYOID,      REGPROCEDUREARRAYOID,
+                            REGOPERARRAYOID,      REGOPERATORARRAYOID,
+                            REGCLASSARRAYOID,     REGTYPEARRAYOID,
+                            REGROLEARRAYOID,      REGNAMESPACEARRAYOID,
+                            REGCONFIGARRAYOID,    REGDICTIONARYARRAYOID,
+                            REGCOLLATIONARRAYOID, ACLITEMARRAYOID};
+  return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
+}
 
 Datum convert_to(Datum value, Oid type, int32_t typmod, const FormData_pg_attribute& to,
                  Oid foreign_table, MemoryContext memory, bool* isnull) {
@@ -180,6 +208,7 @@ void decode_row(const RowFormat& format, const store::SegmentReader& segment, ui
     if (segment.is_null(at, row)) continue;
     const store::ColumnSpec spec = segment.spec(at);
     require_known_type(place, spec.type);
+    require_own_objects(place, spec.type);
     const bool same = spec.type == column.as.type && spec.typmod == column.as.typmod;
     if (same && (spec.kind != column.as.kind || spec.width != column.as.width))
       throw CorruptError("segment at row " + std::to_string(segment.first_rowid()) +

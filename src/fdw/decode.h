@@ -28,6 +28,10 @@ struct RowFormat {
 void decode_row(const RowFormat& format, const store::SegmentReader& segment, uint32_t row,
                 TupleTableSlot* slot, MemoryContext memory);
 
+// Whether values of the type are OIDs of a database's objects, which are shown by its catalogs:
+// those of another database mean something else here. Of arrays as well.
+bool names_objects(Oid type);
+
 // The value as the column's type. By-reference results are in `memory`. May raise a PostgreSQL
 // error; owns nothing with a destructor.
 Datum convert_to(Datum value, Oid type, int32_t typmod, const FormData_pg_attribute& to,

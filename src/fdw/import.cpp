@@ -3,6 +3,7 @@
 // then.
 #include "fdw/import.h"
 
+#include "fdw/decode.h"
 #include "fdw/import_facts.h"
 #include "fdw/other_store.h"
 #include "fdw/target.h"
@@ -63,6 +64,9 @@ const char* recorded_type(Oid type, const char* recorded, const char* column, co
                     errhint("Types that are not built in cannot be read from another store. Leave "
                             "the table out by EXCEPT, or make the foreign table with the other "
                             "columns.")));
+  // The number can be read. An array of them, or a right, has none.
+  if (!own_types && names_objects(type) && get_typlen(type) == sizeof(Oid))
+    return type_name(OIDOID, -1);
   if (!SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type)))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_OBJECT),
                     errmsg("column \"%s\" of table \"%s\" was of type %s, which has been dropped",

@@ -8,7 +8,7 @@ use Cluster;
 use Test::More;
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 44;
+plan tests => 47;
 
 my $far = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
 my $c = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
@@ -18,6 +18,8 @@ CREATE TABLE sales (id int PRIMARY KEY, region text, amount numeric(8,2), at tim
 INSERT INTO sales SELECT g, 'r' || g % 3, g * 1.5, '2025-01-01 00:00 UTC'::timestamptz + g * '1 hour'::interval, ARRAY['a', 'b' || g] FROM generate_series(1, 1000) g;
 CREATE TABLE person (id int, m mood);
 INSERT INTO person VALUES (1, 'glad');
+CREATE TABLE object (id int, c regclass, cs regclass[]);
+INSERT INTO object VALUES (1, 'person', '{person}');
 END
 $far->sql(q{SELECT datahike.transact('[{:db/ident :crew/name :db/valueType :db.type/string :db/unique :db.unique/identity}
   {:db/ident :crew/likes :db/valueType :db.type/string :db/cardinality :db.cardinality/many} {:db/ident :crew/n :db/valueType :db.type/long}
@@ -53,7 +55,7 @@ END
 my $sum = sub { my ($schema) = @_; return $c->sql("SELECT md5(string_agg(s::text, ',' ORDER BY id)) FROM $schema.sales s") };
 
 # While it runs. The worker publishes when it comes to rest.
-my $import = 'IMPORT FOREIGN SCHEMA public EXCEPT (person) FROM SERVER far INTO far';
+my $import = 'IMPORT FOREIGN SCHEMA public EXCEPT (person, object) FROM SERVER far INTO far';
 ok($c->wait_for(sub { $c->sql($import) eq '' || $c->sql('SELECT count(*) FROM far.sales') =~ /^\d+$/ }), 'tables are imported');
 ok($c->wait_for(sub { $sum->('far') eq $now }), 'rows of a running cluster');
 is($c->sql('IMPORT FOREIGN SCHEMA public LIMIT TO (sales) FROM SERVER far_side INTO side'), '', 'a branch');
@@ -73,6 +75,11 @@ like($c->sql('IMPORT FOREIGN SCHEMA public LIMIT TO (person) FROM SERVER far INT
 $c->sql('CREATE FOREIGN TABLE person (id int, m text) SERVER far OPTIONS (relation \'person\')');
 is($c->sql('SELECT id FROM person'), '1', 'the other columns can be read');
 like($c->sql('SELECT m FROM person'), qr/0A000/, 'that one cannot');
+$c->sql('IMPORT FOREIGN SCHEMA public LIMIT TO (object) FROM SERVER far INTO far');
+is($c->sql('SELECT c, pg_typeof(c) FROM far.object'), $far->sql("SELECT 'person'::regclass::oid") . '|oid', 'objects of the other cluster are numbers');
+like($c->sql('SELECT cs FROM far.object'), qr/0A000.*objects of the other database/, 'but in arrays');
+$c->sql("CREATE FOREIGN TABLE shown (c regclass) SERVER far OPTIONS (relation 'object')");
+like($c->sql('SELECT * FROM shown'), qr/0A000.*objects of the other database/, 'and are not shown by the names that they have here');
 is($c->sql("SELECT kind, count(*) FROM far.sales GROUP BY 1 ORDER BY 1"), "new|1\nold|900", 'a column that was added has its default');
 is($c->sql('SELECT n.id, n.amount, o.amount FROM far.sales n JOIN side.sales o USING (id) WHERE id < 3 ORDER BY id'), "1|1.50|0.00\n2|3.00|0.00", 'two views in one query');
 is($c->sql('ANALYZE far.sales; SELECT reltuples FROM pg_class WHERE oid = \'far.sales\'::regclass'), '901', 'ANALYZE');

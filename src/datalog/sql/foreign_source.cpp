@@ -116,19 +116,6 @@ struct ForeignColumn {
   int16_t number;
 };
 
-// Types whose values are shown by the catalogs of the database that one is in.
-bool names_objects(Oid type) {
-  constexpr Oid kTypes[] = {REGPROCOID,           REGPROCEDUREOID,   REGOPEROID,
-                            REGOPERATOROID,       REGCLASSOID,       REGTYPEOID,
-                            REGROLEOID,           REGNAMESPACEOID,   REGCONFIGOID,
-                            REGDICTIONARYOID,     REGCOLLATIONOID,   REGPROCARRAYOID,
-                            REGPROCEDUREARRAYOID, REGOPERARRAYOID,   REGOPERATORARRAYOID,
-                            REGCLASSARRAYOID,     REGTYPEARRAYOID,   REGROLEARRAYOID,
-                            REGNAMESPACEARRAYOID, REGCONFIGARRAYOID, REGDICTIONARYARRAYOID,
-                            REGCOLLATIONARRAYOID};
-  return std::find(std::begin(kTypes), std::end(kTypes), type) != std::end(kTypes);
-}
-
 // Rows of some columns of a table, one after another.
 class ForeignRows {
  public:
@@ -192,7 +179,7 @@ class ForeignRows {
                          "column \"" + column.name + "\" is of type " + column.type +
                              ", which is the other database's own",
                          "Types that are not built in cannot be read from another store.");
-      if (names_objects(column.type_oid))
+      if (fdw::names_objects(column.type_oid))
         throw QueryError(datalog::kUnsupported,
                          "column \"" + column.name + "\" is of type " + column.type +
                              ", whose values are objects of the other database",

@@ -51,20 +51,20 @@ std::optional<RowsOfEntities> rows_of_entities(uint64_t table, int32_t branch,
   Lookup lookup(table, branch);
   RowsOfEntities found;
   std::unordered_set<uint64_t> seen;
-  std::vector<uint64_t> todo;
+  std::vector<uint64_t> worklist;
   for (int64_t e : entities) {
     if (e < kFirstRowEntity || e >= kFirstBehindRows) continue;
     auto first = static_cast<uint64_t>(e - kFirstRowEntity);
     // A row of another table, or one whose first version is collected: its entity stays.
     if (!lookup.has(first)) return std::nullopt;
     found.entities.push_back(e);
-    for (todo.push_back(first); !todo.empty();) {
-      uint64_t rowid = todo.back();
-      todo.pop_back();
+    for (worklist.push_back(first); !worklist.empty();) {
+      uint64_t rowid = worklist.back();
+      worklist.pop_back();
       if (rowid == 0 || !seen.insert(rowid).second) continue;
       if (seen.size() > kMostVersions) return std::nullopt;
       found.rowids.push_back(rowid);
-      lookup.add_successors(rowid, todo);
+      lookup.add_successors(rowid, worklist);
     }
   }
   return found;
