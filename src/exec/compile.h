@@ -104,9 +104,6 @@ class Compiler {
   int decimal_constant(Const* value);
   int decimal_call(Oid function, List* arguments);
   int rescaled(int value, int scale);
-  bool text_extreme(Aggref* aggregate);
-  bool distinct_sum(Aggref* aggregate);
-  bool variance(int value, Output& output);
   bool sum_of_product(Node* argument, Output& output);
   bool compare_decimal(OpExpr* clause);
   bool compare_padded(OpExpr* clause);
@@ -116,7 +113,13 @@ class Compiler {
   bool any_of(List* alternatives);
   bool take_condition(Expr* condition, int* number);
   int accumulator(vector::Sum sum, int argument = -1, int second = -1, int text = -1);
+  bool output_of(Aggref* aggregate, Output& output);
   bool count(Aggref* aggregate, Output& output);
+  bool text_extreme(Aggref* aggregate, Output& output);
+  bool distinct_sum(Aggref* aggregate, Output& output);
+  bool simple(Aggref* aggregate, Output& output);  // of one number
+  bool pairs(Aggref* aggregate, Output::Form form, Output& output);
+  bool variance(int value, Output& output);
   int presence(int column);
   void count_values(int argument, Output& output);
   bool compare(OpExpr* clause);

@@ -38,20 +38,28 @@ int Compiler::presence(int column) {
   return add(e);
 }
 
+namespace {
+
+Node* argument(const Aggref* aggregate) {
+  return reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(aggregate->args))->expr);
+}
+
+}  // namespace
+
 // count(x), of any type.
 bool Compiler::count(Aggref* aggregate, Output& output) {
-  auto* argument = static_cast<TargetEntry*>(linitial(aggregate->args))->expr;
-  int value = expression(reinterpret_cast<Node*>(argument));
+  Node* counted = argument(aggregate);
+  int value = expression(counted);
   if (value >= 0 && program.expressions[value].type == Type::Wide) return false;
   if (aggregate->aggdistinct != NIL) {
-    int text = value < 0 ? text_column(reinterpret_cast<Node*>(argument), true) : -1;
+    int text = value < 0 ? text_column(counted, true) : -1;
     if (value < 0 && text < 0) return false;
     bool real = value >= 0 && program.expressions[value].type == Type::Float;
     output.form = Output::Distinct;
     output.sum = accumulator(Sum::Distinct, value, real, text);
     return true;
   }
-  if (value < 0) value = presence(column(reinterpret_cast<Node*>(argument)));
+  if (value < 0) value = presence(column(counted));
   if (value < 0) return false;
   count_values(value, output);
   return true;
@@ -64,7 +72,7 @@ struct Simple {
   Sum sum;
 };
 
-// Aggregates of one number.
+// Aggregates of one number. Variances are of floats; of others see variance().
 bool describe_aggregate(Oid function, Simple* out) {
   switch (function) {
     case F_SUM_INT2:
@@ -116,48 +124,44 @@ bool describe_aggregate(Oid function, Simple* out) {
       return *out = {Output::Single, Sum::MaxFloat}, true;
     case F_VAR_POP_FLOAT8:
     case F_VAR_POP_FLOAT4:
-      return *out = {Output::VariancePop, Sum::Moments}, true;
-    case F_VAR_SAMP_FLOAT8:
-    case F_VAR_SAMP_FLOAT4:
-    case F_VARIANCE_FLOAT8:
-    case F_VARIANCE_FLOAT4:
-      return *out = {Output::VarianceSample, Sum::Moments}, true;
-    case F_STDDEV_POP_FLOAT8:
-    case F_STDDEV_POP_FLOAT4:
-      return *out = {Output::DeviationPop, Sum::Moments}, true;
-    case F_STDDEV_SAMP_FLOAT8:
-    case F_STDDEV_SAMP_FLOAT4:
-    case F_STDDEV_FLOAT8:
-    case F_STDDEV_FLOAT4:
-      return *out = {Output::DeviationSample, Sum::Moments}, true;
     case F_VAR_POP_INT2:
     case F_VAR_POP_INT4:
     case F_VAR_POP_INT8:
     case F_VAR_POP_NUMERIC:
-      return *out = {Output::VariancePop, Sum::Decimal}, true;
+      return *out = {Output::VariancePop, Sum::Moments}, true;
+    case F_VAR_SAMP_FLOAT8:
+    case F_VAR_SAMP_FLOAT4:
     case F_VAR_SAMP_INT2:
     case F_VAR_SAMP_INT4:
     case F_VAR_SAMP_INT8:
     case F_VAR_SAMP_NUMERIC:
+    case F_VARIANCE_FLOAT8:
+    case F_VARIANCE_FLOAT4:
     case F_VARIANCE_INT2:
     case F_VARIANCE_INT4:
     case F_VARIANCE_INT8:
     case F_VARIANCE_NUMERIC:
-      return *out = {Output::VarianceSample, Sum::Decimal}, true;
+      return *out = {Output::VarianceSample, Sum::Moments}, true;
+    case F_STDDEV_POP_FLOAT8:
+    case F_STDDEV_POP_FLOAT4:
     case F_STDDEV_POP_INT2:
     case F_STDDEV_POP_INT4:
     case F_STDDEV_POP_INT8:
     case F_STDDEV_POP_NUMERIC:
-      return *out = {Output::DeviationPop, Sum::Decimal}, true;
+      return *out = {Output::DeviationPop, Sum::Moments}, true;
+    case F_STDDEV_SAMP_FLOAT8:
+    case F_STDDEV_SAMP_FLOAT4:
     case F_STDDEV_SAMP_INT2:
     case F_STDDEV_SAMP_INT4:
     case F_STDDEV_SAMP_INT8:
     case F_STDDEV_SAMP_NUMERIC:
+    case F_STDDEV_FLOAT8:
+    case F_STDDEV_FLOAT4:
     case F_STDDEV_INT2:
     case F_STDDEV_INT4:
     case F_STDDEV_INT8:
     case F_STDDEV_NUMERIC:
-      return *out = {Output::DeviationSample, Sum::Decimal}, true;
+      return *out = {Output::DeviationSample, Sum::Moments}, true;
     default:
       return false;
   }
@@ -201,38 +205,32 @@ bool Compiler::variance(int value, Output& output) {
   output.scale = std::max(0, program.expressions[value].scale);
   output.sum = accumulator(Sum::Decimal, value);
   output.squares = accumulator(Sum::DecimalProduct, value, value);
-  outputs.push_back(output);
   return true;
 }
 
 // By their bytes, where the collation is that; else among all different strings of the group.
-bool Compiler::text_extreme(Aggref* a) {
-  auto* argument = reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(a->args))->expr);
+bool Compiler::text_extreme(Aggref* a, Output& output) {
   const Oid collation = a->inputcollid;
   if (!is_deterministic(collation)) return false;
-  const int text = text_column(argument, true);
+  const int text = text_column(argument(a), true);
   if (text < 0 || program.columns[text].build >= 0) return false;
   const bool bytewise = pg::call([=] { return lc_collate_is_c(collation); });
-  Output output;
   output.form = Output::TextExtreme;
   output.greatest = a->aggfnoid == F_MAX_TEXT;
   output.collation = bytewise ? InvalidOid : collation;
   output.sum = bytewise ? accumulator(output.greatest ? Sum::MaxText : Sum::MinText, -1, -1, text)
                         : accumulator(Sum::Distinct, -1, 0, text);
   count_values(presence(text), output);
-  outputs.push_back(output);
   return true;
 }
 
 // sum and avg of different integers and numerics. Of equal ones min and max need no two.
-bool Compiler::distinct_sum(Aggref* a) {
+bool Compiler::distinct_sum(Aggref* a, Output& output) {
   Simple known;
-  if (a->args == NIL || !describe_aggregate(a->aggfnoid, &known)) return false;
-  const int value =
-      expression(reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(a->args))->expr));
+  if (!describe_aggregate(a->aggfnoid, &known)) return false;
+  const int value = expression(argument(a));
   if (value < 0 || program.expressions[value].type != Type::Int) return false;
   const int scale = program.expressions[value].scale;
-  Output output;
   output.scale = std::max(0, scale);
   switch (known.form) {
     case Output::SumInteger:
@@ -251,64 +249,59 @@ bool Compiler::distinct_sum(Aggref* a) {
       output.form = known.form;
       output.sum = accumulator(known.sum, value);
       count_values(value, output);
-      outputs.push_back(output);
       return true;
     default:
       return false;
   }
   output.sum = accumulator(Sum::DistinctSum, value, scale < 0 ? 0 : vector::kOfDecimals);
-  outputs.push_back(output);
   return true;
+}
+
+bool Compiler::simple(Aggref* a, Output& output) {
+  Simple known;
+  if (!describe_aggregate(a->aggfnoid, &known)) return false;
+  output.form = known.form;
+  const int value = expression(argument(a));
+  const bool sums = known.form == Output::DecimalSum || known.form == Output::DecimalAverage;
+  if (value < 0) return sums && sum_of_product(argument(a), output);
+  const Type type = program.expressions[value].type;
+  if (known.sum == Sum::Moments && type != Type::Float) return variance(value, output);
+  if (type == Type::Wide && !sums) return false;
+  output.scale = program.expressions[value].scale;
+  if ((sums || known.form == Output::DecimalWord) && output.scale < 0) return false;
+  output.sum = accumulator(known.sum, value);
+  count_values(value, output);
+  return true;
+}
+
+bool Compiler::pairs(Aggref* a, Output::Form form, Output& output) {
+  auto* other = reinterpret_cast<Node*>(static_cast<TargetEntry*>(lsecond(a->args))->expr);
+  const int y = expression(argument(a)), x = expression(other);
+  if (y < 0 || x < 0) return false;
+  output.form = form;
+  output.sum = accumulator(Sum::CoMoments, y, x);
+  return true;
+}
+
+bool Compiler::output_of(Aggref* a, Output& output) {
+  if (a->aggfnoid == F_COUNT_) {
+    output.rows = accumulator(Sum::Rows);
+    return true;
+  }
+  if (a->args == NIL) return false;
+  if (a->aggfnoid == F_COUNT_ANY) return count(a, output);
+  if (a->aggfnoid == F_MIN_TEXT || a->aggfnoid == F_MAX_TEXT) return text_extreme(a, output);
+  if (a->aggdistinct != NIL) return distinct_sum(a, output);
+  if (const auto form = form_of_pairs(a->aggfnoid)) return pairs(a, *form, output);
+  return simple(a, output);
 }
 
 bool Compiler::aggregate(Aggref* a) {
   if (a->aggkind != AGGKIND_NORMAL || a->aggsplit != AGGSPLIT_SIMPLE || a->agglevelsup != 0 ||
-      a->aggvariadic || !take_condition(a->aggfilter, &condition_))
+      a->aggvariadic || a->aggorder != NIL || !take_condition(a->aggfilter, &condition_))
     return false;
-  bool counts = a->aggfnoid == F_COUNT_ANY;
-  if (a->aggorder != NIL) return false;
-  if (a->aggfnoid == F_MIN_TEXT || a->aggfnoid == F_MAX_TEXT) return text_extreme(a);
-  if (a->aggdistinct != NIL && !counts) return distinct_sum(a);
   Output output;
-  if (a->aggfnoid == F_COUNT_) {
-    output.rows = accumulator(Sum::Rows);
-    outputs.push_back(output);
-    return true;
-  }
-  if (counts) {
-    if (!count(a, output)) return false;
-    outputs.push_back(output);
-    return true;
-  }
-  if (a->args == NIL) return false;
-  auto* first = reinterpret_cast<Node*>(static_cast<TargetEntry*>(linitial(a->args))->expr);
-  if (const auto form = form_of_pairs(a->aggfnoid)) {
-    auto* other = reinterpret_cast<Node*>(static_cast<TargetEntry*>(lsecond(a->args))->expr);
-    int y = expression(first), x = expression(other);
-    if (y < 0 || x < 0) return false;
-    output.form = *form;
-    output.sum = accumulator(Sum::CoMoments, y, x);
-    outputs.push_back(output);
-    return true;
-  }
-  Simple known;
-  if (!describe_aggregate(a->aggfnoid, &known)) return false;
-  int value = expression(first);
-  output.form = known.form;
-  const bool sums = known.form == Output::DecimalSum || known.form == Output::DecimalAverage;
-  if (value < 0 && sums && sum_of_product(first, output)) {
-    outputs.push_back(output);
-    return true;
-  }
-  if (value < 0) return false;
-  if (known.sum == Sum::Decimal && !sums) return variance(value, output);
-  const bool wide = program.expressions[value].type == Type::Wide;
-  if (wide && known.sum != Sum::Decimal) return false;
-  const bool decimal = sums || known.form == Output::DecimalWord;
-  if (decimal && program.expressions[value].scale < 0) return false;
-  output.scale = program.expressions[value].scale;
-  output.sum = accumulator(known.sum, value);
-  count_values(value, output);
+  if (!output_of(a, output)) return false;
   outputs.push_back(output);
   return true;
 }
