@@ -32,6 +32,8 @@ create_upper_paths_hook_type previous_upper_paths = nullptr;
 
 // Of one value and one row, in terms of cpu_operator_cost: measured on numbers.
 constexpr double kValueCost = 0.1;
+// Of keeping a string of a group that has no equal there, and of comparing it by a collation.
+constexpr double kTextCost = 20;
 // Of finding the segments and compiling: a few rows are read as quickly one by one or by an index,
 // which locks less under SERIALIZABLE.
 constexpr double kStartCost = 20;
@@ -125,11 +127,14 @@ Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, L
 
 const CustomPathMethods path_methods = {"Datahike Aggregate", make_plan, nullptr};
 
-// Of memory for so many groups, about.
-double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan,
-                    double groups) {
+struct Needs {
+  double bytes;  // of memory for so many groups, about
+  double texts;  // different strings of groups, which are compared by a collation one by one
+};
+
+Needs needs_of(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan, double groups) {
   constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16, kDistinctBytes = 40;
-  double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0;
+  double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0, texts = 0;
   ListCell* cell;
   foreach (cell, plan.keys)
     of_group += get_typbyval(exprType(static_cast<Node*>(lfirst(cell)))) ? kKeyBytes : kTextBytes;
@@ -141,9 +146,12 @@ double needed_bytes(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& p
     if (bytewise || (aggregate->aggdistinct == NIL && !text)) continue;
     auto* value = static_cast<TargetEntry*>(linitial(aggregate->args))->expr;
     List* pair = lappend(list_copy(plan.keys), value);
-    distinct += estimate_num_groups(root, pair, input->rows, nullptr, nullptr);
+    const double pairs = estimate_num_groups(root, pair, input->rows, nullptr, nullptr);
+    distinct += pairs;
+    if (text) texts += pairs;
   }
-  return (plan.keys == NIL ? 0 : groups * of_group) + distinct * kDistinctBytes;
+  const double of_groups = plan.keys == NIL ? 0 : groups * of_group;
+  return {of_groups + distinct * kDistinctBytes + texts * kTextBytes, texts};
 }
 
 double build_bytes(const RelOptInfo* build) {
@@ -170,11 +178,13 @@ void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* groupe
   if (sides.build && build_bytes(sides.build) > memory) return;
   // Groups that need more are computed in several passes over the table.
   constexpr double kMostPasses = 8;
-  const double passes = std::ceil(needed_bytes(root, input, plan, path->path.rows) / memory);
+  const Needs needs = needs_of(root, input, plan, path->path.rows);
+  const double passes = std::ceil(needs.bytes / memory);
   if (passes > (plan.keys == NIL ? 1 : kMostPasses)) return;
   QualCost having;
   cost_qual_eval(&having, static_cast<List*>(static_cast<void*>(extra->havingQual)), root);
-  path->path.startup_cost = run_cost(input, sides, plan, std::max(passes, 1.0));
+  path->path.startup_cost = run_cost(input, sides, plan, std::max(passes, 1.0)) +
+                            needs.texts * kTextCost * cpu_operator_cost;
   path->path.total_cost = path->path.startup_cost + having.startup +
                           path->path.rows * (cpu_tuple_cost + having.per_tuple) +
                           grouped->reltarget->cost.startup +

@@ -186,7 +186,8 @@ Datum text_datum(ByteView text) {
 
 Datum text_extreme(const vector::State& strings, const Output& output, uint32_t group) {
   if (!OidIsValid(output.collation)) return text_datum(strings.text(group));
-  const std::span<const ByteView> all = pg::guard([&] { return strings.texts(group); });
+  const std::span<const ByteView> all = pg::guard(
+      [&] { return strings.texts(group, [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); }); });
   ByteView best = all[0];
   for (const ByteView text : all.subspan(1)) {
     CHECK_FOR_INTERRUPTS();

@@ -46,6 +46,12 @@ RESET work_mem; RESET hash_mem_multiplier;
 ALTER TABLE t ADD COLUMN late text DEFAULT 'm'; ALTER TABLE h ADD COLUMN late text DEFAULT 'm';
 UPDATE t SET late = 'k' || id WHERE id % 3 = 0; UPDATE h SET late = 'k' || id WHERE id % 3 = 0;
 SELECT same('SELECT k, min(late), max(late COLLATE "C"), min(late COLLATE "en-x-icu") FROM t GROUP BY k');
+-- By a collation each different string is kept and compared: where there are many of them, rows are quicker.
+ALTER TABLE t ADD COLUMN few text COLLATE "en-x-icu" DEFAULT 'f'; ALTER TABLE h ADD COLUMN few text COLLATE "en-x-icu" DEFAULT 'f';
+ANALYZE t; RESET cpu_tuple_cost;
+SELECT same('SELECT max(i) FROM t', false); SELECT same('SELECT id % 3, min(i) FROM t GROUP BY 1', false);
+SELECT same('SELECT max(i COLLATE "C") FROM t'); SELECT same('SELECT max(few) FROM t'); SELECT same('SELECT k, min(few) FROM t GROUP BY k');
+SET cpu_tuple_cost = 1000;
 -- What is PostgreSQL's own to compute.
 SELECT same(query, false) FROM (VALUES ('SELECT max(l) FROM t WHERE l < ''b'''), ('SELECT sum(DISTINCT a::float8) FROM t'), ('SELECT stddev(DISTINCT a) FROM t'), ('SELECT max(c || ''x'') FROM t'), ('SELECT sum(DISTINCT n * n * n) FROM t'), ('SELECT max(x.c) FROM t LEFT JOIN (SELECT c, a AS y FROM t LIMIT 5) x ON a = y')) q(query);
 SELECT * FROM finish();

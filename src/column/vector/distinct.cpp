@@ -142,8 +142,9 @@ class Distinct final : public State {
     sum.rows = counts_[group];
     return sum;
   }
-  std::span<const ByteView> texts(uint32_t group) const override {
-    if (ends_.empty()) sort_texts();
+  std::span<const ByteView> texts(uint32_t group,
+                                  const std::function<void()>& poll) const override {
+    if (ends_.empty()) sort_texts(poll);
     const size_t begin = group == 0 ? 0 : ends_[group - 1];
     return std::span(texts_).subspan(begin, ends_[group] - begin);
   }
@@ -163,20 +164,22 @@ class Distinct final : public State {
       sum.add(static_cast<int64_t>(word));
   }
   // The strings of each group behind those of the one before.
-  void sort_texts() const {
-    std::vector<size_t> at(counts_.size());
-    ends_.resize(counts_.size());
-    size_t all = 0;
+  void sort_texts(const std::function<void()>& poll) const {
+    constexpr size_t kPollEach = 1 << 16;
+    std::vector<size_t> at(counts_.size()), ends(counts_.size());
+    size_t all = 0, placed = 0;
     for (size_t g = 0; g < counts_.size(); ++g) {
       at[g] = all;
-      ends_[g] = all += static_cast<size_t>(counts_[g]);
+      ends[g] = all += static_cast<size_t>(counts_[g]);
     }
     texts_.resize(all);
     const auto place = [&](uint32_t group, uint64_t word) {
       texts_[at[group]++] = numbers_.text(static_cast<uint32_t>(word));
+      if (++placed % kPollEach == 0) poll();
     };
     pairs_.each(place);
     words_.each([&](uint64_t word) { place(0, word); });
+    ends_ = std::move(ends);
   }
   void add_to_one(const Vector& v, unsigned n) {
     constexpr unsigned kAhead = 16;

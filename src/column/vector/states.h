@@ -1,6 +1,7 @@
 // What an accumulator keeps for each group.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -43,8 +44,10 @@ class State {
   virtual double real(uint32_t) const { return 0; }
   virtual DecimalSum decimal(uint32_t) const { return {}; }
   virtual ByteView text(uint32_t) const { return {}; }
-  // Of Distinct: the strings.
-  virtual std::span<const ByteView> texts(uint32_t) const { return {}; }
+  // Of Distinct: the strings. `poll` is called now and then, and may throw.
+  virtual std::span<const ByteView> texts(uint32_t, const std::function<void()>&) const {
+    return {};
+  }
   virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
 };
 
