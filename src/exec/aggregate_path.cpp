@@ -134,7 +134,8 @@ struct Needs {
 
 Needs needs_of(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan, double groups) {
   constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16, kDistinctBytes = 40;
-  double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0, texts = 0;
+  double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0;
+  double texts = 0, kept = 0;  // what several groups have is kept once
   ListCell* cell;
   foreach (cell, plan.keys)
     of_group += get_typbyval(exprType(static_cast<Node*>(lfirst(cell)))) ? kKeyBytes : kTextBytes;
@@ -148,10 +149,12 @@ Needs needs_of(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan, 
     List* pair = lappend(list_copy(plan.keys), value);
     const double pairs = estimate_num_groups(root, pair, input->rows, nullptr, nullptr);
     distinct += pairs;
-    if (text) texts += pairs;
+    if (!text) continue;
+    texts += pairs;
+    kept += estimate_num_groups(root, list_make1(value), input->rows, nullptr, nullptr);
   }
   const double of_groups = plan.keys == NIL ? 0 : groups * of_group;
-  return {of_groups + distinct * kDistinctBytes + texts * kTextBytes, texts};
+  return {of_groups + distinct * kDistinctBytes + kept * kTextBytes, texts};
 }
 
 double build_bytes(const RelOptInfo* build) {
