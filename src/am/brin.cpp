@@ -71,7 +71,7 @@ uint64_t settled_blocks(Relation relation, const RelationInfo& info) {
   }
   restore_prepared();
   auto first = static_cast<uint64_t>(info.tid_base);
-  for (const RunningInserts& running : running_inserts(first, end))
+  for (const RunningInserts& running : running_inserts(info.table, first, end))
     end = std::min(end, running.first);
   return end <= first ? 0 : (end - first) / kRowsPerBlock;
 }
@@ -84,12 +84,15 @@ uint64_t blocks_for_callers(Relation relation, const RelationInfo& info, uint64_
   if (!pg::any_open_query())
     return vacuum_summarizes || indexes.any_summarized_by_call ? settled_blocks(relation, info)
                                                                : as_heap;
-  // The scan of an index is always a query's. So may ANALYZE be, which is not to get less than it
-  // gets otherwise.
+  // The scan of an index is always a query's. So may ANALYZE or CREATE INDEX be, which are not to
+  // get less than they get otherwise: they have a lock on the table. Of a table with wide rows,
+  // that is many more blocks than there are to walk over.
   if (indexes.any_summarized_by_call) return blocks_below(info, end_of_versions(relation, info));
   uint64_t handed_out = pg::call([&] { return end_of_handed_out(info.table); });
   uint64_t end = handed_out > 0 ? handed_out : end_of_versions(relation, info);
-  return std::max(as_heap, blocks_below(info, end));
+  bool by_command =
+      pg::call([=] { return CheckRelationLockedByMe(relation, ShareUpdateExclusiveLock, true); });
+  return std::max(by_command ? as_heap : 0, blocks_below(info, end));
 }
 
 double walked_blocks(Relation relation) {
@@ -120,7 +123,7 @@ BrinRanges ranges_to_summarize(Relation index, const RelationInfo& info, BlockNu
   if (!BlockNumberIsValid(start)) return {base, UINT64_MAX, rows};
   uint64_t first = base + uint64_t{start} * kRowsPerBlock, last = first + rows - 1;
   restore_prepared();
-  for (const RunningInserts& running : running_inserts(first, last + 1)) {
+  for (const RunningInserts& running : running_inserts(info.table, first, last + 1)) {
     TransactionId xid = running.xid;
     pg::call([=] { XactLockTableWait(xid, nullptr, nullptr, XLTW_None); });
   }

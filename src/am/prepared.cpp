@@ -99,7 +99,7 @@ void restore_one(const Held& h, TransactionId xid) {
     return;
   }
   if (h.kind >= kInsertKind) {
-    restore_insert(h.first, h.kind - kInsertKind, h.branch, xid);
+    restore_insert(h.table, h.first, h.kind - kInsertKind, h.branch, xid);
     restore_serializable_change(h.table, h.branch, xid, h.first, h.first + h.count);
     return;
   }

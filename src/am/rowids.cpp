@@ -38,6 +38,7 @@ struct InsertKey {
 };
 struct InsertEntry {
   InsertKey key;
+  uint64_t table;        // of a chunk
   uint64_t first;        // rowids below belong to finished transactions; content: a dsa_pointer
   uint64_t holes;        // of a chunk of 64: rolled back rowids
   uint64_t speculative;  // rowid, 0 = none
@@ -142,11 +143,12 @@ uint64_t take_chunk(uint64_t table, int& size) {
 
 int size_for(uint64_t taken) { return taken >= 16384 ? 2 : taken >= 256 ? 1 : 0; }
 
-void register_chunk(Chunk& chunk, int32_t branch) {
+void register_chunk(Chunk& chunk, uint64_t table, int32_t branch) {
   InsertKey key = key_of(chunk.next, chunk.size);
   dshash_table* inserts = pg::shared_tables().inserts;
   bool found;
   auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(inserts, &key, &found));
+  entry->table = table;
   entry->first = chunk.next;
   entry->holes = 0;
   entry->speculative = 0;
@@ -280,7 +282,7 @@ uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least) {
     t.taken = 0;
   }
   Chunk& chunk = chunk_for(t, table, self, branch, least);
-  if (chunk.registered != self) pg::call([&] { register_chunk(chunk, branch); });
+  if (chunk.registered != self) pg::call([&] { register_chunk(chunk, table, branch); });
   ++t.taken;
   t.newest = chunk.next;
   t.newest_branch = branch;
@@ -375,13 +377,13 @@ std::vector<InsertChunk> own_insert_chunks() {
   return own;
 }
 
-void restore_insert(uint64_t first, int size, int32_t branch, TransactionId xid) {
+void restore_insert(uint64_t table, uint64_t first, int size, int32_t branch, TransactionId xid) {
   InsertKey key = key_of(first, size);
   dshash_table* inserts = pg::shared_tables().inserts;
   bool found;
   auto* entry = static_cast<InsertEntry*>(dshash_find_or_insert(inserts, &key, &found));
   if (!found || !TransactionIdIsInProgress(entry->xid)) {
-    *entry = {key, first, 0, 0, 0, xid, branch};
+    *entry = {key, table, first, 0, 0, 0, xid, branch};
   }
   dshash_release_lock(inserts, entry);
 }
@@ -420,12 +422,13 @@ uint64_t end_of_handed_out(uint64_t table) {
   return end;
 }
 
-std::vector<RunningInserts> running_inserts(uint64_t first, uint64_t end) {
+std::vector<RunningInserts> running_inserts(uint64_t table, uint64_t first, uint64_t end) {
   std::vector<RunningInserts> found;
   dshash_seq_status walk;
   dshash_seq_init(&walk, pg::shared_tables().inserts, false);
   while (auto* entry = static_cast<InsertEntry*>(dshash_seq_next(&walk))) {
     if (entry->key.database != MyDatabaseId || entry->key.size >= kSizes) continue;
+    if (entry->table != table) continue;
     uint64_t chunk = entry->key.chunk << kShift[entry->key.size];
     uint64_t from = std::max({chunk, entry->first, first});
     if (from >= std::min(end, chunk + (uint64_t{1} << kShift[entry->key.size]))) continue;

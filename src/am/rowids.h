@@ -33,13 +33,13 @@ bool find_running_insert(uint64_t rowid, RunningInsert* out);
 
 // Behind the last rowid that was handed out for the table since the server started; 0: none was.
 uint64_t end_of_handed_out(uint64_t table);
-// Transactions of others, prepared ones too, that may be inserting rowids of a range (of whatever
-// table), and the first of those.
+// Transactions of others, prepared ones too, that may be inserting rows of the table with rowids of
+// a range, and the first of those.
 struct RunningInserts {
   TransactionId xid;
   uint64_t first;
 };
-std::vector<RunningInserts> running_inserts(uint64_t first, uint64_t end);
+std::vector<RunningInserts> running_inserts(uint64_t table, uint64_t first, uint64_t end);
 
 // Marks rowids of a rolled back subtransaction: nobody waits for them any more.
 void mark_hole(uint64_t first, uint64_t count);
@@ -61,7 +61,7 @@ struct InsertChunk {
 };
 std::vector<InsertChunk> own_insert_chunks();
 // The entry of a transaction that was prepared before the server started.
-void restore_insert(uint64_t first, int size, int32_t branch, TransactionId xid);
+void restore_insert(uint64_t table, uint64_t first, int size, int32_t branch, TransactionId xid);
 
 // A prepared transaction's entries have no session that would take them away: it is put on a list.
 void register_prepared(TransactionId xid);

@@ -129,7 +129,7 @@ SharedTables& shared_tables();
 
 // The keys and sizes that the tables were made with; defined by their users, checked by assertion.
 inline constexpr size_t kRowLockKeySize = 16, kRowLockEntrySize = 64;
-inline constexpr size_t kInsertKeySize = 16, kInsertEntrySize = 56;
+inline constexpr size_t kInsertKeySize = 16, kInsertEntrySize = 64;
 inline constexpr size_t kBlockKeySize = 16, kBlockEntrySize = 32;
 inline constexpr size_t kWriterKeySize = 16, kWriterEntrySize = 32;
 

@@ -1,5 +1,5 @@
 -- BRIN indexes: what a scan by summaries finds is what a sequential scan finds, on every branch and in every commit
-SELECT plan(24);
+SELECT plan(25);
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
 CREATE TABLE t (id int, v int, note text);
@@ -117,4 +117,18 @@ INSERT INTO t SELECT g, g, 'x' FROM generate_series(1, 150000) g;
 INSERT INTO far SELECT g, g FROM generate_series(2, 70000) g;
 ANALYZE far;
 SELECT is((SELECT count(*) FROM far WHERE v BETWEEN 60000 AND 60010), 11::bigint, 'rows far apart');
+-- of a table with wide rows a scan walks over no more blocks than TIDs name
+CREATE TABLE wide (id int, pad text);
+CREATE INDEX wide_id ON wide USING brin (id) WITH (pages_per_range = 1);
+INSERT INTO wide SELECT g, repeat('x', 2000) FROM generate_series(1, 3000) g;
+SELECT brin_summarize_new_values('wide_id') AS summarised \gset
+CREATE FUNCTION walked() RETURNS int LANGUAGE plpgsql AS $$
+DECLARE
+  plan jsonb;
+BEGIN
+  SET LOCAL enable_seqscan = off;
+  EXECUTE 'EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM wide WHERE id = 7' INTO plan;
+  RETURN jsonb_path_query_first(plan, '$.**."Lossy Heap Blocks"');
+END $$;
+SELECT cmp_ok(walked(), '<', 40, 'blocks that heap would have are not walked over');
 SELECT * FROM finish();
