@@ -13,16 +13,7 @@ INSERT INTO t SELECT * FROM h ORDER BY id;
 SELECT pg_sleep(0.5) \g /dev/null
 ANALYZE t; ANALYZE h;
 CREATE FUNCTION explain_of(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (COSTS off) ' || query; END $$;
-CREATE FUNCTION rows_of(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN
-  EXECUTE format('SELECT string_agg(q::text, '' '' ORDER BY q::text) FROM (%s) q', query) INTO r; RETURN r; EXCEPTION WHEN data_exception THEN RETURN SQLERRM; END $$;
-CREATE FUNCTION same(query text, must bool DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $$ DECLARE one text; many text; heap text; BEGIN
-  heap := rows_of(regexp_replace(query, '\mt\M', 'h', 'g'));
-  SET LOCAL datahike.threads = 1; one := rows_of(query);
-  SET LOCAL datahike.threads = 0; many := rows_of(query);
-  IF one IS DISTINCT FROM many THEN RETURN NEXT is(many, one, query || ': threads'); RETURN; END IF;
-  IF must <> ((SELECT string_agg(l, '') FROM explain_of(query) l) ~ 'Datahike (Aggregate|First)') THEN RETURN NEXT fail(query || CASE WHEN must THEN ' is not vectorized' ELSE ' is vectorized' END); RETURN; END IF;
-  RETURN NEXT is(one, heap, query);
-END $$;
+\ir include/same_as_heap.inc
 CREATE TABLE queries (id serial, query text);
 INSERT INTO queries (query) VALUES
   ('SELECT flag, code, sum(price), sum(discount), sum(price * (1 - discount)), avg(price), avg(discount), count(*) FROM t WHERE d < ''1999-01-01'' GROUP BY 1, 2'),

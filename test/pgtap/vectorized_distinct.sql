@@ -13,17 +13,7 @@ INSERT INTO h SELECT i, i % 37, i * 7919 % 1009, i % 77 - 30, (i % 100 - 50) * 9
 INSERT INTO t SELECT * FROM h ORDER BY id;
 SELECT pg_sleep(0.5) \g /dev/null
 ANALYZE t; ANALYZE h;
-CREATE FUNCTION rows_of(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN
-  EXECUTE format('SELECT string_agg(q::text, '' '' ORDER BY q::text) FROM (%s) q', query) INTO r; RETURN r; EXCEPTION WHEN data_exception THEN RETURN SQLERRM; END $$;
-CREATE FUNCTION same(query text, must bool DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $$ DECLARE one text; many text; heap text; line text; found bool := false; BEGIN
-  heap := rows_of(regexp_replace(query, '\mt\M', 'h', 'g'));
-  SET LOCAL datahike.threads = 1; one := rows_of(query);
-  SET LOCAL datahike.threads = 0; many := rows_of(query);
-  FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP found := found OR line ~ 'Datahike Aggregate'; END LOOP;
-  IF one IS DISTINCT FROM many THEN RETURN NEXT is(one, many, query || ': threads');
-  ELSIF found <> must THEN RETURN NEXT fail(query || CASE WHEN must THEN ' is not vectorized' ELSE ' is vectorized' END);
-  ELSE RETURN NEXT is(one, heap, query); END IF;
-END $$;
+\ir include/same_as_heap.inc
 CREATE TABLE queries (id serial, query text);
 INSERT INTO queries (query) VALUES ('SELECT min(name), max(name), min(code), max(code), min(c), max(c), min(i), max(i) FROM t'), ('SELECT k, min(name), max(code), min(c), max(c), min(i), max(i), count(DISTINCT i) FROM t GROUP BY k'),
   ('SELECT name, min(c), max(i), max(name) FROM t GROUP BY name'), ('SELECT a, min(c), max(i) FROM t GROUP BY a'), ('SELECT min(c) FILTER (WHERE k > 5 AND c > ''''), max(i) FILTER (WHERE k = 3) FROM t'),

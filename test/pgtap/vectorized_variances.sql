@@ -14,17 +14,7 @@ INSERT INTO h (id, k, a, s, b, n, w) VALUES (10001, -1, 2147483647, 32767, 92233
 INSERT INTO t SELECT * FROM h ORDER BY id;
 SELECT pg_sleep(0.5) \g /dev/null
 ANALYZE t; ANALYZE h;
-CREATE FUNCTION rows_of(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN
-  EXECUTE format('SELECT string_agg(q::text, '' '' ORDER BY q::text) FROM (%s) q', query) INTO r; RETURN r; EXCEPTION WHEN data_exception THEN RETURN SQLERRM; END $$;
-CREATE FUNCTION same(query text, must bool DEFAULT true) RETURNS SETOF text LANGUAGE plpgsql AS $$ DECLARE one text; many text; heap text; line text; found bool := false; BEGIN
-  heap := rows_of(regexp_replace(query, '\mt\M', 'h', 'g'));
-  SET LOCAL datahike.threads = 1; one := rows_of(query);
-  SET LOCAL datahike.threads = 0; many := rows_of(query);
-  FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP found := found OR line ~ 'Datahike Aggregate'; END LOOP;
-  IF one IS DISTINCT FROM many THEN RETURN NEXT is(one, many, query || ': threads');
-  ELSIF found <> must THEN RETURN NEXT fail(query || CASE WHEN must THEN ' is not vectorized' ELSE ' is vectorized' END);
-  ELSE RETURN NEXT is(one, heap, query); END IF;
-END $$;
+\ir include/same_as_heap.inc
 SELECT same(format('SELECT k, var_pop(%1$s), var_samp(%1$s), variance(%1$s), stddev_pop(%1$s), stddev_samp(%1$s), stddev(%1$s) FROM t GROUP BY k', c)) FROM unnest(ARRAY['a', 's', 'b', 'n', 'w', 'z']) c;
 SELECT same(format('SELECT var_pop(%1$s), var_samp(%1$s), stddev_pop(%1$s), stddev(%1$s) FROM t WHERE id <> 3000', c)) FROM unnest(ARRAY['a', 's', 'b', 'n', 'w', 'z', 'a::int8 * 2 + s', 'n * 2', 'n - z']) c;
 SELECT same(format('SELECT s, stddev(%1$s) FILTER (WHERE a > 50000), count(*), var_pop(%1$s) FROM t GROUP BY s', c)) FROM unnest(ARRAY['a', 'b', 'n']) c;
