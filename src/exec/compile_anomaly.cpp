@@ -1,4 +1,6 @@
-// Calls of the anomaly_* functions in programs of the vector engine: scored chunk by chunk.
+// Calls of the anomaly_* functions in programs of the vector engine: scored chunk by chunk, for the
+// rows alone that are left where the call is asked for.
+#include <exception>
 #include <limits>
 
 #include "iforest/sql/measures.h"
@@ -16,13 +18,20 @@ struct Scores final : vector::RowFunction {
   std::shared_ptr<const anomaly::LoadedModel> model;  // nullptr while it is only compiled
   anomaly::Measure measure = anomaly::Measure::Score;
   double decay = 1;
+  // Why there is no score: an error of the call, once a row comes to it. Called by any thread.
+  std::exception_ptr error;
 
   bool same(const Scores& other) const {
-    return model == other.model && measure == other.measure && decay == other.decay;
+    return !error && !other.error && model == other.model && measure == other.measure &&
+           decay == other.decay;
   }
 
   void compute(std::span<const Vector* const> operands, std::span<const Type> types, unsigned rows,
                Vector& out) const override {
+    if (error) {
+      if (rows > 0) std::rethrow_exception(error);
+      return;
+    }
     // Kept by the thread: chunk follows chunk.
     thread_local iforest::Scratch scratch;
     thread_local std::vector<double> copies, scores;
@@ -124,12 +133,16 @@ int Compiler::anomaly(FuncExpr* call) {
     }
     const std::string text = text_of(name->constvalue);
     if (decay) scores->decay = DatumGetFloat8(decay->constvalue);
-    scores->model = anomaly::load_model(text.c_str());
-    if (names)
-      e.operands = named_operands(text.c_str(), *scores->model, names->constvalue, e.operands);
-    else
-      anomaly::require_features(text.c_str(), *scores->model, e.operands.size());
-    anomaly::require_measurable(text.c_str(), *scores->model, scores->measure, scores->decay);
+    try {
+      scores->model = anomaly::load_model(text.c_str());
+      if (names)
+        e.operands = named_operands(text.c_str(), *scores->model, names->constvalue, e.operands);
+      else
+        anomaly::require_features(text.c_str(), *scores->model, e.operands.size());
+      anomaly::require_measurable(text.c_str(), *scores->model, scores->measure, scores->decay);
+    } catch (const pg::SqlError&) {
+      scores->error = std::current_exception();
+    }
   }
   for (size_t i = 0; i < program.expressions.size(); ++i) {
     const Expression& other = program.expressions[i];

@@ -1,6 +1,6 @@
-// The custom scan "Datahike Score": above a scan of any one table (or VALUES, function, subquery)
-// it gathers rows, scores them many at a time, and hands them on with their scores, so that
-// conditions and select list find those as columns.
+// The custom scan "Datahike Score": above a scan of any table (or VALUES, function, subquery), a
+// join, an Append, a sort or a limit it gathers rows, scores them many at a time, and hands them on
+// with their scores, so that conditions and select list find those as columns.
 #pragma once
 
 #include "iforest/sql/measures.h"
@@ -31,12 +31,17 @@ void install_score_paths();  // score_path.cpp
 inline constexpr double kFewRowsToScore = 16;
 // Whether the query is of a kind whose rows may be read before they are asked for.
 bool may_read_ahead(PlannerInfo* root);
-// The different calls in an expression or list that can be computed in batches: of one table's
-// columns, or with 0 of any.
+// The different calls in an expression or list that can be computed in batches, and are computed
+// wherever it is: of one table's columns, or with 0 of any.
 List* calls_in(Node* node, int relid);
 // The same, of those within aggregates.
 List* aggregated_calls_in(Node* node, int relid);
-Path* score_path(RelOptInfo* rel, Path* child, List* calls);
+bool has_score(Node* node);  // any call
+// `conditions`: it tests the conditions of the scan below that have a call.
+Path* score_path(RelOptInfo* rel, Path* child, List* calls, bool conditions);
+// REQUIRES: it is one. What those above it find as columns: the calls, and what it passes on.
+List* scores_of(const Path* path);
+bool is_plain_scan(const Path* path);
 bool is_score_path(const Path* path);
 void install_upper_score_paths();  // score_upper_path.cpp
 

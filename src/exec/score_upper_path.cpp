@@ -1,7 +1,7 @@
-// "Datahike Score" above joins, and below aggregates of PostgreSQL's: the paths that PostgreSQL has
-// made are changed in place. A call that is a column of the plan below becomes a reference to it
-// when PostgreSQL resolves the references of a plan, also within an aggregate's arguments and
-// FILTER.
+// "Datahike Score" below projections and aggregates: the paths that PostgreSQL has made are changed
+// in place, so a score is computed where PostgreSQL computes it, above a sort if it is put off
+// until then. A call that is a column of the plan below becomes a reference to it when PostgreSQL
+// resolves the references of a plan, also within an aggregate's arguments and FILTER.
 #include "exec/score.h"
 
 extern "C" {
@@ -17,8 +17,17 @@ namespace {
 
 create_upper_paths_hook_type previous_upper = nullptr;
 
-// What has the columns of several tables, or rows from workers.
-bool is_source(const Path* path) {
+// Whether a path's columns are all that the calls need. The columns of these cannot be added to.
+bool has_columns(const Path* path, List* calls) {
+  ListCell* cell;
+  foreach (cell, pull_var_clause(reinterpret_cast<Node*>(calls), 0))
+    if (!list_member(path->pathtarget->exprs, lfirst(cell))) return false;
+  return true;
+}
+
+// What can have the node above it: scans, what has the columns of several tables, rows from workers
+// or from several scans.
+bool is_source(const Path* path, List* calls) {
   if (path->param_info || path->rows < kFewRowsToScore) return false;
   switch (nodeTag(path)) {
     case T_NestPath:
@@ -27,8 +36,11 @@ bool is_source(const Path* path) {
     case T_GatherPath:
     case T_GatherMergePath:
       return true;
+    case T_AppendPath:
+    case T_MergeAppendPath:
+      return has_columns(path, calls);
     default:
-      return false;
+      return is_score_path(path) || (IS_SIMPLE_REL(path->parent) && is_plain_scan(path));
   }
 }
 
@@ -50,8 +62,10 @@ Path** below(Path* path) {
       return &reinterpret_cast<AggPath*>(path)->subpath;
     case T_GroupPath:
       return &reinterpret_cast<GroupPath*>(path)->subpath;
-    case T_GroupingSetsPath:
-      return &reinterpret_cast<GroupingSetsPath*>(path)->subpath;
+    case T_ProjectSetPath:
+      return &reinterpret_cast<ProjectSetPath*>(path)->subpath;
+    case T_ModifyTablePath:
+      return &reinterpret_cast<ModifyTablePath*>(path)->subpath;
     default:
       return nullptr;
   }
@@ -63,60 +77,138 @@ void add_columns(Path* path, List* calls) {
   path->pathtarget = target;
 }
 
-void score_below(Path** slot, List* wanted);
-
-// Calls in the select list of a join.
-void score_projection(ProjectionPath* projection, List* wanted) {
-  Path* child = projection->subpath;
-  if (is_source(child)) {
-    List* calls = calls_in(reinterpret_cast<Node*>(projection->path.pathtarget->exprs), 0);
-    calls = list_concat_unique(calls, wanted);
-    if (calls == NIL) return;
-    projection->subpath = score_path(child->parent, child, calls);
-  } else if (!is_score_path(child)) {
-    return score_below(&projection->subpath, NIL);  // say what is computed behind a sort
+// Puts the calls that `slot` does not have yet above it.
+void put_scores(Path** slot, List* calls) {
+  Path* path = *slot;
+  if (is_score_path(path)) {
+    List* known = scores_of(path);
+    List* missing = list_difference(calls, known);
+    if (missing == NIL) return;
+    add_columns(path, list_intersection(calls, known));
+    calls = missing;
   }
-  if (wanted != NIL) add_columns(&projection->path, wanted);
+  const bool join = IsA(path, NestPath) || IsA(path, MergePath) || IsA(path, HashPath);
+  *slot = score_path(path->parent, path, calls, join);
 }
 
-// `wanted`: calls that aggregates above have among their arguments.
-void score_below(Path** slot, List* wanted) {
+// How rows are asked for from above.
+struct Demand {
+  bool all;      // of them, or the first of what has been sorted: they may be read ahead
+  List* wanted;  // calls that aggregates above have among their arguments
+};
+
+void score_below(PlannerInfo* root, Path** slot, Demand demand);
+
+// Rows that a sort has put in order may be read ahead where no LIMIT wants the first of them, which
+// would not be told to the sort: that is for scores that a cursor's query computes behind the sort.
+bool is_sorted_source(PlannerInfo* root, const Path* path, List* calls) {
+  return IsA(path, SortPath) && !root->parent_root && !root->parse->limitCount &&
+         !root->parse->limitOffset && path->rows >= kFewRowsToScore && has_columns(path, calls);
+}
+
+void score_projection(PlannerInfo* root, ProjectionPath* projection, Demand demand) {
+  auto* expressions = reinterpret_cast<Node*>(projection->path.pathtarget->exprs);
+  List* calls = demand.all ? list_concat_unique(calls_in(expressions, 0), demand.wanted) : NIL;
+  Path* child = projection->subpath;
+  if (calls != NIL && (is_source(child, calls) || is_sorted_source(root, child, calls))) {
+    if (!is_source(child, calls)) score_below(root, &projection->subpath, {true, NIL});
+    put_scores(&projection->subpath, calls);
+    if (demand.wanted != NIL) add_columns(&projection->path, demand.wanted);
+    return;
+  }
+  score_below(root, &projection->subpath, {demand.all, NIL});  // say what is behind a sort
+}
+
+// Scores of the first sorted rows that PostgreSQL computes behind the sort: of those that come
+// out of the limit. A limit directly above the sort goes on telling it how many it wants.
+void score_above_limit(Path** slot) {
+  auto* limit = reinterpret_cast<LimitPath*>(*slot);
+  if (!IsA(limit->subpath, ProjectionPath) || limit->limitOption != LIMIT_OPTION_COUNT ||
+      limit->path.rows < kFewRowsToScore)
+    return;
+  auto* projection = reinterpret_cast<ProjectionPath*>(limit->subpath);
+  auto* expressions = reinterpret_cast<Node*>(projection->path.pathtarget->exprs);
+  List* calls = calls_in(expressions, 0);
+  Path* sort = projection->subpath;
+  const bool sorted =
+      IsA(sort, SortPath) || IsA(sort, IncrementalSortPath) || IsA(sort, GatherMergePath);
+  if (calls == NIL || !sorted || !has_columns(sort, calls) ||
+      contain_volatile_functions(expressions))
+    return;
+  auto* below = makeNode(LimitPath);
+  *below = *limit;
+  below->subpath = sort;
+  below->path.pathtarget = sort->pathtarget;
+  auto* above = makeNode(ProjectionPath);
+  *above = *projection;
+  above->path.rows = limit->path.rows;
+  above->path.startup_cost = limit->path.startup_cost;
+  above->path.total_cost = limit->path.total_cost;
+  above->path.parent = limit->path.parent;
+  above->subpath = score_path(limit->path.parent, &below->path, calls, false);
+  *slot = &above->path;
+}
+
+void score_append(PlannerInfo* root, Path* path) {
+  List* children = IsA(path, AppendPath) ? reinterpret_cast<AppendPath*>(path)->subpaths
+                                         : reinterpret_cast<MergeAppendPath*>(path)->subpaths;
+  ListCell* cell;
+  foreach (cell, children) score_below(root, reinterpret_cast<Path**>(&lfirst(cell)), {true, NIL});
+}
+
+void score_below(PlannerInfo* root, Path** slot, Demand demand) {
   Path* path = *slot;
   if (IsA(path, ProjectionPath))
-    return score_projection(reinterpret_cast<ProjectionPath*>(path), wanted);
-  if (is_score_path(path)) {
-    if (wanted != NIL) add_columns(path, wanted);
-    return;
+    return score_projection(root, reinterpret_cast<ProjectionPath*>(path), demand);
+  if (demand.all && demand.wanted != NIL && is_source(path, demand.wanted)) {
+    put_scores(slot, demand.wanted);
+    return add_columns(*slot, demand.wanted);
   }
-  if (is_source(path)) {
-    if (wanted == NIL) return;
-    *slot = score_path(path->parent, path, wanted);
-    add_columns(*slot, wanted);
-    return;
-  }
+  if (demand.all && (IsA(path, AppendPath) || IsA(path, MergeAppendPath)))
+    return score_append(root, path);
   Path** next = below(path);
   if (!next) return;
-  if (IsA(path, AggPath) || IsA(path, GroupingSetsPath)) {
-    if (IsA(path, AggPath) && reinterpret_cast<AggPath*>(path)->aggsplit != AGGSPLIT_SIMPLE) return;
-    List* having = IsA(path, AggPath) ? reinterpret_cast<AggPath*>(path)->qual
-                                      : reinterpret_cast<GroupingSetsPath*>(path)->qual;
-    wanted = aggregated_calls_in(reinterpret_cast<Node*>(path->pathtarget->exprs), 0);
-    wanted = list_concat_unique(wanted, aggregated_calls_in(reinterpret_cast<Node*>(having), 0));
-  } else if (IsA(path, WindowAggPath) || IsA(path, GroupPath)) {
-    wanted = NIL;
+  switch (nodeTag(path)) {
+    case T_LimitPath:
+      score_above_limit(slot);  // below it as before
+      demand = {false, NIL};
+      break;
+    case T_SortPath:
+      demand.all = true;
+      break;
+    case T_AggPath: {
+      auto* aggregate = reinterpret_cast<AggPath*>(path);
+      if (aggregate->aggsplit != AGGSPLIT_SIMPLE) return;
+      if (aggregate->aggstrategy != AGG_SORTED) demand.all = true;
+      auto* expressions = reinterpret_cast<Node*>(path->pathtarget->exprs);
+      demand.wanted =
+          list_concat_unique(aggregated_calls_in(expressions, 0),
+                             aggregated_calls_in(reinterpret_cast<Node*>(aggregate->qual), 0));
+      break;
+    }
+    case T_WindowAggPath:
+    case T_GroupPath:
+      demand.wanted = NIL;
+      break;
+    default:
+      break;
   }
-  score_below(next, wanted);
+  score_below(root, next, demand);
 }
 
 void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, RelOptInfo* output,
                  void* extra) {
   if (previous_upper) previous_upper(root, stage, input, output, extra);
   if (stage != UPPERREL_FINAL || !may_read_ahead(root)) return;
+  // Whether a row is still to be changed is looked up in the plan from the scan upwards: of one
+  // table, not of a join.
+  const CmdType command = root->parse->commandType;
+  if ((command == CMD_UPDATE || command == CMD_DELETE) &&
+      (bms_membership(root->all_baserels) != BMS_SINGLETON || root->append_rel_list != NIL))
+    return;
   ListCell* cell;
-  foreach (cell, output->pathlist) {
-    auto** slot = reinterpret_cast<Path**>(&lfirst(cell));
-    score_below(slot, NIL);
-  }
+  foreach (cell, output->pathlist)
+    score_below(root, reinterpret_cast<Path**>(&lfirst(cell)), {true, NIL});
 }
 
 }  // namespace

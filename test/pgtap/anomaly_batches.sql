@@ -21,7 +21,11 @@ SELECT same($$SELECT *, anomaly_score('m'), anomaly_predict('m'), anomaly_proba(
 SELECT same($$SELECT name FROM t WHERE anomaly_score('m') > 0.55$$);
 SELECT same($$SELECT name FROM t WHERE anomaly_predict('m') AND g = 1 AND name LIKE '%1%'$$);
 SELECT same($$SELECT id, round(anomaly_score('m')::numeric, 3) FROM t WHERE NOT anomaly_predict('m') ORDER BY anomaly_score('m') DESC, id LIMIT 50$$);
-SELECT same($$SELECT id, CASE WHEN g = 1 THEN anomaly_score('m', a, b, c, 1) ELSE anomaly_score('m', d, b, c, a) END FROM t$$);
+SELECT same($$SELECT id, CASE WHEN g = 1 THEN anomaly_score('m', a, b, c, 1) ELSE anomaly_score('m', d, b, c, a) END FROM t$$, false);
+SELECT same($$SELECT id, CASE WHEN anomaly_score('m', a, b, c, 1) > 0.5 THEN anomaly_score('m', a, b, c, 1) ELSE anomaly_score('m', d, b, c, a) END FROM t$$);
+SELECT same($$SELECT id, anomaly_score('m') FROM t ORDER BY g, id LIMIT 5$$, false);
+SELECT same($$SELECT id, anomaly_score('m'), anomaly_proba('m') FROM t ORDER BY g, id LIMIT 100 OFFSET 70$$);
+SELECT same($$SELECT id, anomaly_proba('m'), anomaly_score('m') FROM t WHERE anomaly_score('m') > 0.45 AND (g = 1 OR anomaly_score('m', a, b, c, 1) > 0.4) AND anomaly_score('m', d, d, c, a) > 0.4 AND name <> 'row 1' ORDER BY anomaly_score('m') DESC, id LIMIT 40$$);
 SELECT same($$SELECT DISTINCT anomaly_predict('m'), g FROM t ORDER BY 1, 2$$);
 SELECT same($$SELECT anomaly_predict('m'), array_agg(id ORDER BY id) FROM t GROUP BY 1 ORDER BY 1$$);
 SELECT same($$SELECT id, anomaly_score('m') FROM t WHERE b = 3 ORDER BY id$$);
