@@ -7,6 +7,7 @@
 extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
 }
@@ -121,32 +122,33 @@ void score_projection(PlannerInfo* root, ProjectionPath* projection, Demand dema
 
 // Scores of the first sorted rows that PostgreSQL computes behind the sort: of those that come
 // out of the limit. A limit directly above the sort goes on telling it how many it wants.
-void score_above_limit(Path** slot) {
+void score_above_limit(PlannerInfo* root, Path** slot) {
   auto* limit = reinterpret_cast<LimitPath*>(*slot);
-  if (!IsA(limit->subpath, ProjectionPath) || limit->limitOption != LIMIT_OPTION_COUNT ||
-      limit->path.rows < kFewRowsToScore)
-    return;
-  auto* projection = reinterpret_cast<ProjectionPath*>(limit->subpath);
-  auto* expressions = reinterpret_cast<Node*>(projection->path.pathtarget->exprs);
+  PathTarget* target = limit->subpath->pathtarget;
+  auto* expressions = reinterpret_cast<Node*>(target->exprs);
   List* calls = calls_in(expressions, 0);
-  Path* sort = projection->subpath;
-  const bool sorted =
-      IsA(sort, SortPath) || IsA(sort, IncrementalSortPath) || IsA(sort, GatherMergePath);
-  if (calls == NIL || !sorted || !has_columns(sort, calls) ||
-      contain_volatile_functions(expressions))
+  if (calls == NIL || limit->limitOption != LIMIT_OPTION_COUNT ||
+      limit->path.rows < kFewRowsToScore || contain_volatile_functions(expressions))
     return;
+  Path* sorted = limit->subpath;
+  if (IsA(sorted, ProjectionPath)) {
+    sorted = reinterpret_cast<ProjectionPath*>(sorted)->subpath;
+  } else if (IsA(sorted, GatherMergePath)) {  // computes it itself
+    auto* gather = makeNode(GatherMergePath);
+    *gather = *reinterpret_cast<GatherMergePath*>(sorted);
+    gather->path.pathtarget = gather->subpath->pathtarget;
+    sorted = &gather->path;
+  }
+  const bool sorts =
+      IsA(sorted, SortPath) || IsA(sorted, IncrementalSortPath) || IsA(sorted, GatherMergePath);
+  if (!sorts || !has_columns(sorted, calls)) return;
   auto* below = makeNode(LimitPath);
   *below = *limit;
-  below->subpath = sort;
-  below->path.pathtarget = sort->pathtarget;
-  auto* above = makeNode(ProjectionPath);
-  *above = *projection;
-  above->path.rows = limit->path.rows;
-  above->path.startup_cost = limit->path.startup_cost;
-  above->path.total_cost = limit->path.total_cost;
-  above->path.parent = limit->path.parent;
-  above->subpath = score_path(limit->path.parent, &below->path, calls, false);
-  *slot = &above->path;
+  below->subpath = sorted;
+  below->path.pathtarget = sorted->pathtarget;
+  RelOptInfo* rel = limit->path.parent;
+  Path* scores = score_path(rel, &below->path, calls, false);
+  *slot = reinterpret_cast<Path*>(create_projection_path(root, rel, scores, target));
 }
 
 void score_append(PlannerInfo* root, Path* path) {
@@ -170,7 +172,7 @@ void score_below(PlannerInfo* root, Path** slot, Demand demand) {
   if (!next) return;
   switch (nodeTag(path)) {
     case T_LimitPath:
-      score_above_limit(slot);  // below it as before
+      score_above_limit(root, slot);  // below it as before
       demand = {false, NIL};
       break;
     case T_SortPath:

@@ -1,6 +1,6 @@
 -- Scores in batches give what single calls give, or are left alone: grouping sets, conditions that are the same for all rows, outer joins, what is
 -- not computed for every row; and where in the plan they are.
-SELECT plan(110);
+SELECT plan(116);
 SET jit = off;
 CREATE TABLE t (id int, gone int, a float8, b float8, z text);
 ALTER TABLE t DROP COLUMN gone;
@@ -121,3 +121,35 @@ SET datahike.vectorized_min_rows = 0;  -- aggregates are those of the vector eng
 SELECT is(asked(query), result, 'by column: ' || query) FROM guards ORDER BY number;
 SET datahike.vectorized = off;
 SELECT is(asked(query), result, 'call by call: ' || query) FROM guards ORDER BY number;
+
+-- The first of rows that workers have sorted, and cursors.
+RESET datahike.vectorized;
+SET parallel_setup_cost = 0;
+SET parallel_tuple_cost = 0;
+SET min_parallel_table_scan_size = 0;
+SET max_parallel_workers_per_gather = 2;
+CREATE TABLE h USING heap AS SELECT * FROM t;
+ANALYZE h;
+SELECT is(nodes('SELECT id, anomaly_score(''m'', a, b) FROM h ORDER BY b, id LIMIT 100'), 'Datahike Score, Limit, Gather Merge, Sort, Parallel Seq Scan', 'from workers: plan');
+SELECT is(answer('SELECT id, anomaly_score(''m'', a, b) FROM h ORDER BY b, id LIMIT 100', true), answer('SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY b, id LIMIT 100', false), 'from workers: rows');
+SELECT is(nodes('DECLARE c CURSOR FOR SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY b, id'), 'Datahike Score, Sort, Seq Scan', 'a cursor over sorted rows: plan');
+CREATE FUNCTION fetched(query text, backward bool) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  c refcursor;
+  r record;
+  result text := '';
+BEGIN
+  EXECUTE 'DECLARE x SCROLL CURSOR FOR ' || query;
+  c := 'x';
+  IF backward THEN MOVE FORWARD ALL FROM c; END IF;
+  LOOP
+    IF backward THEN FETCH PRIOR FROM c INTO r; ELSE FETCH NEXT FROM c INTO r; END IF;
+    EXIT WHEN NOT FOUND;
+    result := CASE WHEN backward THEN r::text || result ELSE result || r::text END;
+  END LOOP;
+  CLOSE c;
+  RETURN result;
+END $$;
+SELECT is(fetched(query, false), rows, 'forward'), is(fetched(query, true), rows, 'backward'), isnt(rows, '', 'all of it')
+FROM (VALUES ('SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY b, id')) q(query),
+  LATERAL (SELECT string_agg(x::text, '' ORDER BY y.b, y.id) AS rows FROM (SELECT id, anomaly_score('m', a + 0, b), b FROM h) y(id, s, b), LATERAL (SELECT y.id, y.s) x) z;
