@@ -95,7 +95,7 @@ void put_scores(Path** slot, List* calls) {
 // How rows are asked for from above.
 struct Demand {
   bool all;      // of them, or the first of what has been sorted: they may be read ahead
-  List* wanted;  // calls that aggregates above have among their arguments
+  List* wanted;  // calls among the arguments of aggregates above, or beside window functions
 };
 
 void score_below(PlannerInfo* root, Path** slot, Demand demand);
@@ -188,7 +188,12 @@ void score_below(PlannerInfo* root, Path** slot, Demand demand) {
                              aggregated_calls_in(reinterpret_cast<Node*>(aggregate->qual), 0));
       break;
     }
-    case T_WindowAggPath:
+    case T_WindowAggPath: {  // its select list is computed for every row, unless it drops some
+      auto* window = reinterpret_cast<WindowAggPath*>(path);
+      const bool every = window->qual == NIL && window->winclause->runCondition == NIL;
+      demand.wanted = every ? calls_in(reinterpret_cast<Node*>(path->pathtarget->exprs), 0) : NIL;
+      break;
+    }
     case T_GroupPath:
       demand.wanted = NIL;
       break;

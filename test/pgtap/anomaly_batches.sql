@@ -53,7 +53,12 @@ SELECT same($$SELECT t.id, u.id, anomaly_score('m', t.a, t.b, u.z, t.d), anomaly
 SELECT same($$SELECT t.id, u.id, anomaly_score('m', a, b, z, d) FROM t FULL JOIN u ON t.id = u.id * 2 WHERE anomaly_score('m', a, b, z, d) > 0.45 OR z < 10 ORDER BY t.id, u.id$$);
 SELECT same($$SELECT t.id, k FROM t LEFT JOIN u ON t.id = u.id WHERE anomaly_score('m') > 0.5 ORDER BY t.id$$);
 SELECT same($$SELECT k, max(anomaly_score('m')), array_agg(t.id ORDER BY anomaly_score('m', t.a, t.b, u.z, 1), t.id) FROM t JOIN u USING (id) GROUP BY k ORDER BY k$$);
-SELECT same($$SELECT k, count(*) FILTER (WHERE anomaly_predict('m')) OVER (PARTITION BY k ORDER BY t.id), anomaly_score('m') FROM t JOIN u USING (id) ORDER BY t.id$$, false);
+SELECT same($$SELECT k, count(*) FILTER (WHERE anomaly_predict('m')) OVER (PARTITION BY k ORDER BY t.id), anomaly_score('m') FROM t JOIN u USING (id) ORDER BY t.id$$);
+SELECT same($$SELECT k, count(*) FILTER (WHERE anomaly_predict('m')) OVER (PARTITION BY k ORDER BY t.id) FROM t JOIN u USING (id) ORDER BY t.id$$, false);
+SELECT same($$SELECT id, row_number() OVER w, anomaly_score('m'), sum(b) OVER (ORDER BY id), anomaly_score('m') - lag(anomaly_score('m')) OVER w FROM t WINDOW w AS (PARTITION BY g ORDER BY anomaly_score('m'), id) ORDER BY id$$);
+SELECT same($$SELECT g, b, rank() OVER (ORDER BY max(anomaly_score('m')), g, b), anomaly_score('m', g, b, 1, 1) FROM t GROUP BY g, b ORDER BY g, b$$);
+SELECT same($$SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY g ORDER BY id) AS n, anomaly_score('m') FROM t) x WHERE n < 5 ORDER BY id$$, false);
+SELECT same($$SELECT * FROM (SELECT id, row_number() OVER (ORDER BY id) AS n, anomaly_score('m') FROM t) x WHERE n < 5 ORDER BY id$$, false);
 SELECT same($$SELECT DISTINCT anomaly_predict('m'), k FROM t JOIN u USING (id) ORDER BY 1, 2$$);
 SELECT same($$SELECT id, s FROM (SELECT t.id, anomaly_score('m') AS s FROM t JOIN u USING (id)) x WHERE s > 0.5 ORDER BY id$$);
 SELECT same($$SELECT t.id, anomaly_score('m') FROM t JOIN u USING (id) LIMIT 3$$, false);
