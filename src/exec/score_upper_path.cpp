@@ -78,16 +78,19 @@ void add_columns(Path* path, List* calls) {
   path->pathtarget = target;
 }
 
-// Puts the calls that `slot` does not have yet above it.
+// Those of the calls that a path has not, which passes on the others.
+List* missing_in(Path* path, List* calls) {
+  if (!is_score_path(path)) return calls;
+  List* known = scores_of(path);
+  List* missing = list_difference(calls, known);
+  if (missing != NIL) add_columns(path, list_intersection(calls, known));
+  return missing;
+}
+
 void put_scores(Path** slot, List* calls) {
   Path* path = *slot;
-  if (is_score_path(path)) {
-    List* known = scores_of(path);
-    List* missing = list_difference(calls, known);
-    if (missing == NIL) return;
-    add_columns(path, list_intersection(calls, known));
-    calls = missing;
-  }
+  calls = missing_in(path, calls);
+  if (calls == NIL) return;
   const bool join = IsA(path, NestPath) || IsA(path, MergePath) || IsA(path, HashPath);
   *slot = score_path(path->parent, path, calls, join);
 }
@@ -120,8 +123,35 @@ void score_projection(PlannerInfo* root, ProjectionPath* projection, Demand dema
   score_below(root, &projection->subpath, {demand.all, NIL});  // say what is behind a sort
 }
 
-// Scores of the first sorted rows that PostgreSQL computes behind the sort: of those that come
-// out of the limit. A limit directly above the sort goes on telling it how many it wants.
+template <class P>
+Path* with_target(const Path* path, PathTarget* target) {
+  auto* copy = static_cast<P*>(palloc(sizeof(P)));
+  *copy = *reinterpret_cast<const P*>(path);
+  Path* result = reinterpret_cast<Path*>(copy);
+  result->pathtarget = target;
+  return result;
+}
+
+// What a select list is computed from, by a node of its own or by a scan in the order wanted;
+// nullptr where that is not known.
+Path* unprojected(Path* path) {
+  switch (nodeTag(path)) {
+    case T_ProjectionPath:
+      return reinterpret_cast<ProjectionPath*>(path)->subpath;
+    case T_GatherMergePath:
+      return with_target<GatherMergePath>(
+          path, reinterpret_cast<GatherMergePath*>(path)->subpath->pathtarget);
+    case T_IndexPath:
+      if (path->pathtype != T_IndexScan || !IS_SIMPLE_REL(path->parent)) return nullptr;
+      return with_target<IndexPath>(path, path->parent->reltarget);
+    default:
+      if (!is_score_path(path) || !IS_SIMPLE_REL(path->parent)) return nullptr;
+      return with_target<CustomPath>(path, path->parent->reltarget);
+  }
+}
+
+// Scores of the first rows in an order that does not need them: of those that come out of the
+// limit. A limit directly above a sort goes on telling it how many it wants.
 void score_above_limit(PlannerInfo* root, Path** slot) {
   auto* limit = reinterpret_cast<LimitPath*>(*slot);
   PathTarget* target = limit->subpath->pathtarget;
@@ -130,22 +160,15 @@ void score_above_limit(PlannerInfo* root, Path** slot) {
   if (calls == NIL || limit->limitOption != LIMIT_OPTION_COUNT ||
       limit->path.rows < kFewRowsToScore || contain_volatile_functions(expressions))
     return;
-  Path* sorted = limit->subpath;
-  if (IsA(sorted, ProjectionPath)) {
-    sorted = reinterpret_cast<ProjectionPath*>(sorted)->subpath;
-  } else if (IsA(sorted, GatherMergePath)) {  // computes it itself
-    auto* gather = makeNode(GatherMergePath);
-    *gather = *reinterpret_cast<GatherMergePath*>(sorted);
-    gather->path.pathtarget = gather->subpath->pathtarget;
-    sorted = &gather->path;
-  }
-  const bool sorts =
-      IsA(sorted, SortPath) || IsA(sorted, IncrementalSortPath) || IsA(sorted, GatherMergePath);
-  if (!sorts || !has_columns(sorted, calls)) return;
+  Path* rows = unprojected(limit->subpath);
+  if (!rows) return;
+  if (rows->param_info || !has_columns(rows, calls)) return;
+  calls = missing_in(rows, calls);
+  if (calls == NIL) return;
   auto* below = makeNode(LimitPath);
   *below = *limit;
-  below->subpath = sorted;
-  below->path.pathtarget = sorted->pathtarget;
+  below->subpath = rows;
+  below->path.pathtarget = rows->pathtarget;
   RelOptInfo* rel = limit->path.parent;
   Path* scores = score_path(rel, &below->path, calls, false);
   *slot = reinterpret_cast<Path*>(create_projection_path(root, rel, scores, target));

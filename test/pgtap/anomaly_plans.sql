@@ -1,6 +1,6 @@
 -- Scores in batches give what single calls give, or are left alone: grouping sets, conditions that are the same for all rows, outer joins, what is
 -- not computed for every row; and where in the plan they are.
-SELECT plan(120);
+SELECT plan(126);
 SET jit = off;
 CREATE TABLE t (id int, gone int, a float8, b float8, z text);
 ALTER TABLE t DROP COLUMN gone;
@@ -8,6 +8,7 @@ INSERT INTO t SELECT g, sin(g), g % 4, 'z' FROM generate_series(1, 400) g;
 CREATE TABLE u (id int, k int);
 INSERT INTO u SELECT g, g % 3 FROM generate_series(1, 400) g;
 SELECT datahike.create_model('m', 'SELECT a, b FROM t');
+CREATE INDEX ON t (id);
 ANALYZE t; ANALYZE u;
 CREATE VIEW v AS SELECT id, anomaly_score('m') AS s FROM t;
 
@@ -75,6 +76,9 @@ INSERT INTO shapes (what, query, nodes) VALUES
   ('one condition after the other', 'SELECT id, anomaly_confidence(''m'', a, b) FROM t WHERE anomaly_score(''m'', a, b) > 0.45 AND anomaly_score(''m'', b, b) > 0.45', 'Datahike Score, Datahike Score, Datahike Score, Seq Scan'),
   ('the first sorted rows', 'SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY b, id LIMIT 10', 'Limit, Result, Sort, Seq Scan'),
   ('more of them', 'SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY b, id LIMIT 100 OFFSET 7', 'Datahike Score, Limit, Sort, Seq Scan'),
+  ('the first by an index', 'SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY id LIMIT 100', 'Datahike Score, Limit, Index Scan using t_id_idx'),
+  ('by it, with a condition', 'SELECT id, anomaly_score(''m'', a, b), anomaly_confidence(''m'', a, b) FROM t WHERE id > 10 AND anomaly_score(''m'', a, b) > 0.4 ORDER BY id LIMIT 19', 'Datahike Score, Limit, Datahike Score, Index Scan using t_id_idx'),
+  ('of the first groups', 'SELECT id, count(*), anomaly_score(''m'', id, 1) FROM t GROUP BY id ORDER BY 2 DESC, id LIMIT 100', 'Datahike Score, Limit, Sort, HashAggregate, Seq Scan'),
   ('all sorted rows', 'SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY b, id', 'Sort, Datahike Score, Seq Scan'),
   ('the first by score', 'SELECT id, anomaly_score(''m'', a, b) FROM t ORDER BY 2, 1 LIMIT 10', 'Limit, Sort, Datahike Score, Seq Scan'),
   ('a join''s first rows', 'SELECT t.id, anomaly_score(''m'', a, k) FROM t JOIN u ON t.id = u.id + 1 ORDER BY z, t.id LIMIT 100', 'Datahike Score, Limit, Sort, Hash Join, Seq Scan, Hash, Seq Scan'),
