@@ -5,11 +5,9 @@
 #include "versioning/view.h"
 
 extern "C" {
-#include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "common/hashfn.h"
 #include "executor/spi.h"
-#include "nodes/makefuncs.h"
 #include "utils/array.h"
 
 PG_FUNCTION_INFO_V1(datahike_create_model);
@@ -86,20 +84,22 @@ void require_writable_view(const char* what) {
 // The name, quoted and qualified; palloc'd.
 const char* table_name(const char* model) { return quote_qualified_identifier(kSchema, model); }
 
-// For the rest of the transaction; so two sessions that make the same model do it one by one. What
-// the other one has done is to be seen, so the caller pops the snapshot that this one pushes.
-void lock_name(const char* name) {
+// For the rest of the transaction; so two sessions that make the same model do it one by one, and
+// none drops its table, or that of the model that it is made from. What the other one has done is
+// to be seen, so the caller pops the snapshot that this one pushes.
+void lock_name(const char* name, const char* from = nullptr) {
   Oid schema = get_namespace_oid(kSchema, false);
   const uint32 number = DatumGetUInt32(
       hash_any(reinterpret_cast<const unsigned char*>(name), static_cast<int>(std::strlen(name))));
   LockDatabaseObject(NamespaceRelationId, schema, static_cast<uint16>(number | 1), ExclusiveLock);
+  lock_table_of_model(name, AccessShareLock, ACL_SELECT);
+  if (from && std::strcmp(from, name) != 0) lock_table_of_model(from, AccessShareLock, ACL_SELECT);
   PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
 }
 
 // Locked, so that nothing that runs with a write can be added to it; false: there is no table yet.
-bool lock_model_table(const char* name) {
-  Oid relid =
-      RangeVarGetRelid(makeRangeVar(pstrdup(kSchema), pstrdup(name), -1), RowExclusiveLock, true);
+bool lock_for_writing(const char* name, AclMode privilege) {
+  const Oid relid = lock_table_of_model(name, RowExclusiveLock, privilege);
   if (!OidIsValid(relid)) return false;
   Relation relation = relation_open(relid, NoLock);
   require_model_table(relation);
@@ -116,25 +116,33 @@ void execute(const char* command, int arguments, Oid* types, Datum* values, int 
              errmsg("the model has been changed by another transaction"), errhint("Try again.")));
 }
 
-// As the caller, whose privileges on the model's table count. `replaced`: what the model that the
-// new one takes the place of was trained at.
-void write(const char* name, bytea* forest, const TimestampTz* replaced) {
+// Before anything is trained in vain. `replaced`: there is such a model.
+void require_writing(const char* name, bool replaced) {
+  const Oid relid = table_of_model(name);
+  if (OidIsValid(relid)) require_privilege(relid, name, replaced ? ACL_UPDATE : ACL_INSERT);
+}
+
+// As the caller, whose privileges on the model's table count. `replaced`: the model that the new
+// one takes the place of.
+void write(const char* name, bytea* forest, const ModelVersion* replaced) {
   Oid types[] = {TEXTOID, BYTEAOID, TIMESTAMPTZOID};
   Datum values[] = {CStringGetTextDatum(name), PointerGetDatum(forest),
-                    TimestampTzGetDatum(replaced ? *replaced : 0)};
+                    TimestampTzGetDatum(replaced ? replaced->trained_at : 0)};
   const char* table = table_name(name);
   SPI_connect();
-  if (!lock_model_table(name))
+  if (!lock_for_writing(name, replaced ? ACL_UPDATE : ACL_INSERT))
     execute(psprintf("CREATE TABLE %s (name pg_catalog.text PRIMARY KEY, trained_at "
                      "pg_catalog.timestamptz NOT NULL, forest pg_catalog.bytea NOT NULL) "
                      "USING datahike",
                      table),
             0, nullptr, nullptr, SPI_OK_UTILITY, 0);
   if (replaced)
-    execute(psprintf("UPDATE %s SET name = $1, trained_at = pg_catalog.clock_timestamp(), "
-                     "forest = $2 WHERE trained_at OPERATOR(pg_catalog.=) $3",
-                     table),
-            3, types, values, SPI_OK_UPDATE, 1);
+    execute(
+        psprintf("UPDATE %s SET name = $1, trained_at = pg_catalog.clock_timestamp(), "
+                 "forest = $2 WHERE %s",
+                 table,
+                 replaced->dated ? "trained_at OPERATOR(pg_catalog.=) $3" : "trained_at IS NULL"),
+        replaced->dated ? 3 : 2, types, values, SPI_OK_UPDATE, 1);
   else
     execute(psprintf("INSERT INTO %s VALUES ($1, pg_catalog.clock_timestamp(), $2)", table), 2,
             types, values, SPI_OK_INSERT, 1);
@@ -142,31 +150,33 @@ void write(const char* name, bytea* forest, const TimestampTz* replaced) {
   CacheInvalidateRelcacheByRelid(table_of_model(name));  // models.cpp
 }
 
-void write_model(const char* name, const iforest::Model& model, const TimestampTz* replaced) {
+void write_model(const char* name, const iforest::Model& model,
+                 const std::optional<ModelVersion>& replaced) {
   const Bytes bytes = iforest::encode(model);
-  pg::call([&bytes, name, replaced] {
+  const ModelVersion* version = replaced ? &*replaced : nullptr;
+  pg::call([&bytes, name, version] {
     auto* forest = static_cast<bytea*>(palloc(bytes.size() + VARHDRSZ));
     SET_VARSIZE(forest, bytes.size() + VARHDRSZ);
     std::memcpy(VARDATA(forest), bytes.data(), bytes.size());
-    write(name, forest, replaced);
+    write(name, forest, version);
   });
 }
 
-[[noreturn]] void throw_exists(const char* name) {
-  throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT, std::string("model already exists: ") + name,
-                     "Give replace => true to train it anew.");
+[[noreturn]] void throw_exists(const char* name, const char* hint) {
+  throw pg::SqlError(ERRCODE_DUPLICATE_OBJECT, std::string("model already exists: ") + name, hint);
 }
 
 void create(const char* name, const char* query, const PlainOptions& plain, bool replace) {
-  const auto old = find_model(name);
-  if (old && !replace) throw_exists(name);
+  const std::optional<ModelVersion> old = find_version(name);
+  if (old && !replace) throw_exists(name, "Give replace => true to train it anew.");
+  pg::call([&old, name] { require_writing(name, old.has_value()); });
   const iforest::Options options = plain.options();
   TrainingRows rows;
   gather(query, options, rows);
   write_model(name,
               iforest::train(std::move(rows.names), {rows.values, rows.rows().features}, rows.total,
                              options, poll),
-              old ? &old->trained_at : nullptr);
+              old);
 }
 
 void rotate(const char* name, const char* query, int32 wanted, const char* new_name) {
@@ -177,7 +187,9 @@ void rotate(const char* name, const char* query, int32 wanted, const char* new_n
     throw pg::SqlError(ERRCODE_INVALID_PARAMETER_VALUE,
                        "k must be from 1 to the model's number of trees, " + std::to_string(trees));
   const bool same = std::strcmp(name, new_name) == 0;
-  if (!same && find_model(new_name)) throw_exists(new_name);
+  if (!same && find_version(new_name))
+    throw_exists(new_name, "Give another new_name, or drop that model first.");
+  pg::call([=] { require_writing(new_name, same); });
   // A sample of its own, which no earlier one of the same seed is like.
   iforest::Options options{static_cast<uint32_t>(replaced), old->model.sample_size,
                            old->model.seed + old->model.grown, std::nullopt};
@@ -193,12 +205,12 @@ void rotate(const char* name, const char* query, int32 wanted, const char* new_n
   write_model(
       new_name,
       iforest::rotate(old->model, rows.rows(), rows.total, static_cast<uint32_t>(replaced), poll),
-      same ? &old->trained_at : nullptr);
+      same ? std::optional(ModelVersion{true, old->trained_at}) : std::nullopt);
 }
 
 // Columns of model_details(), NULLs where there is nothing to tell.
-void fill_details(const LoadedModel& loaded, Datum* values, bool* nulls) {
-  const iforest::Model& m = loaded.model;
+void fill_details(const DescribedModel& described, Datum* values, bool* nulls) {
+  const iforest::Model& m = described.model;
   values[0] = CStringGetTextDatum("isolation forest");
   values[1] = Int32GetDatum(static_cast<int32>(m.trees.size()));
   values[2] = Int32GetDatum(static_cast<int32>(m.sample_size));
@@ -216,7 +228,7 @@ void fill_details(const LoadedModel& loaded, Datum* values, bool* nulls) {
   values[9] = Float8GetDatum(m.least);
   values[10] = Float8GetDatum(m.greatest);
   values[11] = Int32GetDatum(static_cast<int32>(m.generation));
-  values[12] = TimestampTzGetDatum(loaded.trained_at);
+  values[12] = TimestampTzGetDatum(described.trained_at);
 }
 
 constexpr int kDetails = 13;
@@ -311,7 +323,7 @@ Datum datahike_rotate_model(PG_FUNCTION_ARGS) {
   const char* new_name = PG_ARGISNULL(3) ? name : text_to_cstring(PG_GETARG_TEXT_PP(3));
   check_name(new_name);
   require_writable_view("rotate_model()");
-  lock_name(new_name);
+  lock_name(new_name, name);
   pg::guard([&] { rotate(name, query, replaced, new_name); });
   PopActiveSnapshot();
   PG_RETURN_TEXT_P(cstring_to_text(new_name));
@@ -322,11 +334,14 @@ Datum datahike_drop_model(PG_FUNCTION_ARGS) {
   const bool if_exists = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
   require_writable_view("drop_model()");
   lock_name(name);
-  const bool exists = pg::guard(
-      [=] { return if_exists ? find_model(name) != nullptr : load_model(name) != nullptr; });
+  const bool exists = pg::guard([=] {
+    const bool found = find_version(name).has_value();
+    if (!found && !if_exists) throw_not_found(name);
+    return found;
+  });
   if (exists) {
     SPI_connect();
-    lock_model_table(name);
+    lock_for_writing(name, ACL_DELETE);
     execute(psprintf("DELETE FROM %s", table_name(name)), 0, nullptr, nullptr, SPI_OK_DELETE, 1);
     SPI_finish();
   }
@@ -345,15 +360,12 @@ Datum datahike_model_details(PG_FUNCTION_ARGS) {
   Datum values[kDetails] = {};
   bool nulls[kDetails] = {};
   // In a list of all models one that is damaged, or no model at all, must not hide the others.
-  if (missing_ok) {
-    const Oid relid = table_of_model(name);
-    if (!OidIsValid(relid) || !is_model_table(relid)) PG_RETURN_NULL();
-  }
   const bool found = pg::guard([&] {
     try {
-      auto model = missing_ok ? find_readable_model(name) : load_model(name);
+      const std::optional<DescribedModel> model = describe_model(name, missing_ok);
+      if (!model && !missing_ok) throw_not_found(name);
       if (model) pg::call([&] { fill_details(*model, values, nulls); });
-      return model != nullptr;
+      return model.has_value();
     } catch (const CorruptError&) {
       if (!missing_ok) throw;
     }

@@ -10,7 +10,6 @@
 #include "versioning/view.h"
 
 extern "C" {
-#include "commands/defrem.h"
 #include "mb/pg_wchar.h"
 #include "utils/inval.h"
 #include "utils/plancache.h"
@@ -36,6 +35,10 @@ constexpr size_t kMostLoaded = 64 << 20;
 // that a model had when they were analysed: where it has been replaced, they are analysed again.
 std::set<Oid> known_tables;
 
+constexpr const char* kDamagedHint =
+    "create_model(..., replace => true) trains it anew, drop_model() drops it; other branches and "
+    "older commits may have it undamaged.";
+
 void relation_changed(Datum, Oid relid) {
   ++epoch;
   if (!OidIsValid(relid) || known_tables.contains(relid)) ResetPlanCache();
@@ -49,78 +52,53 @@ void subtransaction_ends(SubXactEvent event, SubTransactionId, SubTransactionId,
   if (event == SUBXACT_EVENT_ABORT_SUB) ++epoch;
 }
 
-bool has_model_columns(Relation relation) {
-  TupleDesc desc = RelationGetDescr(relation);
-  if (relation->rd_rel->relkind != RELKIND_RELATION || desc->natts != 3) return false;
-  constexpr Oid kTypes[] = {TEXTOID, TIMESTAMPTZOID, BYTEAOID};
-  constexpr const char* kNames[] = {"name", "trained_at", "forest"};
-  for (int i = 0; i < 3; ++i) {
-    const FormData_pg_attribute* column = TupleDescAttr(desc, i);
-    if (column->atttypid != kTypes[i] || column->attisdropped ||
-        std::strcmp(NameStr(column->attname), kNames[i]) != 0)
-      return false;
-  }
-  const char* method = get_am_name(relation->rd_rel->relam);
-  return method && std::strcmp(method, "datahike") == 0;
-}
-
-// Whether using the table evaluates anything that its owner has defined.
-bool runs_code(Relation relation) {
-  const TupleConstr* constraints = RelationGetDescr(relation)->constr;
-  if (constraints && (constraints->num_defval > 0 || constraints->num_check > 0)) return true;
-  if (relation->rd_rules || relation->trigdesc || relation->rd_rel->relrowsecurity ||
-      relation->rd_rel->relhassubclass || relation->rd_rel->relispartition)
-    return true;
-  List* indexes = RelationGetIndexList(relation);
-  ListCell* cell;
-  foreach (cell, indexes)
-    if (lfirst_oid(cell) != relation->rd_pkindex) return true;
-  list_free(indexes);
-  return false;
-}
-
-bool is_model_table(Relation relation) {
-  return has_model_columns(relation) && !runs_code(relation);
-}
-
 // What the view has of a model's table.
 struct Row {
   bool found;
-  ItemPointerData place;
-  TimestampTz trained_at;
-  bytea* forest;  // palloc'd; nullptr if it was not asked for
   Place where;
   uint64_t table;
-  bool lenient;  // what is no model counts as not found
+  bool dated;
+  TimestampTz trained_at;
+  bytea* forest;  // palloc'd; nullptr if it was not asked for
 };
 
-// Owns no C++ object: PostgreSQL's errors may leave it.
-void read_row(Oid relid, bool versioned, Row* row) {
-  Relation relation = relation_open(relid, AccessShareLock);
-  if (row->lenient && !is_model_table(relation)) {
-    relation_close(relation, AccessShareLock);
-    return;
-  }
-  require_model_table(relation);
+enum class Forest : uint8_t { Needless, UnlessLoaded, Wanted };
+
+struct Reading {
+  const char* name;
+  Forest forest;
+  bool listed;     // what is no model, or not the user's, counts as not found
+  bool versioned;  // the view has older versions, too
+};
+
+void read_columns(Relation relation, TupleTableSlot* slot, const Reading& reading, Row* row) {
+  bool null;
+  Datum trained_at = slot_getattr(slot, 2, &null);
+  row->dated = !null;
+  if (!null) row->trained_at = DatumGetTimestampTz(trained_at);
+  if (reading.forest == Forest::Needless) return;
+  if (reading.forest == Forest::UnlessLoaded && loaded.contains(row->where)) return;
+  Datum forest = slot_getattr(slot, 3, &null);
+  row->found = row->dated && !null;
+  if (row->found) row->forest = DatumGetByteaPCopy(forest);
+  if (row->found || reading.listed) return;
+  ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                  errmsg("model \"%s\" has no forest", RelationGetRelationName(relation)),
+                  errhint("%s", kDamagedHint)));
+}
+
+void read_rows(Relation relation, const Reading& reading, Row* row) {
   TupleTableSlot* slot = table_slot_create(relation, nullptr);
   TableScanDesc scan = table_beginscan(relation, GetActiveSnapshot(), 0, nullptr);
   row->found = table_scan_getnextslot(scan, ForwardScanDirection, slot);
   if (row->found) {
     const am::RelationInfo& info = am::relation_info(relation);
     row->table = info.table;
-    row->where = {relid, relation->rd_node.relNode, am::to_rowid(info.tid_base, slot->tts_tid)};
-    if (!loaded.contains(row->where)) {
-      bool null[2];
-      row->trained_at = DatumGetTimestampTz(slot_getattr(slot, 2, &null[0]));
-      Datum forest = slot_getattr(slot, 3, &null[1]);
-      if ((null[0] || null[1]) && !row->lenient)
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                        errmsg("model \"%s\" has no forest", RelationGetRelationName(relation))));
-      row->found = !null[0] && !null[1];
-      if (row->found) row->forest = DatumGetByteaPCopy(forest);
-    }
+    row->where = {RelationGetRelid(relation), relation->rd_node.relNode,
+                  am::to_rowid(info.tid_base, slot->tts_tid)};
+    read_columns(relation, slot, reading, row);
     const bool several = table_scan_getnextslot(scan, ForwardScanDirection, slot);
-    if (several && row->lenient && !versioned) row->found = false;
+    if (several && reading.listed && !reading.versioned) row->found = false;
     if (several && row->found)
       ereport(ERROR,
               (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -132,15 +110,19 @@ void read_row(Oid relid, bool versioned, Row* row) {
   }
   table_endscan(scan);
   ExecDropSingleTupleTableSlot(slot);
-  relation_close(relation, AccessShareLock);
 }
 
-void require_usable(Oid relid, const char* name) {
-  if (pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK) return;
-  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                  errmsg("permission denied for model \"%s\"", name),
-                  errhint("GRANT SELECT ON %s.%s lets a role use the model.", kSchema,
-                          quote_identifier(name))));
+// Owns no C++ object: PostgreSQL's errors may leave it.
+void read_row(const Reading& reading, Row* row) {
+  const Oid relid = lock_table_of_model(reading.name, AccessShareLock,
+                                        reading.listed ? ACL_NO_RIGHTS : ACL_SELECT);
+  if (!OidIsValid(relid)) return;
+  Relation relation = relation_open(relid, NoLock);
+  if (!reading.listed) require_model_table(relation);
+  if (!reading.listed || (is_model_table(relation) &&
+                          pg_class_aclcheck(relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK))
+    read_rows(relation, reading, row);
+  relation_close(relation, AccessShareLock);
 }
 
 // A number for the view of the query that runs, another one for another.
@@ -198,26 +180,10 @@ bool is_current(const ModelKey& key) {
          (!IsolationIsSerializable() || key.transaction == MyProc->lxid);
 }
 
-void require_model_table(Relation relation) {
-  if (is_model_table(relation)) return;
-  ereport(ERROR,
-          (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-           errmsg("table \"%s\" in schema %s is not a model", RelationGetRelationName(relation),
-                  kSchema),
-           errhint("Models are made by datahike.create_model(); their tables have no triggers, "
-                   "rules, policies, defaults, checks, children or further indexes.")));
-}
-
 void check_name(const char* name) {
   if (*name == '\0' || std::strlen(name) >= NAMEDATALEN)
     ereport(ERROR, (errcode(ERRCODE_INVALID_NAME),
                     errmsg("a model's name must have 1 to %d bytes", NAMEDATALEN - 1)));
-}
-
-Oid table_of_model(const char* name) {
-  if (std::strlen(name) >= NAMEDATALEN) return InvalidOid;
-  Oid schema = get_namespace_oid(kSchema, true);
-  return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
 namespace {
@@ -234,7 +200,7 @@ std::unordered_map<std::string, Recent> recent;
 constexpr size_t kMostRecent = 64;
 
 // Without a model where there is none.
-Recent look_up(const char* name, bool lenient);
+Recent look_up(const char* name);
 
 versioning::TableState state_of_table(uint64_t table) {
   // Who is SERIALIZABLE is to read the table, so that PostgreSQL knows.
@@ -259,12 +225,12 @@ bool is_still_seen(Recent& r) {
   return true;
 }
 
-std::shared_ptr<const LoadedModel> find(const char* name, bool lenient) {
+std::shared_ptr<const LoadedModel> find_model(const char* name) {
   if (auto at = recent.find(name); at != recent.end())
     if (is_current(at->second.key) || is_still_seen(at->second)) return at->second.model;
   // What comes meanwhile may have come too late for what has been looked at.
   const uint64_t begun = epoch;
-  Recent found = look_up(name, lenient);
+  Recent found = look_up(name);
   if (!found.model) return nullptr;
   found.key = current_key();
   found.key.epoch = begun;
@@ -281,16 +247,33 @@ void require_names(const iforest::Model& model) {
       throw CorruptError("isolation forest: name of a feature");
 }
 
-Recent look_up(const char* name, bool lenient) {
+Row read(const char* name, Forest forest, bool listed) {
   Row row{};
-  row.lenient = lenient;
   const bool versioned = versioning::session_view().history;
-  pg::call([name, versioned, out = &row] {
-    Oid relid = table_of_model(name);
-    if (!OidIsValid(relid)) return;
-    require_usable(relid, name);
-    read_row(relid, versioned, out);
-  });
+  pg::call([=, out = &row] { read_row({name, forest, listed, versioned}, out); });
+  return row;
+}
+
+iforest::Model decode(const Row& row) {
+  const ByteView bytes(reinterpret_cast<const uint8_t*>(VARDATA(row.forest)),
+                       VARSIZE(row.forest) - VARHDRSZ);
+  iforest::Model model = iforest::decode(bytes);
+  require_names(model);
+  return model;
+}
+
+iforest::Model decode(const Row& row, const char* name) {
+  try {
+    return decode(row);
+  } catch (const CorruptError& error) {
+    throw pg::SqlError(ERRCODE_DATA_CORRUPTED,
+                       std::string("model \"") + name + "\" cannot be read: " + error.what(),
+                       kDamagedHint);
+  }
+}
+
+Recent look_up(const char* name) {
+  const Row row = read(name, Forest::UnlessLoaded, false);
   Recent found{{}, nullptr, row.table, row.where.row, {}};
   if (!row.found) return found;
   known_tables.insert(row.where.relation);
@@ -298,15 +281,11 @@ Recent look_up(const char* name, bool lenient) {
     found.model = at->second;
     return found;
   }
-  const ByteView bytes(reinterpret_cast<const uint8_t*>(VARDATA(row.forest)),
-                       VARSIZE(row.forest) - VARHDRSZ);
-  iforest::Model decoded = iforest::decode(bytes);
-  require_names(decoded);
-  auto model = std::make_shared<LoadedModel>(std::move(decoded));
+  auto model = std::make_shared<LoadedModel>(decode(row, name));
   model->trained_at = row.trained_at;
+  const size_t size = VARSIZE(row.forest) + model->scorer.bytes();
   pg::call([&row] { pfree(row.forest); });
   // Whoever has a pointer to a model looks at the epoch before it uses it.
-  const size_t size = bytes.size() + model->scorer.bytes();
   if (loaded_bytes + size > kMostLoaded) {
     loaded.clear();
     loaded_bytes = 0;
@@ -320,19 +299,27 @@ Recent look_up(const char* name, bool lenient) {
 
 }  // namespace
 
-std::shared_ptr<const LoadedModel> find_model(const char* name) { return find(name, false); }
-
-std::shared_ptr<const LoadedModel> find_readable_model(const char* name) {
-  return find(name, true);
+std::optional<ModelVersion> find_version(const char* name) {
+  const Row row = read(name, Forest::Needless, false);
+  if (!row.found) return std::nullopt;
+  return ModelVersion{row.dated, row.trained_at};
 }
 
-namespace {
+std::optional<DescribedModel> describe_model(const char* name, bool listed) {
+  const Row row = read(name, Forest::Wanted, listed);
+  if (!row.found) return std::nullopt;
+  DescribedModel described{listed ? decode(row) : decode(row, name), row.trained_at};
+  pg::call([&row] { pfree(row.forest); });
+  return described;
+}
 
-[[noreturn]] void throw_not_found(const char* name) {
+void throw_not_found(const char* name) {
   throw pg::SqlError(ERRCODE_UNDEFINED_OBJECT, std::string("model not found: ") + name,
                      "Models belong to the branch or commit that they were made on: see "
                      "datahike.models.");
 }
+
+namespace {
 
 // The settings count, not the view of a query that calls the function whose query is planned.
 struct SettingsView {
@@ -340,14 +327,15 @@ struct SettingsView {
   ~SettingsView() { versioning::use_session_view(before); }
 };
 
-}  // namespace
-
-bool is_model_table(Oid relid) {
-  Relation relation = table_open(relid, AccessShareLock);
-  const bool is = is_model_table(relation);
-  table_close(relation, AccessShareLock);
-  return is;
+std::shared_ptr<const LoadedModel> find_in_latest(const char* name) {
+  SettingsView settings;
+  pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+  auto model = find_model(name);
+  pg::call([] { PopActiveSnapshot(); });
+  return model;
 }
+
+}  // namespace
 
 std::shared_ptr<const LoadedModel> load_model(const char* name) {
   if (auto model = find_model(name)) return model;
@@ -355,13 +343,10 @@ std::shared_ptr<const LoadedModel> load_model(const char* name) {
 }
 
 std::shared_ptr<const LoadedModel> model_for_planning(const char* name) {
-  {
-    SettingsView settings;
-    pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
-    auto model = find_model(name);
-    pg::call([] { PopActiveSnapshot(); });
-    if (model) return model;
-  }
+  if (auto model = find_in_latest(name)) return model;
+  // Another session may have been waited for, after that snapshot.
+  if (!IsolationUsesXactSnapshot())
+    if (auto model = find_in_latest(name)) return model;
   // A query within a STABLE function reads what the calling one does.
   if (!ActiveSnapshotSet()) throw_not_found(name);
   return load_model(name);

@@ -10,10 +10,9 @@
 
 #include "pg/pg.h"
 #include "iforest/scorer.h"
+#include "iforest/sql/model_table.h"
 
 namespace datahike::anomaly {
-
-inline constexpr const char* kSchema = "datahike_models";
 
 struct LoadedModel {
   iforest::Model model;
@@ -23,23 +22,30 @@ struct LoadedModel {
 };
 
 // The model as the active snapshot and the session's view have it, if the user may read it. Kept
-// for the session. Errors: 42704 "model not found", 42501, XX001. From C++ frames only.
+// for the session. A table that another session is dropping is waited for. Errors: 42704 "model not
+// found", 42501, XX001. From C++ frames only.
 std::shared_ptr<const LoadedModel> load_model(const char* name);
-// The same, nullptr where there is none.
-std::shared_ptr<const LoadedModel> find_model(const char* name);
 // The same while a query is analysed or planned, which is before it has a snapshot and a view.
 std::shared_ptr<const LoadedModel> model_for_planning(const char* name);
 
-// The same, nullptr also for a table of that name that is no model.
-std::shared_ptr<const LoadedModel> find_readable_model(const char* name);
+// What does not need the forest, so that a model that is damaged can be replaced or dropped.
+struct ModelVersion {
+  bool dated;  // a row that was written by hand may have no time
+  TimestampTz trained_at;
+};
+// nullopt: the view has no such model. Errors: 42501, 42809.
+std::optional<ModelVersion> find_version(const char* name);
 
-// Raises 42809 for what is not as create_model() makes it: writing to a table that has triggers,
-// rules, defaults, checks or indexes of its owner's would run those as the user who writes.
-void require_model_table(Relation relation);
-// Table of the model, InvalidOid where there is none; nothing is checked.
-Oid table_of_model(const char* name);
-// Whether that table can hold a model: anybody can make others in the schema.
-bool is_model_table(Oid relid);
+// To be described, not to score; the session does not keep it. nullopt where there is none or, if
+// `listed`, what is no model or not the user's to read; then throws CorruptError for a damaged one.
+struct DescribedModel {
+  iforest::Model model;
+  TimestampTz trained_at;
+};
+std::optional<DescribedModel> describe_model(const char* name, bool listed);
+
+// 42704.
+[[noreturn]] void throw_not_found(const char* name);
 // Raises 42602 for what cannot be a model's name.
 void check_name(const char* name);
 
