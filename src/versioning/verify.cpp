@@ -1,6 +1,7 @@
 // datahike.verify(): what the store and the branches' heads say, recomputed.
 #include "versioning/findings.h"
 
+#include "iforest/sql/verify_models.h"
 #include "pg/bridge.h"
 #include "pg/log.h"
 #include "pg/snapshot.h"
@@ -69,6 +70,10 @@ void verify_store(bool deep, ReturnSetInfo* result) {
   for (const pg::Head& head : heads)
     if (std::string damage = damage_of_head(env, head); !damage.empty())
       put_finding(result, {std::nullopt, true, false, damage});
+  if (deep)
+    anomaly::find_damaged_models([result](const std::string& damage) {
+      put_finding(result, {std::nullopt, true, false, damage});
+    });
 }
 
 }  // namespace

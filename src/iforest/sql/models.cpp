@@ -254,17 +254,9 @@ Row read(const char* name, Forest forest, bool listed) {
   return row;
 }
 
-iforest::Model decode(const Row& row) {
-  const ByteView bytes(reinterpret_cast<const uint8_t*>(VARDATA(row.forest)),
-                       VARSIZE(row.forest) - VARHDRSZ);
-  iforest::Model model = iforest::decode(bytes);
-  require_names(model);
-  return model;
-}
-
 iforest::Model decode(const Row& row, const char* name) {
   try {
-    return decode(row);
+    return decode_forest(row.forest);
   } catch (const CorruptError& error) {
     throw pg::SqlError(ERRCODE_DATA_CORRUPTED,
                        std::string("model \"") + name + "\" cannot be read: " + error.what(),
@@ -299,6 +291,13 @@ Recent look_up(const char* name) {
 
 }  // namespace
 
+iforest::Model decode_forest(const bytea* forest) {
+  iforest::Model model = iforest::decode(
+      ByteView(reinterpret_cast<const uint8_t*>(VARDATA(forest)), VARSIZE(forest) - VARHDRSZ));
+  require_names(model);
+  return model;
+}
+
 std::optional<ModelVersion> find_version(const char* name) {
   const Row row = read(name, Forest::Needless, false);
   if (!row.found) return std::nullopt;
@@ -308,7 +307,7 @@ std::optional<ModelVersion> find_version(const char* name) {
 std::optional<DescribedModel> describe_model(const char* name, bool listed) {
   const Row row = read(name, Forest::Wanted, listed);
   if (!row.found) return std::nullopt;
-  DescribedModel described{listed ? decode(row) : decode(row, name), row.trained_at};
+  DescribedModel described{listed ? decode_forest(row.forest) : decode(row, name), row.trained_at};
   pg::call([&row] { pfree(row.forest); });
   return described;
 }

@@ -44,6 +44,9 @@ struct DescribedModel {
 };
 std::optional<DescribedModel> describe_model(const char* name, bool listed);
 
+// What a forest's bytes are. Throws CorruptError.
+iforest::Model decode_forest(const bytea* forest);
+
 // 42704.
 [[noreturn]] void throw_not_found(const char* name);
 // Raises 42602 for what cannot be a model's name.
