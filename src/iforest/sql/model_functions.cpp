@@ -212,7 +212,7 @@ void rotate(const char* name, const char* query, int32 wanted, const char* new_n
 void fill_details(const DescribedModel& described, Datum* values, bool* nulls) {
   const iforest::Model& m = described.model;
   values[0] = CStringGetTextDatum("isolation forest");
-  values[1] = Int32GetDatum(static_cast<int32>(m.trees.size()));
+  values[1] = Int32GetDatum(static_cast<int32>(described.trees));
   values[2] = Int32GetDatum(static_cast<int32>(m.sample_size));
   values[3] = Int32GetDatum(static_cast<int32>(m.features.size()));
   auto* names = static_cast<Datum*>(palloc(sizeof(Datum) * m.features.size()));
@@ -362,10 +362,10 @@ Datum datahike_model_details(PG_FUNCTION_ARGS) {
   // In a list of all models one that is damaged, or no model at all, must not hide the others.
   const bool found = pg::guard([&] {
     try {
-      const std::optional<DescribedModel> model = describe_model(name, missing_ok);
+      const auto model = describe_model(name, missing_ok);
       if (!model && !missing_ok) throw_not_found(name);
       if (model) pg::call([&] { fill_details(*model, values, nulls); });
-      return model.has_value();
+      return model != nullptr;
     } catch (const CorruptError&) {
       if (!missing_ok) throw;
     }

@@ -31,6 +31,11 @@ std::map<Place, std::shared_ptr<const LoadedModel>> loaded;
 size_t loaded_bytes = 0;
 constexpr size_t kMostLoaded = 64 << 20;
 
+// What lists of models tell, for which every forest would have to be read. What is at a place never
+// changes.
+std::map<Place, std::shared_ptr<const DescribedModel>> described;
+constexpr size_t kMostDescribed = 1000;
+
 // Tables of models that this session has looked at. Queries in the short form have the features
 // that a model had when they were analysed: where it has been replaced, they are analysed again.
 std::set<Oid> known_tables;
@@ -62,7 +67,7 @@ struct Row {
   bytea* forest;  // palloc'd; nullptr if it was not asked for
 };
 
-enum class Forest : uint8_t { Needless, UnlessLoaded, Wanted };
+enum class Forest : uint8_t { Needless, UnlessLoaded, UnlessDescribed };
 
 struct Reading {
   const char* name;
@@ -78,6 +83,7 @@ void read_columns(Relation relation, TupleTableSlot* slot, const Reading& readin
   if (!null) row->trained_at = DatumGetTimestampTz(trained_at);
   if (reading.forest == Forest::Needless) return;
   if (reading.forest == Forest::UnlessLoaded && loaded.contains(row->where)) return;
+  if (reading.forest == Forest::UnlessDescribed && described.contains(row->where)) return;
   Datum forest = slot_getattr(slot, 3, &null);
   row->found = row->dated && !null;
   if (row->found) row->forest = DatumGetByteaPCopy(forest);
@@ -304,12 +310,18 @@ std::optional<ModelVersion> find_version(const char* name) {
   return ModelVersion{row.dated, row.trained_at};
 }
 
-std::optional<DescribedModel> describe_model(const char* name, bool listed) {
-  const Row row = read(name, Forest::Wanted, listed);
-  if (!row.found) return std::nullopt;
-  DescribedModel described{listed ? decode_forest(row.forest) : decode(row, name), row.trained_at};
+std::shared_ptr<const DescribedModel> describe_model(const char* name, bool listed) {
+  const Row row = read(name, Forest::UnlessDescribed, listed);
+  if (!row.found) return nullptr;
+  if (auto at = described.find(row.where); at != described.end()) return at->second;
+  iforest::Model model = listed ? decode_forest(row.forest) : decode(row, name);
   pg::call([&row] { pfree(row.forest); });
-  return described;
+  const size_t trees = model.trees.size();
+  model.trees = {};
+  if (described.size() >= kMostDescribed) described.clear();
+  auto made = std::make_shared<const DescribedModel>(
+      DescribedModel{std::move(model), trees, row.trained_at});
+  return described.emplace(row.where, std::move(made)).first->second;
 }
 
 void throw_not_found(const char* name) {

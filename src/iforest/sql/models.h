@@ -36,13 +36,14 @@ struct ModelVersion {
 // nullopt: the view has no such model. Errors: 42501, 42809.
 std::optional<ModelVersion> find_version(const char* name);
 
-// To be described, not to score; the session does not keep it. nullopt where there is none or, if
-// `listed`, what is no model or not the user's to read; then throws CorruptError for a damaged one.
+// To be described, not to score. nullptr where there is none or, if `listed`, what is no model or
+// not the user's to read; then throws CorruptError for a damaged one.
 struct DescribedModel {
-  iforest::Model model;
+  iforest::Model model;  // without its trees
+  size_t trees;
   TimestampTz trained_at;
 };
-std::optional<DescribedModel> describe_model(const char* name, bool listed);
+std::shared_ptr<const DescribedModel> describe_model(const char* name, bool listed);
 
 // What a forest's bytes are. Throws CorruptError.
 iforest::Model decode_forest(const bytea* forest);
