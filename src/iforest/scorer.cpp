@@ -73,11 +73,13 @@ Scratch::~Scratch() = default;
 
 namespace {
 
+bool all_same(std::span<const double> normal) {
+  return std::all_of(normal.begin(), normal.end(), [&](double c) { return c == normal.front(); });
+}
+
 // Of trees whose samples had different sizes, the mean.
 double mean_normal(std::span<const double> normal, const double* weights) {
-  const bool same =
-      std::all_of(normal.begin(), normal.end(), [&](double c) { return c == normal.front(); });
-  if (same) return normal.front();
+  if (all_same(normal)) return normal.front();
   double sum = 0, weight = 0;
   for (size_t i = 0; i < normal.size(); ++i) {
     const double w = weights ? weights[i] : 1;
@@ -100,8 +102,10 @@ Scorer::Scorer(const Model& model)
     walk_->add(tree);
     normal_.push_back(average_path(tree.sample));
     age_.push_back(model.generation - tree.generation);
+    splits_ |= tree.nodes.front().feature >= 0;
   }
   mean_normal_ = mean_normal(normal_, nullptr);
+  same_normal_ = all_same(normal_);
   ranked_ = rank_forest(model.trees, features_);
 }
 
@@ -182,14 +186,14 @@ std::vector<double> Scorer::weights(double decay) const {
 }
 
 double Scorer::score_of(double sum, double weight, double normal) const {
-  if (normal == 0) return 0.5;  // trees of a single row
+  if (normal == 0 || !splits_) return 0.5;  // trees of a single row, or of equal ones
   return power_of_two(-(sum / weight / normal));
 }
 
 double Scorer::confidence_of(double sum, double squares) const {
   const auto trees = static_cast<double>(walk_->trees.size());
   const double mean = sum / trees;
-  if (mean == 0) return 1;
+  if (mean == 0 || (!splits_ && same_normal_)) return 1;
   const double variance = std::max(0.0, squares / trees - mean * mean);
   return 1 / (1 + std::sqrt(variance) / mean);
 }

@@ -78,6 +78,10 @@ class Scorer {
   std::vector<double> normal_;  // c() of each tree's sample
   std::vector<uint32_t> age_;
   double mean_normal_;
+  // Whether some tree has a split. Where none has, all training rows were equal: paths are then as
+  // long as the mean of those of samples of their size, which sums of them need not be.
+  bool splits_ = false;
+  bool same_normal_;                      // all trees' samples had one size
   std::unique_ptr<RankedForest> ranked_;  // nullptr: the trees are too large
   std::unique_ptr<Walk> walk_;
   const Kernels* kernels_;

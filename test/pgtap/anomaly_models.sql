@@ -128,8 +128,9 @@ SELECT is((SELECT count(*) FROM odd WHERE anomaly_score('odd') IS NULL), 1::int8
 SELECT datahike.create_model('one', 'SELECT 1 AS a');
 SELECT datahike.create_model('two', 'VALUES (1), (2)');
 SELECT datahike.create_model('same', 'SELECT 5 AS a FROM generate_series(1, 1000)');
-SELECT results_eq($$SELECT DISTINCT round(s::numeric, 12) FROM unnest(array[anomaly_score('one', 1), anomaly_score('one', 7), anomaly_score('two', 1), anomaly_score('same', 5), anomaly_score('same', 7)]) s$$,
-  $$VALUES (0.5)$$, 'one row, two rows, rows that are all the same');
+SELECT results_eq($$SELECT DISTINCT s FROM unnest(array[anomaly_score('one', 1), anomaly_score('one', 7), anomaly_score('two', 1), anomaly_score('same', 5), anomaly_score('same', 7), anomaly_score_weighted('same', 0.5, 5)]) s$$,
+  $$VALUES (0.5::float8)$$, 'one row, two rows, rows that are all the same');
+SELECT results_eq($$SELECT DISTINCT anomaly_confidence('same', x) FROM generate_series(1, 50) x$$, $$VALUES (1::float8)$$, '... of which the trees agree');
 SELECT datahike.create_model('wide', (SELECT 'SELECT ' || string_agg(format('sin(i * %s) AS f%s', f, f), ', ') || ' FROM generate_series(1, 300) i' FROM generate_series(1, 200) f));
 SELECT is((SELECT n_features FROM datahike.models WHERE model_name = 'wide'), 200, '200 features');
 CREATE FUNCTION wide_query(call text) RETURNS text LANGUAGE sql AS $$

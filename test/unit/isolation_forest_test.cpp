@@ -238,6 +238,32 @@ TEST(IsolationForest, DegenerateRowsHaveFiniteScores) {
   }
 }
 
+// Not nearly: sums of a hundred equal path lengths are not a hundred times one of them.
+TEST(IsolationForest, EqualRowsScoreAHalfWithFullConfidence) {
+  for (const size_t rows : {1, 2, 3, 256, 1000})
+    for (const uint32_t trees : {1, 3, 100}) {
+      const Data data{std::vector<double>(rows, 5.0), 1};
+      const Model model = train_on(data, {trees, 256, 1, 0.1});
+      EXPECT_EQ(model.threshold, 0.5);
+      const double other = 7;
+      const Model rotated = rotate(model, data.view(), rows, 1, [] {});
+      for (const Model* m : {&model, &rotated})
+        for (const double* row : {data.view().row(0), &other}) {
+          const Scorer scorer(*m);
+          EXPECT_EQ(scorer.score(row), 0.5);
+          EXPECT_EQ(scorer.weighted_score(row, 0.3), 0.5);
+          EXPECT_EQ(scorer.confidence(row), 1);
+          EXPECT_EQ(scorer.probability(scorer.score(row)), 0);
+        }
+      for (const double s : scores_of(Scorer(model), data, rows)) EXPECT_EQ(s, 0.5);
+      // Trees of samples of other sizes have other path lengths, in which they do not agree.
+      const Data more{std::vector<double>(rows + 100, 5.0), 1};
+      const Model mixed = rotate(model, more.view(), rows + 100, 1, [] {});
+      EXPECT_EQ(Scorer(mixed).score(&other), 0.5);
+      EXPECT_EQ(Scorer(mixed).confidence(&other) == 1, trees == 1 || rows >= 256);
+    }
+}
+
 TEST(IsolationForest, ContaminationIsTheShareOfTrainingRowsAboveTheThreshold) {
   const Data data = random_data(1000, 3, 6, false);
   const Model model = train_on(data, {100, 256, 1, 0.05});
