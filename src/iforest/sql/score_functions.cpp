@@ -55,6 +55,10 @@ struct Call {
 };
 
 [[noreturn]] void refuse_type(int feature, Oid type) {
+  if (type == UNKNOWNOID)  // quotes alone give a literal no type
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                    errmsg("feature %d is a string literal, which is not numeric", feature),
+                    errhint("Write a number without quotes, or cast it: '2'::float8.")));
   ereport(ERROR,
           (errcode(ERRCODE_DATATYPE_MISMATCH),
            errmsg("feature %d is of type %s, which is not numeric", feature, format_type_be(type)),

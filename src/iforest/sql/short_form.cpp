@@ -159,7 +159,25 @@ Node* find_column(const Level* level, const char* model, const char* name, int l
   pg_unreachable();
 }
 
-const char* model_of(const Level* level, FuncExpr* call) {
+// The arguments in the function's order, without the names that calls may give them.
+List* positional(List* arguments) {
+  const int count = list_length(arguments);
+  auto* in_order = static_cast<Node**>(palloc0(sizeof(Node*) * count));
+  List* result = NIL;
+  for (int i = 0; i < count; ++i) {
+    auto* argument = static_cast<Node*>(list_nth(arguments, i));
+    if (IsA(argument, NamedArgExpr)) {
+      auto* named = castNode(NamedArgExpr, argument);
+      in_order[named->argnumber] = reinterpret_cast<Node*>(named->arg);
+    } else {
+      in_order[i] = argument;
+    }
+  }
+  for (int i = 0; i < count; ++i) result = lappend(result, in_order[i]);
+  return result;
+}
+
+const char* model_of(const Level* level, const FuncExpr* call) {
   auto* name = static_cast<Node*>(linitial(call->args));
   while (name && IsA(name, RelabelType))
     name = reinterpret_cast<Node*>(reinterpret_cast<RelabelType*>(name)->arg);
@@ -215,7 +233,9 @@ Node* constant_of(List* names) {
       makeConst(TEXTARRAYOID, -1, DEFAULT_COLLATION_OID, -1, PointerGetDatum(array), false, false));
 }
 
-Node* replace(Level* level, FuncExpr* call) {
+Node* replace(Level* level, const FuncExpr* original) {
+  auto* call = static_cast<FuncExpr*>(copyObjectImpl(original));
+  call->args = positional(call->args);
   const KnownFunction known = *known_function(call->funcid);
   const char* model = model_of(level, call);
   // Another branch's model of the name may have other features: plans are made anew there.
@@ -232,9 +252,8 @@ Node* replace(Level* level, FuncExpr* call) {
                       parser_errposition(level->state, call->location)));
     columns = lappend(columns, column);
   }
-  auto* result = static_cast<FuncExpr*>(copyObjectImpl(call));
-  result->funcid = named_form(call->funcid, known.decay >= 0);
-  result->args = lappend(result->args, constant_of(names));
+  call->funcid = named_form(call->funcid, known.decay >= 0);
+  call->args = lappend(call->args, constant_of(names));
   if (list_length(columns) > kMostArguments) {
     auto* array = makeNode(ArrayExpr);
     array->array_typeid = FLOAT8ARRAYOID;
@@ -247,11 +266,11 @@ Node* replace(Level* level, FuncExpr* call) {
                                                  -1, COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1));
     }
     columns = list_make1(array);
-    result->funcvariadic = true;
+    call->funcvariadic = true;
   }
-  result->args = list_concat(result->args, columns);
+  call->args = list_concat(call->args, columns);
   level->replaced = true;
-  return reinterpret_cast<Node*>(result);
+  return reinterpret_cast<Node*>(call);
 }
 
 void process(Query* query, const Level* outer, ParseState* state);
