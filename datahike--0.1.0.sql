@@ -482,7 +482,7 @@ COMMENT ON FUNCTION datahike.verify_backup(text, bool) IS 'as verify(), of a sto
 -- GRANT apply to it. Any role may make one; whoever may SELECT from its table may use it.
 CREATE SCHEMA datahike_models;
 COMMENT ON SCHEMA datahike_models IS
-  'one table for each model: SELECT on it lets a role use the model, UPDATE rotate and DELETE drop it';
+  'one table for each model: SELECT on it lets a role use the model, with UPDATE rotate and with DELETE drop it';
 GRANT USAGE, CREATE ON SCHEMA datahike_models TO PUBLIC;
 
 CREATE FUNCTION datahike.create_model(name text, query text, n_trees int4 DEFAULT 100,

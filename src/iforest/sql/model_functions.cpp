@@ -84,16 +84,32 @@ void require_writable_view(const char* what) {
 // The name, quoted and qualified; palloc'd.
 const char* table_name(const char* model) { return quote_qualified_identifier(kSchema, model); }
 
+// Waits for who drops the table; holds no lock afterwards.
+void await_table(const char* name) {
+  const Oid relid = lock_table_of_model(name, AccessShareLock, ACL_SELECT);
+  if (OidIsValid(relid)) UnlockRelationOid(relid, AccessShareLock);
+}
+
 // For the rest of the transaction; so two sessions that make the same model do it one by one, and
 // none drops its table, or that of the model that it is made from. What the other one has done is
 // to be seen, so the caller pops the snapshot that this one pushes.
-void lock_name(const char* name, const char* from = nullptr) {
+//
+// Who has dropped the table may go on to make the model again: it is not waited for with the name
+// locked.
+void lock_name(const char* name, const char* from) {
   Oid schema = get_namespace_oid(kSchema, false);
-  const uint32 number = DatumGetUInt32(
+  const uint32 hash = DatumGetUInt32(
       hash_any(reinterpret_cast<const unsigned char*>(name), static_cast<int>(std::strlen(name))));
-  LockDatabaseObject(NamespaceRelationId, schema, static_cast<uint16>(number | 1), ExclusiveLock);
-  lock_table_of_model(name, AccessShareLock, ACL_SELECT);
-  if (from && std::strcmp(from, name) != 0) lock_table_of_model(from, AccessShareLock, ACL_SELECT);
+  const auto number = static_cast<uint16>(hash | 1);
+  for (;;) {
+    LockDatabaseObject(NamespaceRelationId, schema, number, ExclusiveLock);
+    if (try_lock_table_of_model(name, AccessShareLock, ACL_SELECT) &&
+        try_lock_table_of_model(from, AccessShareLock, ACL_SELECT))
+      break;
+    UnlockDatabaseObject(NamespaceRelationId, schema, number, ExclusiveLock);
+    await_table(name);
+    await_table(from);
+  }
   PushActiveSnapshot(IsolationUsesXactSnapshot() ? GetActiveSnapshot() : GetLatestSnapshot());
 }
 
@@ -306,7 +322,7 @@ Datum datahike_create_model(PG_FUNCTION_ARGS) {
   const PlainOptions options = options_from(fcinfo, 2, 3, 4, 5);
   const bool replace = !PG_ARGISNULL(6) && PG_GETARG_BOOL(6);
   require_writable_view("create_model()");
-  lock_name(name);
+  lock_name(name, name);
   pg::guard([&] { create(name, query, options, replace); });
   PopActiveSnapshot();
   PG_RETURN_TEXT_P(cstring_to_text(name));
@@ -333,7 +349,7 @@ Datum datahike_drop_model(PG_FUNCTION_ARGS) {
   const char* name = text_argument(fcinfo, 0, "a model's name");
   const bool if_exists = !PG_ARGISNULL(1) && PG_GETARG_BOOL(1);
   require_writable_view("drop_model()");
-  lock_name(name);
+  lock_name(name, name);
   const bool exists = pg::guard([=] {
     const bool found = find_version(name).has_value();
     if (!found && !if_exists) throw_not_found(name);

@@ -84,26 +84,44 @@ Oid table_of_model(const char* name) {
   return OidIsValid(schema) ? get_relname_relid(name, schema) : InvalidOid;
 }
 
+namespace {
+
 // The lock is asked for without knowing that the table is still there; where something has been
-// invalidated until it is had, the name is looked up again.
-Oid lock_table_of_model(const char* name, LOCKMODE mode, AclMode privilege) {
+// invalidated until it is had, the name is looked up again. False: it would have to be waited for.
+bool lock_table(const char* name, LOCKMODE mode, AclMode privilege, bool wait, Oid* table) {
   Oid locked = InvalidOid;
   for (;;) {
     const uint64 messages = SharedInvalidMessageCounter;
-    const Oid relid = table_of_model(name);
+    *table = table_of_model(name);
     if (OidIsValid(locked)) {
-      if (relid == locked) return relid;
+      if (*table == locked) return true;
       UnlockRelationOid(locked, mode);
     }
-    if (OidIsValid(relid)) {
-      require_privilege(relid, name, privilege);
-      LockRelationOid(relid, mode);
+    if (OidIsValid(*table)) {
+      require_privilege(*table, name, privilege);
+      if (wait)
+        LockRelationOid(*table, mode);
+      else if (!ConditionalLockRelationOid(*table, mode))
+        return false;
     } else {
       AcceptInvalidationMessages();
     }
-    if (messages == SharedInvalidMessageCounter) return relid;
-    locked = relid;
+    if (messages == SharedInvalidMessageCounter) return true;
+    locked = *table;
   }
+}
+
+}  // namespace
+
+Oid lock_table_of_model(const char* name, LOCKMODE mode, AclMode privilege) {
+  Oid table;
+  lock_table(name, mode, privilege, true, &table);
+  return table;
+}
+
+bool try_lock_table_of_model(const char* name, LOCKMODE mode, AclMode privilege) {
+  Oid table;
+  return lock_table(name, mode, privilege, false, &table);
 }
 
 void require_privilege(Oid relid, const char* name, AclMode privilege) {

@@ -15,6 +15,9 @@ Oid table_of_model(const char* name);
 // then is what counts, as in RangeVarGetRelid(). Only who has `privilege` waits: raises 42501.
 // `privilege`: ACL_NO_RIGHTS to check none.
 Oid lock_table_of_model(const char* name, LOCKMODE mode, AclMode privilege);
+// The same without waiting: false where another session is in the way. True, without a lock, where
+// there is no table.
+bool try_lock_table_of_model(const char* name, LOCKMODE mode, AclMode privilege);
 
 // Raises 42501, "permission denied for model". A privilege on all columns will do for ACL_INSERT
 // and ACL_UPDATE, as in statements that write them all.
