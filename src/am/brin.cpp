@@ -7,7 +7,9 @@
 
 extern "C" {
 #include "access/brin.h"
+#include "access/brin_internal.h"
 #include "access/brin_revmap.h"
+#include "access/brin_tuple.h"
 #include "storage/lmgr.h"
 }
 
@@ -16,6 +18,18 @@ namespace datahike::am {
 namespace {
 
 bool vacuum_summarizes = false;
+
+// What summarize_range() hands to the scan of a range: BrinBuildState of PostgreSQL 15's brin.c.
+struct Summary {
+  Relation index;
+  int rows;
+  Buffer buffer;
+  BlockNumber pages_per_range;
+  BlockNumber start;
+  BrinRevmap* revmap;
+  BrinDesc* description;
+  BrinMemTuple* values;
+};
 
 constexpr uint64_t kMostRanges = 1 << 24;  // each has a tuple, whether there are rows or not
 
@@ -128,6 +142,22 @@ BrinRanges ranges_to_summarize(Relation index, const RelationInfo& info, BlockNu
     pg::call([=] { XactLockTableWait(xid, nullptr, nullptr, XLTW_None); });
   }
   return {first, last, rows};
+}
+
+void serialize_summary(Relation index, void* state, BlockNumber start) {
+  auto* summary = static_cast<Summary*>(state);
+  if (summary->index != index || summary->start != start)
+    elog(ERROR, "the summary of a range of index \"%s\" has an unknown form",
+         RelationGetRelationName(index));
+  MemoryContext old = MemoryContextSwitchTo(summary->values->bt_context);
+  for (int i = 0; i < RelationGetNumberOfAttributes(index); ++i) {
+    BrinValues& column = summary->values->bt_columns[i];
+    if (!column.bv_serialize) continue;
+    if (!column.bv_allnulls)
+      column.bv_serialize(summary->description, column.bv_mem_value, column.bv_values);
+    column.bv_serialize = nullptr;
+  }
+  MemoryContextSwitchTo(old);
 }
 
 void require_few_ranges(Relation index, const BrinRanges& ranges, uint64_t end) {

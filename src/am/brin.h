@@ -32,6 +32,11 @@ struct BrinRanges {
 // `start`: the block that a range begins with; InvalidBlockNumber: all. Waits for transactions
 // that are inserting into such a range. Throws what PostgreSQL raises.
 BrinRanges ranges_to_summarize(Relation index, const RelationInfo& info, BlockNumber start);
+// The scan of a range is over: the values that it has gathered take their final form, once. What
+// others have put into the range's placeholder meanwhile is united with that. Left as they are, as
+// heap leaves them, values of the minmax-multi operator classes are serialised anew after they have
+// been united, and what came meanwhile is lost. `state`: the scan's. Plain PostgreSQL code.
+void serialize_summary(Relation index, void* state, BlockNumber start);
 // Throws 0A000 where a whole index would have too many ranges, up to rowid `end`.
 void require_few_ranges(Relation index, const BrinRanges& ranges, uint64_t end);
 // Range by range, as BRIN's build wants them; within a range in any order.

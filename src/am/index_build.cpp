@@ -216,6 +216,7 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
     versions.run(stretch->first, stretch->last, columns.slot, visit);
   others.finish();
   pg::call([=] { end_columns(*c); });
+  if (start != InvalidBlockNumber) pg::call([=] { serialize_summary(index, state, start); });
   // What CREATE INDEX CONCURRENTLY leaves out is known when all rows have been looked at again; a
   // build by several processes leaves nothing out.
   if (!scan.only && !scan.shared && !info->ii_Concurrent && start == InvalidBlockNumber)
