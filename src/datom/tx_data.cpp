@@ -1,5 +1,7 @@
 #include "datom/tx_data.h"
 
+#include "datom/purge_data.h"
+
 namespace datahike::datom {
 
 namespace {
@@ -33,12 +35,11 @@ std::string canonical_operation(const std::string& name) {
   return name;
 }
 
+// Data that consists of purges is not read here (purge_data.h).
 void refuse_purge(const std::string& name) {
-  if (!name.starts_with("db.purge/") && !name.starts_with("db.history.purge/") &&
-      name != "db/purge")
-    return;
-  throw FactError("0A000", "facts cannot be purged within a transaction: :" + name,
-                  "datahike.purge_datoms() erases facts from every branch and all of history.");
+  if (!is_purge(name)) return;
+  throw FactError("0A000", "a function cannot return what purges: :" + name,
+                  "Transact what purges by itself.");
 }
 
 }  // namespace

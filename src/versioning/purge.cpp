@@ -8,6 +8,7 @@
 #include "pg/bridge.h"
 #include "pg/redaction.h"
 #include "pg/store.h"
+#include "versioning/purge.h"
 #include "versioning/redacted.h"
 #include "versioning/view.h"
 
@@ -21,11 +22,7 @@ extern "C" {
 using namespace datahike;
 using namespace datahike::versioning;
 
-namespace {
-
-// Plain PostgreSQL code: owns no C++ object.
-
-void require_right(Oid table) {
+void datahike::versioning::require_purge_right(Oid table) {
   if (pg_class_ownercheck(table, GetUserId())) return;
   // Who owns the database may erase what he may read.
   if (pg_database_ownercheck(MyDatabaseId, GetUserId()) &&
@@ -34,6 +31,10 @@ void require_right(Oid table) {
   aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(table)),
                  get_rel_name(table));
 }
+
+namespace {
+
+// Plain PostgreSQL code: owns no C++ object.
 
 void refuse_row_security(Oid table) {
   if (check_enable_rls(table, InvalidOid, true) != RLS_ENABLED) return;
@@ -95,7 +96,7 @@ List* append_ancestors(List* tables) {
 
 Tables open_tables(Oid table) {
   Tables tables{};
-  if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table))) require_right(table);
+  if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table))) require_purge_right(table);
   append_ancestors(list_make1_oid(table));  // before what inherits from them, as others do
   LockRelationOid(table, AccessExclusiveLock);
   if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(table)))
@@ -103,7 +104,7 @@ Tables open_tables(Oid table) {
   List* all = find_all_inheritors(table, AccessExclusiveLock, nullptr);
   ListCell* cell;
   foreach (cell, all) {
-    require_right(lfirst_oid(cell));
+    require_purge_right(lfirst_oid(cell));
     refuse_row_security(lfirst_oid(cell));
     const char kind = get_rel_relkind(lfirst_oid(cell));
     if (kind == RELKIND_PARTITIONED_TABLE) {

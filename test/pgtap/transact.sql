@@ -117,7 +117,7 @@ SELECT throws_ok($$SELECT t('[17]')$$, '22023', NULL, 'what is no form');
 SELECT throws_ok($$SELECT t('{:p/name "x"}')$$, '22023', NULL, 'a map that is no transaction data');
 SELECT throws_ok($$SELECT t('[{:p/name "x"')$$, '22P02', NULL, 'what is no EDN');
 SELECT throws_ok($$SELECT t('[{}]')$$, '22023', NULL, 'an empty map');
-SELECT throws_ok($$SELECT t('[[:db.purge/entity 15]]')$$, '0A000', NULL, 'purging is refused by name');
+SELECT throws_ok($$SELECT t('[{:p/name "x"} [:db.purge/entity 15]]')$$, '0A000', NULL, 'purging beside other changes is refused by name');
 SELECT throws_ok($$SELECT t('[[:db.fn/call f 15]]')$$, '42883', NULL, 'a function that there is not');
 SELECT throws_ok(format($$SELECT t('[[:db/add %s :p/age 1]]')$$, 1::bigint << 42), '0A000', NULL, 'rows of tables');
 SELECT throws_ok(format($$SELECT t('[[:db/add %s :p/age 1]]')$$, (1::bigint << 44) + 1), '0A000', NULL, 'built-in attributes');

@@ -1,6 +1,8 @@
 // The SQL functions that change facts.
 #include "datom/json.h"
+#include "datom/purge_data.h"
 #include "datom/sql/pg_values.h"
+#include "datom/sql/purge.h"
 #include "datom/sql/transact.h"
 
 extern "C" {
@@ -20,18 +22,30 @@ using namespace datahike;
 
 namespace {
 
+Datum transact(const edn::Value& data, datom::Notation notation, bool keep) {
+  const std::vector<datom::Purge> purges = datom::read_purges(data, notation);
+  if (purges.empty()) return facts::jsonb_datum(facts::transact(data, notation, keep));
+  if (!keep)
+    throw datom::FactError("0A000", "with_tx() cannot tell what purges would do",
+                           "transact() erases.");
+  pg::call([] {
+    PreventCommandIfReadOnly("purging facts");
+    PreventCommandDuringRecovery("purging facts");
+    // What it erases stays erased, whatever becomes of the transaction.
+    PreventInTransactionBlock(true, "transact() of what purges");
+  });
+  return facts::jsonb_datum(facts::purge(purges, notation));
+}
+
 // EDN and stored strings are UTF-8.
 Datum transact_edn(const char* given, bool keep) {
   const char* text = pg_server_to_any(given, static_cast<int>(std::strlen(given)), PG_UTF8);
-  return pg::guard([=] {
-    return facts::jsonb_datum(facts::transact(edn::read(text), datom::Notation::Edn, keep));
-  });
+  return pg::guard([=] { return transact(edn::read(text), datom::Notation::Edn, keep); });
 }
 
 Datum transact_json(Datum jsonb, bool keep) {
   return pg::guard([=] {
-    edn::Value data = facts::argument_to_edn(JSONBOID, jsonb);
-    return facts::jsonb_datum(facts::transact(data, datom::Notation::Json, keep));
+    return transact(facts::argument_to_edn(JSONBOID, jsonb), datom::Notation::Json, keep);
   });
 }
 

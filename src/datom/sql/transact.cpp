@@ -24,14 +24,6 @@ Statement last_tx = {
     1,
     {INT8OID}};
 
-int64_t newest_tx() {
-  Arguments arguments;
-  arguments.values[0] = Int64GetDatum(datom::id_of(datom::Builtin::TxInstant));
-  const Arguments* a = &arguments;
-  StatementResult result = pg::call([=] { return execute(&last_tx, a, nullptr, false); });
-  return result.count ? result.rows[0].tx : datom::kFirstTx;
-}
-
 void put_datom(int64_t e, const datom::Attribute& a, const datom::Value& v, int64_t tx, bool added,
                std::string& out) {
   if (out.back() != '[') out += ", ";
@@ -193,6 +185,14 @@ User become_owner() {
 }
 
 }  // namespace
+
+int64_t newest_tx() {
+  Arguments arguments;
+  arguments.values[0] = Int64GetDatum(datom::id_of(datom::Builtin::TxInstant));
+  const Arguments* a = &arguments;
+  StatementResult result = pg::call([=] { return execute(&last_tx, a, nullptr, false); });
+  return result.count ? result.rows[0].tx : datom::kFirstTx;
+}
 
 std::string transact(const edn::Value& tx_data, datom::Notation notation, bool keep) {
   versioning::require_writable(versioning::session_view(), "transact facts");

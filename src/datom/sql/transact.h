@@ -10,4 +10,7 @@ namespace datahike::facts {
 // Throws datom::FactError, pg::SqlError, and what PostgreSQL raises.
 std::string transact(const edn::Value& tx_data, datom::Notation notation, bool keep);
 
+// The last transaction of facts that is visible.
+int64_t newest_tx();
+
 }  // namespace datahike::facts
