@@ -33,7 +33,24 @@ void Column::mix() {
   std::vector<int64_t>().swap(integers_);
 }
 
+void Column::append(std::vector<int64_t> integers) {
+  if (empty() && !mixed_) {
+    integers_ = std::move(integers);
+    return;
+  }
+  if (!mixed_) {
+    integers_.insert(integers_.end(), integers.begin(), integers.end());
+    return;
+  }
+  for (int64_t i : integers) values_.push_back(Value::integer(i));
+}
+
 void Column::append(Values values) {
+  if (empty() && !values.empty() && !values.front().is(Kind::Long)) {
+    mixed_ = true;
+    values_ = std::move(values);
+    return;
+  }
   for (Value& v : values) push_back(std::move(v));
 }
 

@@ -26,6 +26,7 @@ class Column {
   Value operator[](size_t row) const {
     return mixed_ ? values_[row] : Value::integer(integers_[row]);
   }
+  const Value& at(size_t row) const { return values_[row]; }  // REQUIRES: !is_integers()
   void push_back(Value value) {
     if (!mixed_ && !value.is(Kind::Long)) mix();
     if (mixed_)
@@ -40,6 +41,7 @@ class Column {
       integers_.push_back(i);
   }
   void append(Values values);
+  void append(std::vector<int64_t> integers);
   void append(const Column& other, size_t from, size_t to);  // its rows [from, to)
   void append(Column&& other);
 

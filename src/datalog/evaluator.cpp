@@ -360,6 +360,8 @@ Relation Evaluator::disjunction(const Clause& c, const Relation& rows, const Sco
         steps(steps_of(branch, inner), start.copy(), {c.vars.begin(), c.vars.end()}, inner);
     add_distinct(found, index, some);
   }
+  // Nothing new is bound: each row is there once or not at all.
+  if (shared.size() == c.vars.size() && !shared.empty()) return semi_join(rows, found, false);
   return join(rows, found);
 }
 

@@ -1,6 +1,8 @@
 #include "datalog/relation.h"
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 
 #include "datalog/edn_node.h"
 
@@ -108,6 +110,65 @@ class IntegerIndex {
   bool by_position_ = false;
 };
 
+// Which integers there are, where they lie close enough together for a bit each.
+class IntegerSet {
+ public:
+  static std::optional<IntegerSet> of(const std::vector<int64_t>& integers) {
+    if (integers.empty()) return std::nullopt;
+    auto [low, high] = std::minmax_element(integers.begin(), integers.end());
+    const uint64_t range = static_cast<uint64_t>(*high) - static_cast<uint64_t>(*low);
+    if (range / 64 > integers.size() * 2) return std::nullopt;  // 16 bytes for each
+    IntegerSet set;
+    set.least_ = static_cast<uint64_t>(*low);
+    set.range_ = range;
+    set.bits_.resize(range / 64 + 1);
+    for (int64_t i : integers) set.add(i);
+    return set;
+  }
+  bool contains(int64_t i) const {
+    const uint64_t at = static_cast<uint64_t>(i) - least_;
+    return at <= range_ && (bits_[at / 64] >> at % 64 & 1);
+  }
+
+ private:
+  void add(int64_t i) {
+    const uint64_t at = static_cast<uint64_t>(i) - least_;
+    bits_[at / 64] |= uint64_t{1} << at % 64;
+  }
+  uint64_t least_ = 0, range_ = 0;
+  std::vector<uint64_t> bits_;
+};
+
+bool is_ascending(const std::vector<int64_t>& integers) {
+  return std::is_sorted(integers.begin(), integers.end());
+}
+bool is_strictly_ascending(const std::vector<int64_t>& integers) {
+  return std::adjacent_find(integers.begin(), integers.end(), std::greater_equal<>()) ==
+         integers.end();
+}
+
+// The same as match_integers() where the left ones are in order and each of the right ones is there
+// once, in order, too: entities mostly are.
+Matches merge_integers(const std::vector<int64_t>& left, const std::vector<int64_t>& right,
+                       Budget& budget) {
+  Matches m;
+  const size_t most = left.size();
+  m.left.resize(most);
+  m.right.resize(most);
+  size_t found = 0, r = 0;
+  for (size_t row = 0; row < left.size(); ++row) {
+    budget.poll_row(row);
+    while (r < right.size() && right[r] < left[row]) ++r;
+    if (r == right.size()) break;
+    m.left[found] = static_cast<uint32_t>(row);
+    m.right[found] = static_cast<uint32_t>(r);
+    found += right[r] == left[row];
+  }
+  m.left.resize(found);
+  m.right.resize(found);
+  return m;
+}
+
 bool are_integers(const Relation& left, const std::vector<size_t>& left_columns,
                   const Relation& right, const std::vector<size_t>& right_columns) {
   return left_columns.size() == 1 && left.columns[left_columns[0]].is_integers() &&
@@ -117,6 +178,11 @@ bool are_integers(const Relation& left, const std::vector<size_t>& left_columns,
 Matches match_integers(const std::vector<int64_t>& left, const std::vector<int64_t>& right,
                        Budget& budget) {
   ForIndex memory(budget, right.size() * kIntegerIndex);
+  if (left.size() < HashIndex::kNone && right.size() < HashIndex::kNone && is_ascending(left) &&
+      is_strictly_ascending(right)) {
+    ForIndex matches(budget, left.size() * 8);
+    return merge_integers(left, right, budget);
+  }
   IntegerIndex index(right);
   Matches m;
   for (size_t row = 0; row < left.size(); ++row) {
@@ -136,8 +202,12 @@ Matches product(const Relation& left, const Relation& right, Budget& budget) {
 
 }  // namespace
 
+Budget::Budget(size_t bytes, std::function<void()> interrupted)
+    : limit_(bytes), held_(edn::bytes_in_nodes()), interrupted_(std::move(interrupted)) {}
+
 bool Budget::has_room(size_t bytes) const {
-  return used_ + bytes + edn::bytes_in_nodes() <= limit_;
+  const size_t held = edn::bytes_in_nodes();
+  return used_ + bytes + (held > held_ ? held - held_ : 0) <= limit_;
 }
 
 void Budget::take(size_t bytes) {
@@ -322,9 +392,20 @@ Relation semi_join(const Relation& left, const Relation& right, bool anti) {
   Shared s = shared_columns(left, right);
   if (are_integers(left, s.left, right, s.right)) {
     ForIndex memory(left.budget(), right.rows * kIntegerIndex);
-    IntegerIndex index(right.columns[s.right[0]].integers());
     const std::vector<int64_t>& keys = left.columns[s.left[0]].integers();
     std::vector<uint32_t> kept;
+    if (auto set = IntegerSet::of(right.columns[s.right[0]].integers())) {
+      kept.resize(left.rows);
+      size_t count = 0;
+      for (size_t row = 0; row < left.rows; ++row) {
+        left.budget().poll_row(row);
+        kept[count] = static_cast<uint32_t>(row);
+        count += set->contains(keys[row]) != anti;
+      }
+      kept.resize(count);
+      return left.gather(kept);
+    }
+    IntegerIndex index(right.columns[s.right[0]].integers());
     for (size_t row = 0; row < left.rows; ++row) {
       left.budget().poll_row(row);
       if ((index.first(keys[row]) != HashIndex::kNone) != anti)

@@ -16,8 +16,8 @@ using Var = uint32_t;  // number of a variable's name
 class Budget {
  public:
   // `interrupted` throws to cancel. `bytes`: of all relations that are alive together.
-  Budget(size_t bytes, std::function<void()> interrupted)
-      : limit_(bytes), interrupted_(std::move(interrupted)) {}
+  // Values that are alive already are not counted.
+  Budget(size_t bytes, std::function<void()> interrupted);
   void poll() {
     if (interrupted_) interrupted_();
   }
@@ -34,6 +34,7 @@ class Budget {
 
  private:
   size_t limit_, used_ = 0;
+  size_t held_;  // by values of others, when the work began
   std::function<void()> interrupted_;
 };
 

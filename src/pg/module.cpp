@@ -4,6 +4,7 @@
 #include "iforest/sql/short_form.h"
 #include "exec/score.h"
 #include "exec/view_call.h"
+#include "datalog/sql/answer_scan.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
@@ -27,6 +28,7 @@ void _PG_init(void) {
   install_executor_hooks();
   datahike::exec::install_expansion();
   datahike::exec::install_view_paths();
+  datahike::query::install_answer_scan();
   datahike::exec::install_score_paths();
   datahike::exec::install_view_statistics();
   datahike::exec::install_aggregate_paths();

@@ -80,6 +80,8 @@ class SegmentReader {
   std::vector<uint64_t> holes() const;
   // Rowid of the first version of the row, and the 64-bit id of the transaction that wrote it.
   uint64_t entity(uint32_t row) const;
+  // The same for the rows first, first + 1, ... while `out` has room. REQUIRES: as bits().
+  void entities(uint32_t first, std::span<uint64_t> out) const;
   uint64_t xid(uint32_t row) const;
 
   int columns() const { return columns_; }

@@ -111,6 +111,15 @@ uint64_t SegmentReader::entity(uint32_t row) const {
   return first_rowid_ + row - hidden(kEntityEncodingAt, begin, end, row);
 }
 
+void SegmentReader::entities(uint32_t first, std::span<uint64_t> out) const {
+  const uint32_t begin = static_cast<uint32_t>(head_bytes(columns_));
+  const uint32_t end = load<uint32_t>(data_.data() + kEntityEndAt);
+  const Encoded values{Kind::Int64, rows_, data_.subspan(begin, end - begin)};
+  kEncodings[data_[kEntityEncodingAt]]->words(values, first, out);
+  uint64_t rowid = first_rowid_ + first;
+  for (uint64_t& e : out) e = rowid++ - e;
+}
+
 std::vector<uint64_t> SegmentReader::holes() const {
   if (!has_holes_) return {};
   const uint32_t begin = static_cast<uint32_t>(head_bytes(columns_));

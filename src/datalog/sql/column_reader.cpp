@@ -140,6 +140,7 @@ bool ColumnReader::open(const store::SegmentReader& segment) {
   at_ = segment.find(wanted_.number);
   of_codes_.clear();
   coded_ = false;
+  has_nulls_ = at_ >= 0 && segment.nulls(at_) > 0;
   if (at_ < 0) {
     missing_ = of_missing();
     return !missing_.is_nil() && (!has_condition_ || fits(missing_));
@@ -188,7 +189,14 @@ void ColumnReader::filter(uint32_t first, uint32_t count, std::vector<uint32_t>&
   segment_->null_bits(at_, first, nulls_);
   if (form_ < Form::Text) {
     words_.resize(count);
-    segment_->bits(at_, first, words_);
+    if (is_sparse(rows, count)) {
+      const store::ColumnReader column = segment_->column_reader(at_);
+      for (uint32_t row : rows)
+        if (!(nulls_[row / 64] >> row % 64 & 1)) words_[row] = column.bits(first + row);
+    } else {
+      segment_->bits(at_, first, words_);
+    }
+    if (!has_condition_ && !has_nulls_) return;
     if (!has_condition_) return keep(rows, [](uint32_t) { return true; });
     if (!all_integers_) return keep(rows, [&](uint32_t row) { return fits(of_word(words_[row])); });
     keep(rows, [&](uint32_t row) {
@@ -204,6 +212,7 @@ void ColumnReader::filter(uint32_t first, uint32_t count, std::vector<uint32_t>&
   if (coded_) {
     codes_.resize(count);
     segment_->codes(at_, first, codes_);
+    if (!has_condition_ && !has_nulls_) return;
     if (!has_condition_) return keep(rows, [](uint32_t) { return true; });
     return keep(rows, [&](uint32_t row) { return code_fits(codes_[row]); });
   }
@@ -277,11 +286,16 @@ void ColumnReader::append(uint32_t first, const std::vector<uint32_t>& rows, Col
   if (at_ < 0) {
     for (size_t i = 0; i < rows.size(); ++i) out.push_back(missing_);
   } else if (form_ == Form::Integer) {
-    for (uint32_t row : rows) out.push_integer(static_cast<int64_t>(words_[row]));
+    std::vector<int64_t> integers(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) integers[i] = static_cast<int64_t>(words_[rows[i]]);
+    out.append(std::move(integers));
   } else if (form_ < Form::Text) {
     for (uint32_t row : rows) out.push_back(of_word(words_[row]));
   } else if (coded_) {
-    for (uint32_t row : rows) out.push_back(of_code(codes_[row]));
+    datalog::Values values;
+    values.reserve(rows.size());
+    for (uint32_t row : rows) values.push_back(of_code(codes_[row]));
+    out.append(std::move(values));
   } else {
     out.append(values_of(first, rows));
   }

@@ -6,6 +6,11 @@
 
 namespace datahike::query {
 
+// Whether so few of `count` rows are wanted that they are read one by one.
+inline bool is_sparse(const std::vector<uint32_t>& rows, uint32_t count) {
+  return rows.size() < count / 8;
+}
+
 class ColumnReader {
  public:
   // Whether values of the type are read without a function that might read tables itself.
@@ -52,7 +57,7 @@ class ColumnReader {
   const store::SegmentReader* segment_ = nullptr;
   int at_ = -1;    // -1: the rows are older than the column
   Value missing_;  // what they have in it
-  bool coded_ = false;
+  bool coded_ = false, has_nulls_ = false;
   std::vector<Value> of_codes_;
   std::vector<uint8_t> code_fits_;
   std::vector<uint64_t> words_, nulls_;

@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <deque>
+#include <numeric>
 
 #include "am/scan.h"
 #include "datalog/sql/column_reader.h"
@@ -92,7 +93,8 @@ void live_rows(const vector::Piece& piece, uint32_t first, uint32_t count,
                std::vector<uint32_t>& rows) {
   rows.clear();
   if (piece.live.empty()) {
-    for (uint32_t row = 0; row < count; ++row) rows.push_back(row);
+    rows.resize(count);
+    std::iota(rows.begin(), rows.end(), 0);
     return;
   }
   for (uint32_t word = first / 64; word <= (first + count - 1) / 64; ++word)
@@ -121,10 +123,7 @@ class PieceReader {
         if (!rows_.empty()) reader.filter(first, count, rows_);
       if (rows_.empty()) continue;
       std::vector<Column> columns(scan_.entities + readers_.size());
-      if (scan_.entities)
-        for (uint32_t row : rows_)
-          columns[0].push_integer(kFirstRowEntity +
-                                  static_cast<int64_t>(piece.segment.entity(first + row)));
+      if (scan_.entities) append_entities(piece.segment, first, count, columns[0]);
       for (size_t i = 0; i < readers_.size(); ++i)
         readers_[i].append(first, rows_, columns[scan_.entities + i]);
       full(columns, rows_.size());
@@ -133,6 +132,21 @@ class PieceReader {
   }
 
  private:
+  void append_entities(const store::SegmentReader& segment, uint32_t first, uint32_t count,
+                       Column& out) {
+    std::vector<int64_t>& entities = out.integers();
+    entities.resize(rows_.size());
+    if (is_sparse(rows_, count)) {
+      for (size_t i = 0; i < rows_.size(); ++i)
+        entities[i] = kFirstRowEntity + static_cast<int64_t>(segment.entity(first + rows_[i]));
+      return;
+    }
+    entities_.resize(count);
+    segment.entities(first, entities_);
+    for (size_t i = 0; i < rows_.size(); ++i)
+      entities[i] = kFirstRowEntity + static_cast<int64_t>(entities_[rows_[i]]);
+  }
+
   void find_entities(const store::SegmentReader& segment, uint32_t first) {
     std::erase_if(rows_, [&](uint32_t row) {
       auto entity = kFirstRowEntity + static_cast<int64_t>(segment.entity(first + row));
@@ -143,6 +157,7 @@ class PieceReader {
   const ColumnScan& scan_;
   std::deque<ColumnReader> readers_;
   std::vector<uint32_t> rows_;
+  std::vector<uint64_t> entities_;
 };
 
 }  // namespace

@@ -1,6 +1,7 @@
 // The SQL functions q, q_json, explain_q, pull and pull_many.
 #include "datalog/run.h"
 #include "pg/bridge.h"
+#include "datalog/sql/answer.h"
 #include "datalog/sql/database.h"
 #include "datalog/sql/json.h"
 #include "datalog/sql/sql_functions.h"
@@ -151,11 +152,6 @@ Call call_of(FunctionCallInfo fcinfo) {
   return {text_to_cstring(PG_GETARG_TEXT_PP(0)), given, count};
 }
 
-struct Answer {
-  datalog::Query query;
-  datalog::QueryResult result;
-};
-
 Answer answer(const Call& call, std::vector<std::string>* explain = nullptr) {
   datalog::Names names;
   Answer a{datalog::parse_query(edn::read(to_utf8(call.query)), names), {}};
@@ -167,40 +163,30 @@ Answer answer(const Call& call, std::vector<std::string>* explain = nullptr) {
   return a;
 }
 
-void check_columns(const Answer& a, TupleDesc desc) {
-  if (static_cast<size_t>(desc->natts) != a.result.columns.size())
-    throw datalog::QueryError("42804",
-                              "the query finds " + std::to_string(a.result.columns.size()) +
-                                  " values a row, and the column definition list has " +
-                                  std::to_string(desc->natts),
-                              "SELECT * FROM datahike.q(...) AS t(a int, b text)");
-}
-
 void put_rows(const Answer& a, ReturnSetInfo* out) {
   TupleDesc desc = out->setDesc;
-  check_columns(a, desc);
+  AnswerRows rows(a, desc);
   MemoryContext memory = pg::call([] {
     return AllocSetContextCreate(CurrentMemoryContext, "datalog rows", ALLOCSET_DEFAULT_SIZES);
   });
-  std::vector<Datum> values(desc->natts);
-  std::vector<char> nulls(desc->natts);
-  for (size_t row = 0; row < a.result.rows; ++row) {
-    MemoryContext before = MemoryContextSwitchTo(memory);
-    for (int i = 0; i < desc->natts; ++i) {
-      bool isnull;
-      Form_pg_attribute att = TupleDescAttr(desc, i);
-      values[i] = datum_of(a.result.columns[i][row], att->atttypid, att->atttypmod, &isnull);
-      nulls[i] = isnull;
-    }
-    MemoryContextSwitchTo(before);
-    Datum* v = values.data();
-    bool* n = reinterpret_cast<bool*>(nulls.data());
+  const auto columns = static_cast<size_t>(desc->natts);
+  Datum* values = static_cast<Datum*>(pg::call([=] { return palloc(sizeof(Datum) * columns); }));
+  bool* nulls = static_cast<bool*>(pg::call([=] { return palloc(columns); }));
+  for (size_t first = 0; first < rows.rows(); first += AnswerRows::kAtOnce) {
+    rows.read(first, memory);
+    const AnswerRows* r = &rows;
     pg::call([=] {
-      tuplestore_putvalues(out->setResult, out->setDesc, v, n);
-      MemoryContextReset(memory);
+      for (size_t row = first; row < first + r->count(); ++row) {
+        for (size_t c = 0; c < columns; ++c) {
+          values[c] = r->value(row, c);
+          nulls[c] = r->is_null(row, c);
+        }
+        tuplestore_putvalues(out->setResult, desc, values, nulls);
+      }
     });
-    if ((row & 0xff) == 0) interrupted();
+    interrupted();
   }
+  pg::call([=] { MemoryContextDelete(memory); });
 }
 
 char* json_of(const Value& value) {
@@ -243,6 +229,11 @@ char* pulled(FunctionCallInfo fcinfo, const char* pattern, const Cell& cell, boo
 
 }  // namespace
 
+Answer answer_of(FunctionCallInfo fcinfo) {
+  Call call = pg::call([=] { return call_of(fcinfo); });
+  return answer(call);
+}
+
 }  // namespace datahike::query
 
 using namespace datahike;
@@ -250,9 +241,7 @@ using namespace datahike;
 Datum datahike_q(PG_FUNCTION_ARGS) {
   InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
   auto* out = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
-  query::Call call = query::call_of(fcinfo);
-  const query::Call* c = &call;
-  pg::guard([=] { query::put_rows(query::answer(*c), out); });
+  pg::guard([=] { query::put_rows(query::answer_of(fcinfo), out); });
   return 0;
 }
 
