@@ -69,6 +69,9 @@ void Column::append(const Column& other, size_t from, size_t to) {
 void Column::append(Column&& other) {
   if (empty())
     *this = std::move(other);
+  else if (mixed_ && other.mixed_)
+    values_.insert(values_.end(), std::make_move_iterator(other.values_.begin()),
+                   std::make_move_iterator(other.values_.end()));
   else
     append(other, 0, other.size());
   other.clear();

@@ -171,8 +171,13 @@ class Value {
   void retain() const {
     if (shares()) share();
   }
-  void share() const;
-  void release();
+  // A node's references are its first member (edn_node.h): values are copied a lot.
+  uint32_t& references() const { return *reinterpret_cast<uint32_t*>(u_.node); }
+  void share() const { ++references(); }
+  void release() {
+    if (--references() == 0) destroy();
+  }
+  void destroy();
   uint32_t depth() const;
   size_t size() const;
 

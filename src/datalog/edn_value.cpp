@@ -130,10 +130,9 @@ const char* name_of(Kind kind) {
 ReadError::ReadError(std::string message, size_t offset)
     : Error(std::move(message) + " at offset " + std::to_string(offset)), offset(offset) {}
 
-void Value::share() const { ++u_.node->references; }
+static_assert(std::is_standard_layout_v<Node> && offsetof(Node, references) == 0);
 
-void Value::release() {
-  if (--u_.node->references > 0) return;
+void Value::destroy() {
   in_nodes -= bytes_of(*u_.node);
   delete u_.node;
 }

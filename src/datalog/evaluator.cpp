@@ -78,8 +78,9 @@ Relation prune(Relation rows, const std::vector<Step>& remaining, const std::set
   for (Var v : rows.vars)
     if (needed.count(v)) kept.push_back(v);
   if (kept.size() == rows.vars.size()) return rows;
-  Relation pruned = rows.project(kept);
-  if (kept.empty()) pruned.rows = rows.rows ? 1 : 0;
+  const bool any = rows.rows > 0;
+  Relation pruned = std::move(rows).take(kept);
+  if (kept.empty()) pruned.rows = any ? 1 : 0;
   return remaining.empty() || kept.empty() ? std::move(pruned) : distinct(std::move(pruned));
 }
 

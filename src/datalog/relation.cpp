@@ -288,6 +288,16 @@ Relation Relation::project(const std::vector<Var>& which) const {
   return out;
 }
 
+Relation Relation::take(const std::vector<Var>& which) && {
+  Relation out(*budget_);
+  out.rows = std::exchange(rows, 0);
+  std::vector<Column> taken;
+  for (Var v : which) taken.push_back(std::move(columns[index_of(v)]));
+  charge();
+  for (size_t i = 0; i < which.size(); ++i) out.add_column(which[i], std::move(taken[i]));
+  return out;
+}
+
 Relation Relation::copy() const { return project(vars); }
 
 std::vector<uint64_t> hash_rows(const Relation& relation, const std::vector<size_t>& columns,

@@ -69,6 +69,7 @@ class Relation {
 
   Relation gather(const std::vector<uint32_t>& which) const;  // these rows
   Relation project(const std::vector<Var>& which) const;      // these columns; rows stay
+  Relation take(const std::vector<Var>& which) &&;  // the same of distinct variables, not copied
   Relation copy() const;
   void add_column(Var v, Column column);
 

@@ -168,7 +168,13 @@ QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<Quer
     result = aggregate_all(query, rows);
   } else {
     result.rows = rows.rows;
-    for (const FindElement& e : query.find) result.columns.push_back(rows.of(e.var));
+    for (size_t i = 0; i < query.find.size(); ++i) {
+      const auto same = [&](const FindElement& e) { return e.var == query.find[i].var; };
+      const bool last =
+          std::none_of(query.find.begin() + static_cast<ptrdiff_t>(i) + 1, query.find.end(), same);
+      Column& column = rows.columns[rows.index_of(query.find[i].var)];
+      result.columns.push_back(last ? std::move(column) : column);
+    }
   }
   order(query, result);
   for (size_t i = 0; i < query.find.size(); ++i) {

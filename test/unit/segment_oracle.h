@@ -82,6 +82,12 @@ inline void expect_holds(const SegmentReader& reader, const Table& table, uint64
   for (uint32_t r = 0; r < reader.rows(); ++r) {
     const Row& row = table.rows[r];
     ASSERT_EQ(reader.entity(r), row.entity == 0 ? first_rowid + r : row.entity);
+    if (r % 64 == 0) {  // the same, several at once
+      std::vector<uint64_t> entities(std::min<uint32_t>(reader.rows() - r, 100));
+      reader.entities(r, entities);
+      for (uint32_t i = 0; i < entities.size(); ++i)
+        ASSERT_EQ(entities[i], reader.entity(r + i));
+    }
     ASSERT_EQ(reader.xid(r), row.xid);
     for (int c = 0; c < reader.columns(); ++c)
       ASSERT_TRUE(read_cell(reader, c, r) == row.cells[c]) << "column " << c << " row " << r;
