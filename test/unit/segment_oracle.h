@@ -85,8 +85,7 @@ inline void expect_holds(const SegmentReader& reader, const Table& table, uint64
     if (r % 64 == 0) {  // the same, several at once
       std::vector<uint64_t> entities(std::min<uint32_t>(reader.rows() - r, 100));
       reader.entities(r, entities);
-      for (uint32_t i = 0; i < entities.size(); ++i)
-        ASSERT_EQ(entities[i], reader.entity(r + i));
+      for (uint32_t i = 0; i < entities.size(); ++i) ASSERT_EQ(entities[i], reader.entity(r + i));
     }
     ASSERT_EQ(reader.xid(r), row.xid);
     for (int c = 0; c < reader.columns(); ++c)
