@@ -75,6 +75,12 @@ Datum decimal_numeric(int64_t value, int scale);
 
 // Of an aggregate whose form is Count or Distinct.
 int64_t count_of(const vector::Aggregation& groups, const Output& output, uint32_t group);
+// A word as a value of a type that is held as an integer (but a numeric).
+Datum word_as(int64_t word, Oid type);
+// Of a percentile or a mode, likewise (percentiles.cpp).
+Datum of_ordered_values(const vector::State& values, const Output& output, uint32_t group, Oid type,
+                        bool* isnull);
+
 
 struct TopGroup {
   int64_t count;

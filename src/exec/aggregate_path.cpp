@@ -10,6 +10,7 @@
 #include "pg/vector_settings.h"
 
 extern "C" {
+#include "catalog/pg_aggregate.h"
 #include "catalog/pg_operator.h"
 #include "executor/nodeHash.h"
 #include "nodes/nodeFuncs.h"
@@ -134,13 +135,19 @@ struct Needs {
 
 Needs needs_of(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan, double groups) {
   constexpr double kKeyBytes = 20, kTextBytes = 64, kStateBytes = 16, kDistinctBytes = 40;
+  const double ordered_bytes = plan.keys == NIL ? 16 : 20;  // of each value of a percentile
   double of_group = list_length(plan.aggregates) * kStateBytes, distinct = 0;
   double texts = 0, kept = 0;  // what several groups have is kept once
+  double kept_values = 0;
   ListCell* cell;
   foreach (cell, plan.keys)
     of_group += get_typbyval(exprType(static_cast<Node*>(lfirst(cell)))) ? kKeyBytes : kTextBytes;
   foreach (cell, plan.aggregates) {
     auto* aggregate = lfirst_node(Aggref, cell);
+    if (AGGKIND_IS_ORDERED_SET(aggregate->aggkind)) {
+      kept_values += input->rows * ordered_bytes;
+      continue;
+    }
     const bool text = aggregate->aggfnoid == F_MIN_TEXT || aggregate->aggfnoid == F_MAX_TEXT;
     const bool bytewise = text && lc_collate_is_c(aggregate->inputcollid);
     if (bytewise) of_group += kTextBytes;
@@ -154,7 +161,7 @@ Needs needs_of(PlannerInfo* root, RelOptInfo* input, const AggregatePlan& plan, 
     kept += estimate_num_groups(root, list_make1(value), input->rows, nullptr, nullptr);
   }
   const double of_groups = plan.keys == NIL ? 0 : groups * of_group;
-  return {of_groups + distinct * kDistinctBytes + kept * kTextBytes, texts};
+  return {of_groups + distinct * kDistinctBytes + kept * kTextBytes + kept_values, texts};
 }
 
 double build_bytes(const RelOptInfo* build) {

@@ -80,20 +80,6 @@ Datum sum_numeric(const vector::DecimalSum& sum, int scale) {
   return long_numeric(sum.high, sum.low, scale);
 }
 
-Datum word_as(int64_t word, Oid type) {
-  switch (type) {
-    case BOOLOID:
-      return BoolGetDatum(word != 0);
-    case INT2OID:
-      return Int16GetDatum(static_cast<int16>(word));
-    case INT4OID:
-    case DATEOID:
-      return Int32GetDatum(static_cast<int32>(word));
-    default:
-      return Int64GetDatum(word);
-  }
-}
-
 // float8_var_pop and its like: of N, Sx, Sxx.
 Datum deviation(const double* m, Output::Form form, bool* isnull) {
   bool sample = form == Output::VarianceSample || form == Output::DeviationSample;
@@ -208,6 +194,20 @@ Datum average(const vector::State& sum, uint32_t group, int64_t count) {
 
 }  // namespace
 
+Datum word_as(int64_t word, Oid type) {
+  switch (type) {
+    case BOOLOID:
+      return BoolGetDatum(word != 0);
+    case INT2OID:
+      return Int16GetDatum(static_cast<int16>(word));
+    case INT4OID:
+    case DATEOID:
+      return Int32GetDatum(static_cast<int32>(word));
+    default:
+      return Int64GetDatum(word);
+  }
+}
+
 Datum decimal_numeric(int64_t value, int scale) {
   if (value == vector::kNaNDecimal) return numeric_nan();
   if (scale > static_cast<int>(column::kMostDecimalDigits))
@@ -236,6 +236,10 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
   if (output.form == Output::Count) return Int64GetDatum(count);
   const vector::State& sum = groups.state(output.sum);
   switch (output.form) {
+    case Output::PercentileCont:
+    case Output::PercentileDisc:
+    case Output::Mode:
+      return of_ordered_values(sum, output, group, type, isnull);
     case Output::Distinct:
       return Int64GetDatum(sum.integer(group));
     case Output::VariancePop:

@@ -49,6 +49,9 @@ struct Output {
     DecimalSum,
     DecimalAverage,
     DecimalWord,  // an extreme
+    PercentileCont,
+    PercentileDisc,
+    Mode,
   };
   Form form = Count;
   int rows = -1, nulls = -1, sum = -1;
@@ -57,6 +60,10 @@ struct Output {
   // TextExtreme: by which collation it is to be found among all strings, if not by their bytes.
   Oid collation = InvalidOid;
   bool greatest = false;
+  // Of percentiles and modes: whether the values are floats, and ordered downwards.
+  bool real = false, descending = false;
+  bool null_fraction = false;
+  double fraction = 0;
 };
 
 // Digits behind the point of numerics that are computed with; columns have fewer.
@@ -123,6 +130,7 @@ class Compiler {
   int presence(int column);
   void count_values(int argument, Output& output);
   bool compare(OpExpr* clause);
+  bool ordered_set(Aggref* aggregate, Output& output);  // compile_percentiles.cpp
   bool compare_text(OpExpr* clause);
   bool like(OpExpr* clause);
   bool one_of(ScalarArrayOpExpr* clause);
@@ -144,6 +152,8 @@ int comparison_strategy(Oid op);
 int commuted(int strategy);
 // The digits behind the point of numerics that are read as integers; -1 for other types.
 int decimal_scale(Oid type, int32_t typmod);
+// Of '<' and '>' of these and of numerics; 0 for others.
+int sort_strategy(Oid op);
 
 // The `location` of a constant that stands for a value not known yet.
 inline constexpr int kPlaceholder = -77;

@@ -297,11 +297,13 @@ bool Compiler::output_of(Aggref* a, Output& output) {
 }
 
 bool Compiler::aggregate(Aggref* a) {
-  if (a->aggkind != AGGKIND_NORMAL || a->aggsplit != AGGSPLIT_SIMPLE || a->agglevelsup != 0 ||
-      a->aggvariadic || a->aggorder != NIL || !take_condition(a->aggfilter, &condition_))
+  const bool ordered = a->aggkind == AGGKIND_ORDERED_SET;
+  if ((a->aggkind != AGGKIND_NORMAL && !ordered) || a->aggsplit != AGGSPLIT_SIMPLE ||
+      a->agglevelsup != 0 || a->aggvariadic || (a->aggorder != NIL && !ordered) ||
+      !take_condition(a->aggfilter, &condition_))
     return false;
   Output output;
-  if (!output_of(a, output)) return false;
+  if (ordered ? !ordered_set(a, output) : !output_of(a, output)) return false;
   outputs.push_back(output);
   return true;
 }

@@ -47,6 +47,14 @@ int commuted(int strategy) {
   }
 }
 
+int sort_strategy(Oid op) {
+  constexpr Oid kNumericFamily = 1988;  // pg_opfamily has no name for it
+  int strategy = comparison_strategy(op);
+  if (strategy == 0)
+    strategy = pg::call([=] { return get_op_opfamily_strategy(op, kNumericFamily); });
+  return strategy == BTLessStrategyNumber || strategy == BTGreaterStrategyNumber ? strategy : 0;
+}
+
 namespace {
 
 Filter float_comparison(int strategy, uint64_t word) {

@@ -149,7 +149,8 @@ enum class Sum : uint8_t {
   DistinctSum,  // sum of different integers or numerics
   MinText,      // of strings, by their bytes
   MaxText,
-  First,  // where the first rows are, by the program's order
+  Values,  // all that are not NULL
+  First,   // where the first rows are, by the program's order
 };
 
 struct Accumulator {

@@ -8,6 +8,7 @@
 #include "column/vector/decimals.h"
 #include "column/vector/distinct.h"
 #include "column/vector/first_rows.h"
+#include "column/vector/ordered_values.h"
 #include "column/vector/text_extreme.h"
 
 namespace datahike::vector {
@@ -441,6 +442,8 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
     case Sum::Distinct:
     case Sum::DistinctSum:
       return make_distinct(a);
+    case Sum::Values:
+      return make_ordered_values(program, a.argument);
     case Sum::First:
       return std::make_unique<FirstRows>(program);
   }

@@ -48,6 +48,8 @@ class State {
   virtual std::span<const ByteView> texts(uint32_t, const std::function<void()>&) const {
     return {};
   }
+  // Of Values: ordered words (ordered_values.h), in any order; who asks may order them. Likewise.
+  virtual std::span<uint64_t> values(uint32_t, const std::function<void()>&) const { return {}; }
   virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
 };
 
