@@ -27,10 +27,10 @@ struct AggregatePlan {
   Index table;
   List *filters, *keys, *aggregates;
   // A join with another relation, whose rows the plan's child returns.
-  Index build;       // 0: none
+  Index build;       // 0: none; else a relation of it, which may be several, joined
   int join_kind;     // vector::Join::Kind
   List* conditions;  // table's value = build side's column
-  List* columns;     // attribute numbers (integers) of what the child returns, 0: none
+  List* columns;     // build_code() (integers) of what the child returns, 0: none
   // ORDER BY a count LIMIT: how many groups are returned, 0: all; by which of the aggregates.
   int top;
   int top_by;
@@ -44,7 +44,7 @@ AggregatePlan unpack(const List* packed);
 List* expressions_of(const AggregatePlan& plan);
 void set_expressions(AggregatePlan& plan, List* expressions);
 
-// A join of two relations as the planner sees it (join_path.cpp).
+// A join as the planner sees it (join_path.cpp).
 struct JoinSides {
   RelOptInfo *probe, *build;
   vector::Join::Kind kind;
@@ -54,8 +54,8 @@ struct JoinSides {
 bool describe_join(PlannerInfo* root, RelOptInfo* join, JoinSides* sides);
 bool is_plain_table(PlannerInfo* root, RelOptInfo* rel);
 bool is_datahike_table(PlannerInfo* root, RelOptInfo* rel);
-// Attribute numbers of what a plan of `build` returns.
-List* columns_of(const Plan* plan, Index build);
+// build_code() of what a plan of the build side returns.
+List* columns_of(const Plan* plan);
 
 // Reads all rows of a join's build side (build_side.cpp).
 std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
@@ -73,14 +73,14 @@ Datum aggregate_result(const vector::Aggregation& groups, const Output& output, 
 // A scaled integer as a numeric, kNaNDecimal as NaN.
 Datum decimal_numeric(int64_t value, int scale);
 
-// Of an aggregate whose form is Count or Distinct.
-int64_t count_of(const vector::Aggregation& groups, const Output& output, uint32_t group);
 // A word as a value of a type that is held as an integer (but a numeric).
 Datum word_as(int64_t word, Oid type);
 // Of a percentile or a mode, likewise (percentiles.cpp).
 Datum of_ordered_values(const vector::State& values, const Output& output, uint32_t group, Oid type,
                         bool* isnull);
 
+// Of an aggregate whose form is Count or Distinct.
+int64_t count_of(const vector::Aggregation& groups, const Output& output, uint32_t group);
 
 struct TopGroup {
   int64_t count;

@@ -79,7 +79,7 @@ bool is_plain_query(PlannerInfo* root) {
 bool describe(PlannerInfo* root, const JoinSides& sides, RelOptInfo* grouped, Node* having,
               AggregatePlan* plan) {
   plan->table = sides.probe->relid;
-  if (sides.build) plan->build = sides.build->relid;
+  if (sides.build) plan->build = static_cast<Index>(bms_next_member(sides.build->relids, -1));
   plan->join_kind = sides.kind;
   plan->conditions = sides.conditions;
   if (!take_filters(root, sides.probe, &plan->filters)) return false;
@@ -106,8 +106,7 @@ bool compiles(Relation relation, const AggregatePlan& bound) {
 Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, List*,
                 List* children) {
   AggregatePlan described = unpack(static_cast<List*>(linitial(path->custom_private)));
-  if (described.build)
-    described.columns = columns_of(static_cast<Plan*>(linitial(children)), described.build);
+  if (described.build) described.columns = columns_of(static_cast<Plan*>(linitial(children)));
   auto* plan = makeNode(CustomScan);
   plan->scan.plan.targetlist = tlist;
   plan->scan.plan.qual = static_cast<List*>(lsecond(path->custom_private));

@@ -60,13 +60,20 @@ void fetch(PlanState* child, Batch* batch) {
   MemoryContextSwitchTo(before);
 }
 
-void append(vector::BuildTable& table, const Batch& batch, const std::vector<Oid>& types) {
+void append(vector::BuildTable& table, const Batch& batch, const std::vector<Oid>& types,
+            const std::vector<int>& scales) {
   for (int row = 0; row < batch.rows; ++row) {
     for (int i = 0; i < batch.columns; ++i) {
       int place = row * batch.columns + i;
       Datum value = batch.values[place];
       if (batch.nulls[place]) {
         table.add_null(i);
+      } else if (scales[i] >= 0) {
+        // What no value of the table can be equal to matches nothing, as NULL.
+        if (const auto word = decimal_word(value, scales[i]))
+          table.add_word(i, static_cast<uint64_t>(*word));
+        else
+          table.add_null(i);
       } else if (batch.is_text[i]) {
         auto* text = reinterpret_cast<struct varlena*>(DatumGetPointer(value));
         table.add_text(i, ByteView(reinterpret_cast<const uint8_t*>(VARDATA_ANY(text)),
@@ -100,7 +107,8 @@ std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
       throw pg::SqlError(ERRCODE_INTERNAL_ERROR, "a join's plan lacks a column");
     from.push_back(place);
     types.push_back(TupleDescAttr(child->ps_ResultTupleDesc, place)->atttypid);
-    is_text[i] = types[i] == TEXTOID || types[i] == VARCHAROID || types[i] == BPCHAROID;
+    is_text[i] = types[i] == TEXTOID || types[i] == VARCHAROID || types[i] == BPCHAROID ||
+                 compiler.build_scales[i] >= 0;
   }
   auto table =
       std::make_shared<vector::BuildTable>(compiler.build_types, compiler.program.join.build_keys);
@@ -116,7 +124,7 @@ std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
   const size_t most = limit > SIZE_MAX / kMostLimits ? SIZE_MAX : limit * kMostLimits;
   do {
     pg::call([child, &batch] { fetch(child, &batch); });
-    append(*table, batch, types);
+    append(*table, batch, types, compiler.build_scales);
     if (table->bytes() > most)
       throw pg::SqlError(ERRCODE_OUT_OF_MEMORY,
                          "the rows to join with need more memory than they may have",

@@ -25,7 +25,7 @@ int Compiler::column(Node* node) {
   node = strip(node);
   if (!node || !IsA(node, Var)) return -1;
   auto* var = reinterpret_cast<Var*>(node);
-  if (build_ && var->varno == static_cast<int>(build_)) return build_column(var);
+  if (build_ && var->varno != static_cast<int>(table_)) return build_column(var);
   if (var->varno != static_cast<int>(table_) || var->varlevelsup != 0 || var->varattno <= 0)
     return -1;
   int attribute = var->varattno - 1;

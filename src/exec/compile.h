@@ -66,13 +66,19 @@ struct Output {
   double fraction = 0;
 };
 
+// A column of a build side, which may be a join itself, as one number.
+inline int build_code(const Var* var) {
+  constexpr int kColumns = 4096;  // of one relation, at most
+  return static_cast<int>(var->varno) * kColumns + var->varattno;
+}
+
 // Digits behind the point of numerics that are computed with; columns have fewer.
 inline constexpr int kMostScale = 64;
 
 class Compiler {
  public:
-  // Of the relation's columns, which the expressions have as Vars of `table`, and with a join also
-  // of the columns of `build`, if that is not 0.
+  // Of the relation's columns, which the expressions have as Vars of `table`; all other Vars are of
+  // a join's build side, if `build` is not 0.
   Compiler(Relation relation, Index table, Index build = 0);
   bool filter(Node* clause);
   bool key(Node* expression);
@@ -89,9 +95,12 @@ class Compiler {
   std::vector<Output> outputs;  // of the aggregates
   // Of the program's columns: indexes into the description; -1 for the build side's.
   std::vector<int> attributes;
-  // Of the build side's columns: their attribute numbers.
-  std::vector<AttrNumber> build_attributes;
+  // Of the build side's columns: build_code() of them.
+  std::vector<int> build_attributes;
   std::vector<vector::Type> build_types;
+  // Of a numeric that is compared with one of the table: that one's digits behind the point; else
+  // -1.
+  std::vector<int> build_scales;
 
  private:
   using Expression = vector::Expression;
@@ -104,7 +113,7 @@ class Compiler {
   int time_call(Oid function, List* arguments);
   bool compare_times(Node* value, int strategy, Node* constant);
   int column(Node* node);  // of a Var, of any type that can be read
-  int build_column(const Var* var);
+  int build_column(const Var* var, int scale = -1);
   int text_column(Node* node, bool equality);
   // compile_decimals.cpp
   int decimal_column(Node* node);
@@ -126,11 +135,11 @@ class Compiler {
   bool distinct_sum(Aggref* aggregate, Output& output);
   bool simple(Aggref* aggregate, Output& output);  // of one number
   bool pairs(Aggref* aggregate, Output::Form form, Output& output);
+  bool ordered_set(Aggref* aggregate, Output& output);  // compile_percentiles.cpp
   bool variance(int value, Output& output);
   int presence(int column);
   void count_values(int argument, Output& output);
   bool compare(OpExpr* clause);
-  bool ordered_set(Aggref* aggregate, Output& output);  // compile_percentiles.cpp
   bool compare_text(OpExpr* clause);
   bool like(OpExpr* clause);
   bool one_of(ScalarArrayOpExpr* clause);
@@ -148,12 +157,12 @@ class Compiler {
 // the integer types; kNotEqual for <>, 0 for any other operator.
 inline constexpr int kNotEqual = 100;
 int comparison_strategy(Oid op);
+// Of '<' and '>' of these and of numerics; 0 for others.
+int sort_strategy(Oid op);
 // Of the same with its sides exchanged.
 int commuted(int strategy);
 // The digits behind the point of numerics that are read as integers; -1 for other types.
 int decimal_scale(Oid type, int32_t typmod);
-// Of '<' and '>' of these and of numerics; 0 for others.
-int sort_strategy(Oid op);
 
 // The `location` of a constant that stands for a value not known yet.
 inline constexpr int kPlaceholder = -77;

@@ -199,6 +199,16 @@ Bound bound_of(Datum value, int scale) {
 
 }  // namespace
 
+std::optional<int64_t> decimal_word(Datum numeric, int scale) {
+  const ByteView bytes = payload(numeric);
+  if (const auto scaled = column::numeric_to_scaled(bytes); scaled) {
+    if (static_cast<int>(scaled->scale) == scale) return scaled->value;
+  }
+  const Bound bound = bound_of(numeric, scale);
+  if (!bound.exact) return std::nullopt;
+  return bound.floor;
+}
+
 // A comparison of a numeric with a constant.
 bool Compiler::compare_decimal(OpExpr* clause) {
   Oid op = clause->opno;

@@ -258,15 +258,23 @@ bool Compiler::one_of(ScalarArrayOpExpr* clause) {
   Oid element = pg::call([=] { return get_element_type(list->consttype); });
   // IN, or NOT IN.
   const bool in = clause->useOr;
-  bool text = clause->opfuncid == (in ? F_TEXTEQ : F_TEXTNE);
-  if (!text && (comparison_strategy(clause->opno) != (in ? BTEqualStrategyNumber : kNotEqual) ||
-                !comparable(exprType(strip(left)), element)))
+  const bool text = clause->opfuncid == (in ? F_TEXTEQ : F_TEXTNE);
+  const bool decimal = clause->opfuncid == (in ? F_NUMERIC_EQ : F_NUMERIC_NE);
+  if (!text && !decimal &&
+      (comparison_strategy(clause->opno) != (in ? BTEqualStrategyNumber : kNotEqual) ||
+       !comparable(exprType(strip(left)), element)))
     return false;
   if (text && (!is_deterministic(clause->inputcollid) || element != TEXTOID)) return false;
   Filter f;
   f.test = text ? (in ? Test::TextIn : Test::TextNotIn) : in ? Test::OneOf : Test::NoneOf;
   (text ? f.column : f.expression) = text ? text_column(left, true) : expression(left);
   if (f.column < 0 && f.expression < 0) return false;
+  int scale = -1;
+  if (decimal) {
+    const vector::Expression& e = program.expressions[f.expression];
+    scale = e.scale;
+    if (scale < 0 || scale > kMostDecimalFactor || e.type != Type::Int) return false;
+  }
   if (list->constisnull) {
     f.test = Test::Never;
   } else if (list->location != kPlaceholder) {
@@ -285,10 +293,13 @@ bool Compiler::one_of(ScalarArrayOpExpr* clause) {
     for (int i = 0; i < count; ++i) {
       if (nulls[i] && !in) f.test = Test::Never;
       if (nulls[i]) continue;  // as good as no element: the row does not pass by it
-      if (text)
+      if (text) {
         f.texts.push_back(text_of(values[i]));
-      else
+      } else if (!decimal) {
         f.words.push_back(word_of(values[i], element));
+      } else if (const auto word = decimal_word(values[i], scale)) {
+        f.words.push_back(static_cast<uint64_t>(*word));
+      }
     }
     if (!text && !is_float(element))
       std::sort(f.words.begin(), f.words.end(), [](uint64_t a, uint64_t b) {

@@ -10,16 +10,21 @@ namespace datahike::exec {
 using vector::Op;
 using vector::Type;
 
-// Of any type: of those that are neither numbers nor text only whether they are NULL.
-int Compiler::build_column(const Var* var) {
+// Of any type: of those that are neither numbers nor text only whether they are NULL. A numeric
+// that is compared with one of the table, of `scale` digits behind the point, is read for that
+// alone.
+int Compiler::build_column(const Var* var, int scale) {
   if (var->varlevelsup != 0 || var->varattno <= 0) return -1;
   size_t build = 0;
-  while (build < build_attributes.size() && build_attributes[build] != var->varattno) ++build;
+  while (build < build_attributes.size() &&
+         (build_attributes[build] != build_code(var) || build_scales[build] != scale))
+    ++build;
   if (build == build_attributes.size()) {
-    build_attributes.push_back(var->varattno);
-    build_types.push_back(is_float(var->vartype)      ? Type::Float
-                          : is_int_like(var->vartype) ? Type::Int
-                                                      : Type::Text);
+    build_attributes.push_back(build_code(var));
+    build_scales.push_back(scale);
+    build_types.push_back(is_float(var->vartype)                    ? Type::Float
+                          : is_int_like(var->vartype) || scale >= 0 ? Type::Int
+                                                                    : Type::Text);
   }
   for (size_t i = 0; i < program.columns.size(); ++i)
     if (program.columns[i].build == static_cast<int>(build)) return static_cast<int>(i);
@@ -39,7 +44,7 @@ bool Compiler::join_key(Node* clause) {
   auto* build = static_cast<Node*>(lsecond(op->args));
   const auto is_of_build = [this](Node* node) {
     node = strip(node);
-    return IsA(node, Var) && reinterpret_cast<Var*>(node)->varno == static_cast<int>(build_);
+    return IsA(node, Var) && reinterpret_cast<Var*>(node)->varno != static_cast<int>(table_);
   };
   if (!is_of_build(build)) std::swap(probe, build);
   if (!is_of_build(build)) return false;
@@ -50,6 +55,14 @@ bool Compiler::join_key(Node* clause) {
     key.text = text_column(probe, true);
     column = text_column(build, true);
     if (key.text < 0 || column < 0) return false;
+  } else if (op->opfuncid == F_NUMERIC_EQ) {
+    key.expression = expression(probe);
+    auto* var = reinterpret_cast<Var*>(strip(build));
+    if (key.expression < 0 || var->vartype != NUMERICOID) return false;
+    const vector::Expression& e = program.expressions[key.expression];
+    if (e.type != Type::Int || e.scale < 0 || e.scale > kMostDecimalFactor) return false;
+    column = build_column(var, e.scale);
+    if (column < 0) return false;
   } else {
     bool equal = comparison_strategy(op->opno) == BTEqualStrategyNumber;
     if (!equal || !comparable(exprType(strip(probe)), exprType(strip(build)))) return false;

@@ -1,6 +1,8 @@
 // What compile.cpp and compile_filters.cpp share: how SQL types are held in vectors.
 #pragma once
 
+#include <optional>
+
 #include "exec/compile.h"
 #include "pg/bridge.h"
 
@@ -61,6 +63,11 @@ inline uint64_t word_of(Datum value, Oid type) {
       return DatumGetUInt64(value);
   }
 }
+
+inline constexpr int kMostDecimalFactor = 18;  // 10^18 fits into 63 bits
+// value * 10^scale, if that is an integer that decimals can have (compile_decimals.cpp).
+// REQUIRES: scale <= kMostDecimalFactor.
+std::optional<int64_t> decimal_word(Datum numeric, int scale);
 
 inline Node* strip(Node* node) {
   while (node && IsA(node, RelabelType))

@@ -91,7 +91,13 @@ CREATE FUNCTION same_joined(query text) RETURNS SETOF text LANGUAGE plpgsql AS $
 SELECT same_joined(q) FROM unnest(ARRAY['SELECT flag_2, count(*), sum(rate) FROM t JOIN (SELECT k, flag AS flag_2 FROM lines) x ON q = k GROUP BY flag_2', 'SELECT code_2, mark, count(*) FROM t LEFT JOIN (SELECT k, code AS code_2, mark FROM lines) x ON q = k GROUP BY 1, 2',
   'SELECT count(f), count(DISTINCT f), sum(rate) FILTER (WHERE f = ''AB''), count(*) FILTER (WHERE f <> ''A  ''), count(p) FROM t LEFT JOIN (SELECT k, flag AS f, price AS p FROM lines) x ON q = k']) q;
 -- What is PostgreSQL's own to compute.
-SELECT same(query, false) FROM unnest(ARRAY['SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY discount ORDER BY price * price, id) rn FROM t) x WHERE rn <= 2', 'SELECT count(*) FROM t WHERE price IN (1.5, 2)', 'SELECT corr(price, rate) < 1 FROM t WHERE price < 100',
+-- Lists, with values that the column cannot have.
+SELECT same('SELECT count(*), sum(id) FROM t WHERE ' || condition) FROM unnest(ARRAY['price IN (1.5, 2, -2920.81)', 'price NOT IN (1.5, 2, -2920.81)', 'price IN (-2920.81, NULL, 1e30, -1e30, 0.001)', 'price NOT IN (-2920.81, NULL)', 'price NOT IN (1e30, 0.001)', 'price IN (0.001, 1e30, -1e300)',
+  'price = ANY (''{-2920.81,NaN,Infinity}'')', 'price <> ALL (''{-2920.81,NaN,Infinity}'')', 'price = ANY (''{}'')', 'price <> ALL (''{}'')', 'discount * 2 IN (0.1, 0.1000, 0.12)', 'discount IN (0.05, 0.07) OR rate IN (1.5, 2.125)', 'big IN (999999999999999999, 1000003, 0.5)', 'tiny IN (1, 0.1428571428571429)',
+  'q IN (1.5, 2.0, 7)', 'NOT (price IN (-2920.81, 3) OR q IN (1, 2))']) condition;
+SELECT same('SELECT flag, count(*) FILTER (WHERE discount IN (0.01, 0.02)) FROM t GROUP BY flag');
+SELECT same('SELECT count(*) FROM t WHERE price IN (''NaN'', 5)'); SELECT same('SELECT count(*) FROM t WHERE price NOT IN (''NaN'', 5)');
+SELECT same(query, false) FROM unnest(ARRAY['SELECT count(*) FROM t WHERE free IN (1.5, 2)', 'SELECT count(*) FROM t WHERE wide NOT IN (1.5, 2)', 'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY discount ORDER BY price * price, id) rn FROM t) x WHERE rn <= 2', 'SELECT corr(price, rate) < 1 FROM t WHERE price < 100',
   'SELECT count(price * big) FROM t', 'SELECT sum(price::int8) FROM t WHERE price < 100', 'SELECT max(flag) FROM t', 'SELECT count(*) FROM t WHERE flag > ''A''', 'SELECT count(*) FROM t WHERE flag IN (''A'', ''N'')', 'SELECT stddev(price * big) FROM t']) query;
 
 SELECT * FROM finish();

@@ -36,7 +36,7 @@ BEGIN
   SET LOCAL datahike.threads = 0;
   SET LOCAL datahike.vectorized = off;
   rows := answer(query);
-  heap := answer(regexp_replace(regexp_replace(query, '\mt\M', 'h', 'g'), '\m([sm])\M(?! *\.)', 'h\1 AS \1', 'g'));
+  heap := answer(regexp_replace(regexp_replace(query, '\mt\M', 'h', 'g'), '\m([smp])\M(?! *\.)', 'h\1 AS \1', 'g'));
   SET LOCAL datahike.vectorized = on;
   IF ours IS DISTINCT FROM one THEN RETURN NEXT is(ours, one, query || ' with one thread');
   ELSIF ours IS DISTINCT FROM rows THEN RETURN NEXT is(ours, rows, query);
@@ -108,6 +108,17 @@ INSERT INTO queries (query) VALUES
   ('SELECT sum(t.b + s.b) FROM t JOIN s ON t.k = s.k'),
   ('SELECT sum(s.w + 2147483647) FROM t LEFT JOIN s ON t.k = s.k');
 SELECT same(query) FROM queries ORDER BY id;
+-- Keys of numerics of any scale, also such as no value of the table can have.
+CREATE TABLE p (n numeric, e numeric(12, 4), w int4, label text);
+INSERT INTO p SELECT i / 2.0, i / 2.0, i, 'p' || i % 4 FROM generate_series(-20, 150) i UNION ALL VALUES (5.00000, 5.5, 1, NULL), (5.001, 1, 2, NULL), ('NaN', 'NaN', 3, NULL), ('Infinity', NULL, 4, NULL), (1e40, 1, 5, NULL), (-1e-40, 1, 6, NULL), (NULL, NULL, 7, NULL);
+CREATE TABLE hp USING heap AS TABLE p;
+ALTER TABLE t ADD z numeric(10, 2); ALTER TABLE h ADD z numeric(10, 2);
+UPDATE t SET z = CASE id % 5 WHEN 0 THEN 'NaN' WHEN 1 THEN NULL ELSE n / 4 END; UPDATE h SET z = CASE id % 5 WHEN 0 THEN 'NaN' WHEN 1 THEN NULL ELSE n / 4 END;
+ANALYZE t; ANALYZE p; ANALYZE h; ANALYZE hp;
+SELECT same(format(query, k)) FROM (VALUES ('SELECT count(*), sum(t.id), sum(p.w), sum(t.z) FROM t JOIN p ON t.z = p.%1$s'), ('SELECT p.label, count(*), sum(t.id), count(p.%1$s) FROM t LEFT JOIN p ON p.%1$s = t.z GROUP BY p.label'), ('SELECT count(*), sum(t.id) FROM t WHERE EXISTS (SELECT FROM p WHERE p.%1$s = t.z + 1)'),
+  ('SELECT t.k2, count(*) FROM t WHERE NOT EXISTS (SELECT FROM p WHERE p.%1$s = t.z AND p.w > 3) GROUP BY t.k2'), ('SELECT count(*), sum(p.w) FROM t JOIN p ON t.k = p.%1$s'), ('SELECT count(*), sum(p.w) FROM t JOIN p ON t.z * 2 = p.%1$s'),
+  ('SELECT t.z, count(*), min(p.w) FROM t JOIN p ON t.z = p.%1$s GROUP BY t.z'), ('SELECT count(*), sum(x.w) FROM t JOIN (SELECT %1$s, w FROM p OFFSET 0) x ON t.z = x.%1$s')) q(query), unnest(ARRAY['n', 'e']) k;
+SELECT same(query, false) FROM (VALUES ('SELECT sum(p.e) FROM t JOIN p ON t.z = p.e'), ('SELECT count(*) FROM t JOIN p ON t.z = p.n * 2'), ('SELECT count(*) FROM t JOIN p ON t.n = p.n AND t.z = p.n'), ('SELECT count(*) FROM t JOIN p ON t.n * t.z = p.n')) q(query);
 
 -- What is PostgreSQL's own to compute.
 SELECT same(query, false) FROM (VALUES
@@ -117,10 +128,24 @@ SELECT same(query, false) FROM (VALUES
   ('SELECT count(*) FROM t LEFT JOIN s ON t.k = s.k WHERE s.w IS NULL OR s.w > t.id'),
   ('SELECT count(*) FROM t FULL JOIN s ON t.k = s.k'),
   ('SELECT count(*), sum(t.id) FROM s LEFT JOIN t ON t.n = s.n'),
-  ('SELECT count(*) FROM t JOIN s ON t.k = s.k JOIN m ON m.k = s.k'),
-  ('SELECT count(*) FROM t JOIN s ON t.n = s.n'),
   ('SELECT count(*) FROM t CROSS JOIN (SELECT 1 FROM s LIMIT 3) x'),
   ('SELECT count(*) FROM t JOIN s ON t.name::bpchar = s.name::bpchar')) q(query);
+
+-- Several relations are joined first, also those that only the table joins.
+INSERT INTO queries (query) VALUES
+  ('SELECT count(*), sum(t.id), sum(s.w), sum(m.w) FROM t JOIN s ON t.k = s.k JOIN m ON m.k = s.k'),
+  ('SELECT s.label, m.label, count(*), sum(t.id), min(s.w), max(m.w) FROM t JOIN s ON t.k = s.k JOIN m ON m.k2 = t.k2 AND m.name = s.name GROUP BY 1, 2'),
+  ('SELECT s.label, m.label, count(*), sum(t.id), sum(m.w + s.w) FROM t JOIN s ON t.k = s.k JOIN m ON m.k2 = t.k2 WHERE m.w < 8 AND s.w BETWEEN 30 AND 60 GROUP BY 1, 2'),
+  ('SELECT s.label, p.label, count(*), sum(t.id), percentile_disc(0.5) WITHIN GROUP (ORDER BY s.w) FROM t, s, p WHERE t.d = s.d AND t.z = p.n AND p.w < 15 AND s.w < 200 GROUP BY 1, 2'),
+  ('SELECT s.w, p.w, count(*) FILTER (WHERE t.k > 30 AND p.label = ''p1'') FROM t, s, p WHERE t.name = s.name AND t.z = p.n AND s.w = 50 GROUP BY 1, 2'),
+  ('SELECT count(*), count(DISTINCT s.label), sum(x.total) FROM t JOIN s ON t.k = s.k JOIN (SELECT k2, sum(w) AS total FROM m GROUP BY k2) x ON x.k2 = t.k2'),
+  ('SELECT count(*), sum(t.id), sum(p.w) FROM t, s, m, p WHERE t.k = s.k AND s.w = m.w * 10 AND m.k2 = t.k2 AND p.w = m.w'),
+  ('SELECT count(*), sum(t.id) FROM t, s, p WHERE t.k = s.k AND t.z = p.n AND s.w < 0'),
+  ('SELECT sum(t.k / (s.w - p.w)) FROM t, s, p WHERE t.k = s.k AND t.z = p.n AND p.w BETWEEN 1 AND 5 AND s.w < 60'),
+  ('SELECT a.k2, count(*), sum(a.id + b.id) FROM t a, (SELECT id, k, k2 FROM t WHERE id < 50) b, s WHERE a.k = b.k AND b.k2 = s.k GROUP BY a.k2');
+SELECT same(query) FROM queries WHERE id > 40 ORDER BY id;
+SELECT same(query, false) FROM (VALUES ('SELECT count(*) FROM t LEFT JOIN s ON t.k = s.k JOIN m ON m.k2 = t.k2'), ('SELECT count(*) FROM t, s, m WHERE t.k = s.k AND t.k2 = m.k2 AND t.id > s.w + m.w'), ('SELECT count(*) FROM t, s, m, p WHERE t.k = s.k AND t.k2 = m.k2 AND t.z = p.n'),
+  ('SELECT count(*) FROM t JOIN s ON t.k = s.k WHERE EXISTS (SELECT FROM m WHERE m.k2 = t.k2)')) q(query);
 
 -- Deleted and updated rows on both sides, unfolded and folded; own changes.
 DELETE FROM t WHERE id % 10 = 3; DELETE FROM h WHERE id % 10 = 3;
