@@ -13,11 +13,13 @@ extern "C" {
 
 namespace datahike::exec {
 
-// Of each group's rows, by `order`, those whose row_number() is at most `most`. `directions`: of
-// each, bit 0: descending, bit 1: NULLs first. `columns`: attribute numbers of what is returned.
+// Of each group's rows, by `order`, those whose number is at most `most`. `directions`: of each,
+// bit 0: descending, bit 1: NULLs first. `columns`: attribute numbers of what is returned.
 struct FirstRowsPlan {
   int most;  // 0: aggregates are wanted
   List *order, *directions, *columns;
+  int ranking;  // vector::Ranking
+  bool sorted;  // returned in that order, of one group
 };
 
 // What a plan says (custom_private), in terms of the query's own expressions: the table that their
@@ -108,5 +110,17 @@ auto untyped(F* walker) {
   return reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker));
 }
 void add_first_rows_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output);
+// ORDER BY ... LIMIT n of a table (top_rows_path.cpp).
+void add_top_rows_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output);
+// How many rows LIMIT and OFFSET let through at most; 0 where that is not known, or is too many.
+int most_rows(const Query* query);
+// What both are made of (first_rows_path.cpp). False if not all can be computed by column.
+bool take_order(PlannerInfo* root, List* clauses, FirstRowsPlan* first);
+// What rows are made of, as Vars; `number`: the window function among them, if there is one.
+bool take_columns(PlannerInfo* root, const PathTarget* target, const Node* number,
+                  AggregatePlan* plan, List** vars);
+// `outputs`: the columns, and what stands for a row's number.
+CustomPath* make_first_rows_path(RelOptInfo* parent, PathTarget* target, const AggregatePlan& plan,
+                                 List* outputs, double rows, Cost startup);
 
 }  // namespace datahike::exec

@@ -225,21 +225,6 @@ int sorted_count(PlannerInfo* root, const AggregatePlan& plan, bool* descending)
   return -1;
 }
 
-// How many rows LIMIT and OFFSET let through at most; 0 where that is not known, or is too many.
-// (What the planner keeps as limit_tuples is of queries without groups.)
-int most_rows(const Query* query) {
-  constexpr int64 kMost = 1000;
-  int64 rows = 0;
-  for (Node* node : {query->limitCount, query->limitOffset}) {
-    if (!node && node == query->limitOffset) continue;
-    if (!node || !IsA(node, Const) || reinterpret_cast<Const*>(node)->constisnull) return 0;
-    int64 value = DatumGetInt64(reinterpret_cast<Const*>(node)->constvalue);
-    if (value < 0 || value > kMost) return 0;
-    rows += value;
-  }
-  return rows > kMost ? 0 : static_cast<int>(rows);
-}
-
 // ORDER BY count(...) LIMIT n: the first n groups alone are returned, in that order.
 void add_top_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output) {
   Query* query = root->parse;
@@ -278,7 +263,10 @@ void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, 
   if (previous_upper_paths) previous_upper_paths(root, stage, input, output, extra);
   if (stage == UPPERREL_GROUP_AGG)
     add_aggregate_path(root, input, output, static_cast<GroupPathExtraData*>(extra));
-  if (stage == UPPERREL_ORDERED) add_top_path(root, input, output);
+  if (stage == UPPERREL_ORDERED) {
+    add_top_path(root, input, output);
+    add_top_rows_path(root, input, output);
+  }
   if (stage == UPPERREL_WINDOW) add_first_rows_path(root, input, output);
 }
 
@@ -367,8 +355,9 @@ List* pack(const AggregatePlan& plan) {
   packed = list_concat(packed, list_make3(makeInteger(plan.top), makeInteger(plan.top_by),
                                           makeInteger(plan.descending)));
   const FirstRowsPlan& first = plan.first;
-  return list_concat(
+  packed = list_concat(
       packed, list_make4(makeInteger(first.most), first.order, first.directions, first.columns));
+  return list_concat(packed, list_make2(makeInteger(first.ranking), makeInteger(first.sorted)));
 }
 
 AggregatePlan unpack(const List* packed) {
@@ -384,7 +373,8 @@ AggregatePlan unpack(const List* packed) {
           intVal(list_nth(packed, 9)),
           intVal(list_nth(packed, 10)) != 0,
           {intVal(list_nth(packed, 11)), static_cast<List*>(list_nth(packed, 12)),
-           static_cast<List*>(list_nth(packed, 13)), static_cast<List*>(list_nth(packed, 14))}};
+           static_cast<List*>(list_nth(packed, 13)), static_cast<List*>(list_nth(packed, 14)),
+           intVal(list_nth(packed, 15)), intVal(list_nth(packed, 16)) != 0}};
 }
 
 List* expressions_of(const AggregatePlan& plan) {
@@ -410,8 +400,8 @@ bool compile(Compiler& compiler, const AggregatePlan& plan) {
     if (!compiler.key(static_cast<Node*>(lfirst(cell)))) return false;
   foreach (cell, plan.aggregates)
     if (!compiler.aggregate(static_cast<Aggref*>(lfirst(cell)))) return false;
-  return plan.first.most == 0 ||
-         compiler.first_rows(plan.first.order, plan.first.directions, plan.first.most);
+  return plan.first.most == 0 || compiler.first_rows(plan.first.order, plan.first.directions,
+                                                     plan.first.ranking, plan.first.most);
 }
 
 void install_aggregate_paths() {

@@ -83,8 +83,9 @@ class Compiler {
   bool filter(Node* clause);
   bool key(Node* expression);
   bool aggregate(Aggref* aggregate);
-  // The first `most` rows of each group by these expressions; directions as in FirstRowsPlan.
-  bool first_rows(List* order, List* directions, int most);
+  // The rows of each group whose number is at most `most`, by these expressions; directions as in
+  // FirstRowsPlan.
+  bool first_rows(List* order, List* directions, int ranking, int most);
   // A condition of the join: a value of the table equal to a column of the build side.
   bool join_key(Node* clause);
 

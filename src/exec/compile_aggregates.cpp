@@ -308,7 +308,7 @@ bool Compiler::aggregate(Aggref* a) {
   return true;
 }
 
-bool Compiler::first_rows(List* order, List* directions, int most) {
+bool Compiler::first_rows(List* order, List* directions, int ranking, int most) {
   if (list_length(order) > static_cast<int>(vector::kMostOrder)) return false;
   ListCell *cell, *direction;
   forboth(cell, order, direction, directions) {
@@ -318,7 +318,7 @@ bool Compiler::first_rows(List* order, List* directions, int most) {
     program.order.push_back({value, (flags & 1) != 0, (flags & 2) != 0});
   }
   program.first = static_cast<uint32_t>(most);
-  accumulator(Sum::First);
+  accumulator(Sum::First, -1, ranking);
   return true;
 }
 

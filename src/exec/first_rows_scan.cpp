@@ -10,8 +10,10 @@
 #include "pg/bridge.h"
 
 extern "C" {
+#include "catalog/pg_operator_d.h"
 #include "commands/explain.h"
 #include "miscadmin.h"
+#include "utils/tuplesort.h"
 #include "utils/tuplestore.h"
 }
 
@@ -36,7 +38,7 @@ void begin(CustomScanState* node, EState* estate, int flags) {
       estate, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, &TTSOpsMinimalTuple);
 }
 
-// A row, and which one of its group it is, from 1.
+// A row, and its number in its group, from 1.
 struct Chosen {
   vector::RowPlace place;
   uint32_t number;
@@ -44,10 +46,11 @@ struct Chosen {
 
 void append_chosen(const Run& run, std::vector<Chosen>& chosen) {
   for (const auto& part : run.groups->parts()) {
-    const auto& first = static_cast<const vector::FirstRows&>(part->state(0));
+    const auto& first = static_cast<const vector::ChosenRows&>(part->state(0));
     for (uint32_t group = 0; group < part->groups(); ++group)
-      for (uint32_t i = 0; i < first.count(group); ++i)
-        chosen.push_back({first.row(group, i), i + 1});
+      first.each(group, [&chosen](vector::RowPlace place, uint32_t number) {
+        chosen.push_back({place, number});
+      });
   }
 }
 
@@ -212,14 +215,33 @@ void write_rows_somehow(FirstRowsScan* node, const List* columns, TupleDesc desc
   }
 }
 
+// By their numbers, which are in the last column.
+void sort_rows(FirstRowsScan* scan, TupleDesc desc) {
+  auto column = static_cast<AttrNumber>(desc->natts);
+  Oid less = Int8LessOperator, collation = InvalidOid;
+  bool nulls_first = false;
+  Tuplesortstate* sort = tuplesort_begin_heap(desc, 1, &column, &less, &collation, &nulls_first,
+                                              work_mem, nullptr, TUPLESORT_NONE);
+  while (tuplestore_gettupleslot(scan->rows, true, false, scan->stored))
+    tuplesort_puttupleslot(sort, scan->stored);
+  tuplesort_performsort(sort);
+  tuplestore_clear(scan->rows);
+  while (tuplesort_gettupleslot(sort, true, false, scan->stored, nullptr))
+    tuplestore_puttupleslot(scan->rows, scan->stored);
+  ExecClearTuple(scan->stored);
+  tuplesort_end(sort);
+}
+
 void run(CustomScanState* node) {
   FirstRowsScan* scan = as_first_rows(node);
   run_vector_scan(node);
   MemoryContext old = MemoryContextSwitchTo(scan->vector.context);
   scan->rows = tuplestore_begin_heap(true, false, work_mem);
-  const List* columns = plan_of(node).first.columns;
+  const FirstRowsPlan first = plan_of(node).first;
+  const List* columns = first.columns;
   TupleDesc desc = node->ss.ss_ScanTupleSlot->tts_tupleDescriptor;
   pg::guard([=] { write_rows_somehow(scan, columns, desc); });
+  if (first.sorted) sort_rows(scan, desc);
   MemoryContextSwitchTo(old);
 }
 
@@ -276,6 +298,10 @@ void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
                                                         : " NULLS LAST");
   }
   if (order) ExplainPropertyList("Order By", order, out);
+  if (plan.first.ranking != static_cast<int>(vector::Ranking::RowNumber))
+    ExplainPropertyText(
+        "Ranking",
+        plan.first.ranking == static_cast<int>(vector::Ranking::Rank) ? "rank" : "dense_rank", out);
   ExplainPropertyInteger("First Rows", nullptr, plan.first.most, out);
   explain_list(node, ancestors, out, "Scan Filter", plan.filters, true);
   if (out->analyze) explain_counters(node, out);

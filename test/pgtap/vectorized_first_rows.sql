@@ -64,7 +64,9 @@ SELECT matches(plan_of('SELECT * FROM (SELECT id, row_number() OVER (PARTITION B
 RESET work_mem;
 -- Not these.
 SELECT is((SELECT string_agg(q, E'\n') FROM unnest(ARRAY[
-  'SELECT * FROM (SELECT id, rank() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 2',
+  'SELECT * FROM (SELECT id, rank() OVER (PARTITION BY k) rn FROM t) x WHERE rn <= 2',
+  'SELECT * FROM (SELECT id, rank() OVER (PARTITION BY k ORDER BY f) rn, row_number() OVER (PARTITION BY k ORDER BY f) FROM t) x WHERE rn <= 2',
+  'SELECT * FROM (SELECT id, percent_rank() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 0.1',
   'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn >= 2',
   'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 0',
   'SELECT * FROM (SELECT id, row_number() OVER (PARTITION BY k ORDER BY f) rn FROM t) x WHERE rn <= 100000',

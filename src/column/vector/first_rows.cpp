@@ -2,43 +2,9 @@
 
 #include <algorithm>
 
-#include "column/vector/hash.h"
+#include "column/vector/row_order.h"
 
 namespace datahike::vector {
-
-namespace {
-
-constexpr uint64_t kSign = uint64_t{1} << 63;
-
-// Words that are ordered, unsigned, as PostgreSQL orders the values: NaN above all others, -0 equal
-// to 0. What is NULL comes before all or after all of them, or is equal to the last.
-struct Ordered {
-  explicit Ordered(const Order& order, const Program& program)
-      : real(program.expressions[order.expression].type == Type::Float),
-        flip(order.descending ? ~uint64_t{0} : 0),
-        nulls_first(order.nulls_first) {}
-  uint64_t value(uint64_t word) const {
-    if (real) {
-      word = normalised(word);
-      word ^= word & kSign ? ~uint64_t{0} : kSign;
-    } else {
-      word ^= kSign;
-    }
-    return word ^ flip;
-  }
-  uint64_t of(const Vector& v, unsigned i) const {
-    if (v.any_null && v.null[i]) return nulls_first ? 0 : ~uint64_t{0};
-    return value(v.words[i]);
-  }
-  uint64_t rank(const Vector& v, unsigned i) const {
-    return v.any_null && v.null[i] ? (nulls_first ? 0 : 2) : 1;
-  }
-  bool real;
-  uint64_t flip;
-  bool nulls_first;
-};
-
-}  // namespace
 
 FirstRows::FirstRows(const Program& program)
     : program_(program), terms_(program.order.size()), stride_(terms_ + 2), most_(program.first) {}
@@ -53,18 +19,15 @@ size_t FirstRows::bytes() const {
   return counts_.capacity() * 4 + (entries_.capacity() + bounds_.capacity()) * 8;
 }
 
-RowPlace FirstRows::row(uint32_t group, uint32_t number) const {
-  const uint64_t place = entries_[(size_t{group} * most_ + number) * stride_];
-  return {static_cast<uint32_t>(place >> 32), static_cast<uint32_t>(place)};
+void FirstRows::each(uint32_t group, const Visit& visit) const {
+  for (uint32_t i = 0; i < counts_[group]; ++i) {
+    const uint64_t place = entries_[(size_t{group} * most_ + i) * stride_];
+    visit({static_cast<uint32_t>(place >> 32), static_cast<uint32_t>(place)}, i + 1);
+  }
 }
 
 bool FirstRows::is_before(const uint64_t* a, const uint64_t* b) const {
-  for (size_t t = 0; t < terms_; ++t) {
-    const uint64_t rank_a = a[1] >> 2 * t & 3, rank_b = b[1] >> 2 * t & 3;
-    if (rank_a != rank_b) return rank_a < rank_b;
-    if (a[2 + t] != b[2 + t]) return a[2 + t] < b[2 + t];
-  }
-  return false;
+  return compare_rows(a + 1, b + 1, terms_) < 0;
 }
 
 // REQUIRES: the row comes after those that have been inserted.
@@ -88,28 +51,15 @@ void FirstRows::insert(uint32_t group, const uint64_t* row) {
 
 void FirstRows::add(Evaluator& rows, const uint32_t* groups) {
   const unsigned n = rows.selected();
-  std::vector<Ordered> terms;
-  std::vector<const Vector*> values;
-  for (const Order& order : program_.order) {
-    terms.emplace_back(order, program_);
-    values.push_back(&rows.value(order.expression));
-  }
+  const RowOrder order(program_, rows);
   alignas(64) uint64_t first[kChunkRows];
-  if (terms_ == 0) {
-    std::fill_n(first, n, 0);
-  } else {
-    for (unsigned i = 0; i < n; ++i) first[i] = terms[0].of(*values[0], i);
-  }
+  for (unsigned i = 0; i < n; ++i) first[i] = order.first(i);
   uint64_t row[2 + kMostOrder];
   for (unsigned i = 0; i < n; ++i) {
     const uint32_t group = groups ? groups[i] : 0;
     if (first[i] > bounds_[group]) continue;
     row[0] = uint64_t{rows.piece().number} << 32 | rows.row(i);
-    row[1] = 0;
-    for (size_t t = 0; t < terms_; ++t) {
-      row[1] |= terms[t].rank(*values[t], i) << 2 * t;
-      row[2 + t] = terms[t].of(*values[t], i);
-    }
+    order.put(i, row + 1);
     insert(group, row);
   }
 }

@@ -1,17 +1,29 @@
-// The first rows of each group by an order, as row_number() has them: where they are.
+// The first rows of each group by an order: where they are.
 #pragma once
 
 #include "column/vector/states.h"
 
 namespace datahike::vector {
 
+// What numbers the rows of a group by their order: the `second` of the accumulator.
+enum class Ranking : int { RowNumber, Rank, DenseRank };
+
 // A row: the number of its piece (piece.h) and its own in that.
 struct RowPlace {
   uint32_t piece, row;
 };
 
-// Of rows that are equal by the order those that come first in the table are the first.
-class FirstRows final : public State {
+// What is kept of Sum::First.
+class ChosenRows : public State {
+ public:
+  using Visit = std::function<void(RowPlace place, uint32_t number)>;
+  // The rows of a group, and their numbers by the program's ranking, from 1.
+  virtual void each(uint32_t group, const Visit& visit) const = 0;
+};
+
+// By row_number(). Of rows that are equal by the order those that come first in the table are the
+// first.
+class FirstRows final : public ChosenRows {
  public:
   // REQUIRES: `program` outlives it.
   explicit FirstRows(const Program& program);
@@ -20,9 +32,7 @@ class FirstRows final : public State {
   void merge(State& later, std::span<const uint32_t> to) override;
   size_t bytes() const override;
 
-  // How many rows of the group are known: at most program.first; and those rows, in order.
-  uint32_t count(uint32_t group) const { return counts_[group]; }
-  RowPlace row(uint32_t group, uint32_t number) const;
+  void each(uint32_t group, const Visit& visit) const override;
 
  private:
   // A row is `stride_` words: where it is, two bits for each term of the order (0: NULL that comes

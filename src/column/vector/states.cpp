@@ -9,6 +9,7 @@
 #include "column/vector/distinct.h"
 #include "column/vector/first_rows.h"
 #include "column/vector/ordered_values.h"
+#include "column/vector/ranked_rows.h"
 #include "column/vector/text_extreme.h"
 
 namespace datahike::vector {
@@ -445,6 +446,8 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
     case Sum::Values:
       return make_ordered_values(program, a.argument);
     case Sum::First:
+      if (a.second != static_cast<int>(Ranking::RowNumber))
+        return std::make_unique<RankedRows>(program, static_cast<Ranking>(a.second));
       return std::make_unique<FirstRows>(program);
   }
   throw std::logic_error("no such accumulator");
