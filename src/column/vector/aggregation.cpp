@@ -150,8 +150,8 @@ void Aggregation::keep_part() {
 
 // Without keys there is nothing to divide.
 void Aggregation::check_size() const {
-  if (part_.most_bytes != SIZE_MAX && !program_.keys.empty() && bytes() > part_.most_bytes)
-    throw TooManyGroups();
+  if (part_.most_bytes == SIZE_MAX || program_.keys.empty()) return;
+  if (is_too_large() || is_morsel_too_large()) throw TooManyGroups();
 }
 
 void Aggregation::add_chunk() {
@@ -190,33 +190,6 @@ void Aggregation::add_chunk() {
       add_states(static_cast<int>(c), of_rows);
     });
   }
-}
-
-void Aggregation::merge(Aggregation& later) {
-  std::vector<uint32_t> to(later.groups());
-  const unsigned keys = static_cast<unsigned>(program_.keys.size());
-  if (keys > 0) {
-    std::vector<std::vector<uint32_t>> numbers(keys);  // of texts, as they are here
-    for (unsigned k = 0; k < keys; ++k)
-      for (uint32_t n = 0; program_.keys[k].text >= 0 && n < later.texts_[k].size(); ++n)
-        numbers[k].push_back(texts_[k].number(later.texts_[k].text(n)));
-    for (uint32_t g = 0; g < to.size(); ++g) {
-      uint64_t words[Groups::kMostKeys];
-      for (unsigned k = 0; k < keys; ++k) {
-        words[k] = later.groups_.word(g, k);
-        if (program_.keys[k].text >= 0 && !later.groups_.is_null(g, k))
-          words[k] = numbers[k][words[k]];
-      }
-      to[g] = groups_.locate(words, later.groups_.nulls(g));
-    }
-    if (groups_.size() > sized_) resize(groups_.size());
-  }
-  for (size_t i = 0; i < states_.size(); ++i) states_[i]->merge(*later.states_[i], to);
-  counters_.segments += later.counters_.segments;
-  counters_.pruned += later.counters_.pruned;
-  counters_.rows += later.counters_.rows;
-  counters_.passed += later.counters_.passed;
-  check_size();
 }
 
 size_t Aggregation::bytes() const {

@@ -12,6 +12,20 @@ namespace datahike::vector {
 struct Part {
   unsigned number = 0, of = 1;
   size_t most_bytes = SIZE_MAX;  // that its groups may need
+  // Where morsels are computed by several threads (parallel.h): how many morsels, and of how many
+  // tables of groups there may be one for each thread. What groups need is reckoned by them then,
+  // and by the groups alone, so that the number of threads does not decide whether it is too much.
+  unsigned morsels = 0, tables = 0;
+};
+
+// Of each accumulator; nullptr: not of this one.
+using States = std::vector<std::unique_ptr<State>>;
+
+class Aggregation;
+// What groups of another aggregation, and strings of their keys, are numbered in this one.
+struct Translation {
+  std::vector<uint32_t> groups;              // by group
+  std::vector<std::vector<uint32_t>> texts;  // of each key, by number
 };
 
 // The groups of a part need more memory than they may: they are to be computed in smaller parts.
@@ -29,8 +43,19 @@ class Aggregation {
   // Only the piece's first rows, as a sample.
   void add_first_chunk(const Piece& piece);
 
-  // Takes over what `later` has, whose rows come after these. Throws InRowOrder, TooManyGroups.
-  void merge(Aggregation& later);
+  void set_part(const Part& part) { part_ = part; }
+  // Of the rows since the last call: what is to be merged in the order of the rows, or all. (Of all
+  // rows: which groups there are.)
+  States take_states(bool all);
+  // Where one thread computes all morsels: sets aside what take_states(false) would return, added
+  // to what was; and puts that back in the end.
+  void end_morsel();
+  void end_morsels();
+  // Takes over the groups of `from` below `end` that are not in `known` yet. Throws TooManyGroups.
+  void merge_groups(const Aggregation& from, uint32_t end, Translation& known);
+  // Takes over what is known of groups, with the numbers that those have here. Throws InRowOrder.
+  void merge_states(const States& later, std::span<const uint32_t> to);
+  void merge_counters(const Aggregation& other);
 
   uint32_t groups() const { return program_.keys.empty() ? 1 : groups_.size(); }
   bool key_is_null(uint32_t group, unsigned key) const { return groups_.is_null(group, key); }
@@ -46,6 +71,8 @@ class Aggregation {
   void add_chunk();
   void keep_part();
   void check_size() const;
+  bool is_too_large() const;
+  bool is_morsel_too_large() const;
   void add_matches(const std::function<void()>& poll);
   void resize(uint32_t groups);
   uint64_t add_from_zones();
@@ -57,7 +84,8 @@ class Aggregation {
   std::vector<TextNumbers> texts_;  // of each key
   std::vector<Vector> text_keys_;   // likewise, of the chunk at hand
   std::vector<TextHashes> hashes_;  // of each key
-  std::vector<std::unique_ptr<State>> states_;
+  States states_;
+  States set_aside_;
   std::vector<char> done_;  // states that zone maps have answered for the piece at hand
   uint32_t sized_ = 0;
   Counters counters_;

@@ -112,6 +112,7 @@ class AnyDecimalSums : public State {
  public:
   void resize(uint32_t groups) override { sums_.resize(groups); }
   size_t bytes() const override { return sums_.capacity() * sizeof(DecimalSum); }
+  size_t bytes_of_group() const override { return sizeof(DecimalSum); }
   void merge(State& later, std::span<const uint32_t> to) override {
     const std::vector<DecimalSum>& from = static_cast<AnyDecimalSums&>(later).sums_;
     for (size_t g = 0; g < to.size(); ++g) {

@@ -152,6 +152,9 @@ class Distinct final : public State {
     return pairs_.bytes() + words_.bytes() + counts_.capacity() * 8 + numbers_.bytes() +
            sums_.capacity() * sizeof(DecimalSum);
   }
+  size_t bytes_of_group() const override {
+    return 8 + (a_.sum == Sum::DistinctSum ? sizeof(DecimalSum) : 0);
+  }
 
  private:
   void count(uint32_t group, uint64_t word) {

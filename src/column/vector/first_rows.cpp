@@ -27,10 +27,10 @@ void FirstRows::each(uint32_t group, const Visit& visit) const {
 }
 
 bool FirstRows::is_before(const uint64_t* a, const uint64_t* b) const {
-  return compare_rows(a + 1, b + 1, terms_) < 0;
+  const int order = compare_rows(a + 1, b + 1, terms_);
+  return order != 0 ? order < 0 : a[0] < b[0];
 }
 
-// REQUIRES: the row comes after those that have been inserted.
 void FirstRows::insert(uint32_t group, const uint64_t* row) {
   uint32_t count = counts_[group];
   if (count == most_) {

@@ -31,6 +31,7 @@ class FirstRows final : public ChosenRows {
   void add(Evaluator& rows, const uint32_t* groups) override;
   void merge(State& later, std::span<const uint32_t> to) override;
   size_t bytes() const override;
+  size_t bytes_of_group() const override { return (size_t{most_} * stride_ + 1) * 8 + 4; }
 
   void each(uint32_t group, const Visit& visit) const override;
 

@@ -264,28 +264,13 @@ void Groups::find_in_array(std::span<const Vector* const> keys, unsigned n,
   for (unsigned i = 0; i < n; ++i) groups[i] = outside[i] ? kNone : array_[place[i]] - 1;
 }
 
-uint32_t Groups::locate(const uint64_t* shown, uint32_t nulls) {
-  uint64_t words[kMostKeys];
-  for (unsigned k = 0; k < keys_; ++k)
-    words[k] = floats_[k] && !(nulls >> k & 1) ? normalised(shown[k]) : shown[k];
-  bool inside = in_array_;
-  for (unsigned k = 0; k < keys_ && inside; ++k)
-    inside =
-        nulls >> k & 1 || words[k] - static_cast<uint64_t>(ranges_[k].low) < width_of(ranges_[k]);
-  if (inside) {
-    uint32_t& group = array_[place_of(words, nulls)];
-    if (group == 0) group = add(words, nulls, shown) + 1;
-    return group - 1;
+bool Groups::read(uint32_t begin, unsigned n, unsigned key, uint64_t* words, uint8_t* null) const {
+  uint8_t any = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    words[i] = word(begin + i, key);
+    any |= null[i] = is_null(begin + i, key);
   }
-  if (in_array_ || slots_.empty()) {
-    in_array_ = false;
-    array_ = {};
-    make_table(std::bit_ceil(std::max<size_t>(kFirstSlots, size_t{count_} * 4)));
-  }
-  const uint32_t hash = hash_of(words, keys_, nulls);
-  uint32_t group;
-  probe<0>(words, shown, &nulls, &hash, 1, &group);
-  return group;
+  return any != 0;
 }
 
 uint32_t Groups::add(const uint64_t* words, uint32_t nulls, const uint64_t* shown) {

@@ -28,8 +28,8 @@ class Groups {
   // The groups of n rows of which all keys are known and not NULL; kNone for the others.
   void find(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) const;
   static constexpr uint32_t kNone = ~uint32_t{0};
-  // The group of these keys, NULL where the key's bit of `nulls` is set.
-  uint32_t locate(const uint64_t* words, uint32_t nulls);
+  // A key of n groups from `begin` on; whether some are NULL.
+  bool read(uint32_t begin, unsigned n, unsigned key, uint64_t* words, uint8_t* null) const;
 
   uint32_t size() const { return count_; }
   uint32_t nulls(uint32_t group) const { return nulls_[group]; }

@@ -6,8 +6,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <condition_variable>
 #include <exception>
+#include <limits>
 #include <mutex>
 
 namespace datahike::vector {
@@ -16,6 +18,7 @@ namespace {
 
 constexpr uint64_t kMorselRows = 128 << 10;
 constexpr uint64_t kMostMorsels = 64;
+constexpr unsigned kMostTables = 16;  // threads that compute morsels
 
 struct Stopped {};  // thrown in threads whose work nobody waits for any more
 
@@ -36,12 +39,9 @@ std::vector<std::span<const Piece>> morsels_of(std::span<const Piece> pieces) {
   return morsels;
 }
 
-// Whether results depend on the order in which rows are added up.
 bool depends_on_order(const Program& program) {
-  return std::ranges::any_of(program.accumulators, [](const Accumulator& a) {
-    return a.sum == Sum::Float || a.sum == Sum::Bounded || a.sum == Sum::Moments ||
-           a.sum == Sum::CoMoments;
-  });
+  return std::ranges::any_of(program.accumulators,
+                             [](const Accumulator& a) { return is_ordered(a.sum); });
 }
 
 // Singles are rounded after each row.
@@ -56,32 +56,61 @@ bool has_distinct(const Program& program) {
   });
 }
 
-// Whether some rows from here and there have so many groups that merging is not worth it.
+// How many groups there are by a sample, in which `rows` had so many, if none is more likely than
+// another: rows fall on groups * (1 - e^(-rows / groups)) of them.
+double groups_by_sample(double groups, double rows) {
+  if (groups >= 0.97 * rows) return std::numeric_limits<double>::infinity();
+  double low = groups, high = groups;
+  const auto expected = [rows](double all) { return -all * std::expm1(-rows / all); };
+  while (expected(high) < groups) high *= 2;
+  for (int i = 0; i < 40; ++i) {
+    const double middle = (low + high) / 2;
+    (expected(middle) < groups ? low : high) = middle;
+  }
+  return high;
+}
+
+// Whether there are so many groups, by some rows from here and there, that merging is not worth it.
 bool has_many_groups(const Program& program, std::span<const Piece> pieces) {
   constexpr size_t kPieces = 8;
   constexpr uint32_t kMany = 512;
   Program keys = program;
   keys.accumulators.clear();
   Aggregation sample(keys);
+  sample.expect(pieces);
   const size_t step = std::max<size_t>(1, pieces.size() / kPieces);
-  for (size_t i = 0; i < pieces.size(); i += step) sample.add_first_chunk(pieces[i]);
-  return sample.groups() >= kMany && uint64_t{sample.groups()} * 4 >= sample.counters().passed;
+  double sampled = 0, rows = 0;
+  for (size_t i = 0; i < pieces.size(); i += step) {
+    sample.add_first_chunk(pieces[i]);
+    sampled += std::min<double>(kChunkRows, pieces[i].segment.rows());
+  }
+  if (sample.groups() < kMany) return false;
+  for (const Piece& piece : pieces) rows += piece.segment.rows();
+  const double passed = static_cast<double>(sample.counters().passed);
+  // Groups are merged once for each thread, but partial results that depend on the order of rows
+  // once for each morsel.
+  double most = rows * passed / sampled / 8;
+  if (depends_on_order(program)) most = std::min<double>(most, kMorselRows / 2);
+  return groups_by_sample(sample.groups(), passed) > most;
 }
 
 // Items that threads take one after the other. Kept by every task that may still start.
 struct Work {
-  std::function<void(size_t, const std::function<void()>&)> item;
+  // An item, and which of the threads computes it, from 0. Each thread has items in ascending
+  // order.
+  std::function<void(size_t, unsigned, const std::function<void()>&)> item;
   size_t count = 0;
   std::vector<std::exception_ptr> errors;
   std::atomic<size_t> next{0};
   std::atomic<bool> stop{false};
   std::mutex mutex;
   std::condition_variable done;
-  size_t running = 0;  // threads that have entered the loop of help()
+  size_t running = 0;    // threads that have entered the loop of help()
+  unsigned entered = 0;  // how many have at all
 
-  void take(size_t i, const std::function<void()>& poll) {
+  void take(size_t i, unsigned thread, const std::function<void()>& poll) {
     try {
-      item(i, poll);
+      item(i, thread, poll);
     } catch (...) {
       errors[i] = std::current_exception();
       next = count;  // nothing after it counts
@@ -110,17 +139,19 @@ void block_signals(sigset_t* before) {
 }
 
 void help(Work& work) {
+  unsigned thread;
   {
     std::lock_guard lock(work.mutex);
     if (work.stop || work.next >= work.count) return;
     ++work.running;
+    thread = ++work.entered;
   }
   sigset_t before;
   block_signals(&before);
   const auto poll = [&work] {
     if (work.stop) throw Stopped();
   };
-  for (size_t i; !work.stop && (i = work.next++) < work.count;) work.take(i, poll);
+  for (size_t i; !work.stop && (i = work.next++) < work.count;) work.take(i, thread, poll);
   std::lock_guard lock(work.mutex);
   --work.running;
   work.done.notify_all();
@@ -156,7 +187,7 @@ void run(const std::shared_ptr<Work>& work, unsigned threads, const std::functio
   try {
     if (threads > 1) ask_for_help(work, std::min<size_t>(threads, work->count));
     for (size_t i; (i = work->next++) < work->count;) {
-      work->take(i, poll);
+      work->take(i, 0, poll);
       if (!work->errors[i]) continue;
       // The error of values in an earlier part counts, so the others go on. Any other ends them.
       if (!is_of_values(work->errors[i])) std::rethrow_exception(work->errors[i]);
@@ -211,15 +242,29 @@ void ParallelAggregation::add_by_key(std::span<const Piece> pieces, const Poll& 
   auto work = std::make_shared<Work>();
   work->count = parts_.size();
   work->errors.resize(work->count);
-  work->item = [this, pieces](size_t i, const Poll& poll_item) {
+  work->item = [this, pieces](size_t i, unsigned, const Poll& poll_item) {
     parts_[i]->expect(pieces);
     for (const Piece& piece : pieces) parts_[i]->add(piece, poll_item);
   };
   run(work, execution_.threads, poll);
 }
 
+void ParallelAggregation::add_morsels_here(std::span<const std::span<const Piece>> morsels,
+                                           const Poll& poll) {
+  Aggregation& total = *parts_.front();
+  try {
+    for (const std::span<const Piece> morsel : morsels) {
+      for (const Piece& piece : morsel) total.add(piece, poll);
+      total.end_morsel();
+    }
+  } catch (const ValueError& e) {
+    if (e.kind == ValueError::FloatOverflow) throw InRowOrder();
+    throw;
+  }
+  total.end_morsels();
+}
+
 void ParallelAggregation::add_morsels(std::span<const Piece> pieces, const Poll& poll) {
-  constexpr size_t kLeastBytes = 8 << 20;  // that groups within small ranges may need for an array
   Aggregation& total = *parts_.front();
   const std::vector<std::span<const Piece>> morsels = morsels_of(pieces);
   total.expect(pieces);
@@ -227,30 +272,56 @@ void ParallelAggregation::add_morsels(std::span<const Piece> pieces, const Poll&
     for (const Piece& piece : pieces) total.add(piece, poll);
     return;
   }
-  Part part;
-  if (execution_.most_bytes != SIZE_MAX)
-    part.most_bytes = std::max(execution_.most_bytes / morsels.size(), kLeastBytes);
-  std::vector<std::unique_ptr<Aggregation>> results(morsels.size());
+  const auto threads = static_cast<unsigned>(
+      std::min<size_t>(std::min(execution_.threads, kMostTables), morsels.size()));
+  Part part{.most_bytes = execution_.most_bytes};
+  part.morsels = static_cast<unsigned>(morsels.size());
+  part.tables = std::min(kMostTables, part.morsels);
+  total.set_part(part);
+  total.end_morsel();  // what is from earlier pieces
+  if (threads == 1) return add_morsels_here(morsels, poll);
+  total.end_morsels();
+  struct Result {
+    unsigned thread;
+    uint32_t groups;  // that the thread had met by then
+    States states;
+  };
+  std::vector<std::unique_ptr<Aggregation>> of_threads(threads);
+  std::vector<Result> results(morsels.size());
   auto work = std::make_shared<Work>();
   work->count = morsels.size();
   work->errors.resize(work->count);
-  work->item = [&](size_t i, const Poll& poll_item) {
-    auto result = std::make_unique<Aggregation>(program_, part);
-    result->expect(morsels[i]);
-    for (const Piece& piece : morsels[i]) result->add(piece, poll_item);
-    results[i] = std::move(result);
+  work->item = [&](size_t i, unsigned thread, const Poll& poll_item) {
+    std::unique_ptr<Aggregation>& own = of_threads[thread];
+    if (!own) {
+      own = std::make_unique<Aggregation>(program_, part);
+      own->expect(pieces);
+    }
+    for (const Piece& piece : morsels[i]) own->add(piece, poll_item);
+    results[i] = {thread, own->groups(), own->take_states(false)};
   };
   try {
-    run(work, execution_.threads, poll);
+    run(work, threads, poll);
   } catch (const ValueError& e) {
     // A sum that overflows within a morsel need not do so in the whole.
     if (e.kind == ValueError::FloatOverflow) throw InRowOrder();
     throw;
   }
-  for (std::unique_ptr<Aggregation>& result : results) {
+  // Groups in the order in which rows have them first: whoever meets one in the morsel that has it
+  // first has not met it before.
+  std::vector<Translation> known(threads);
+  for (Result& result : results) {
     poll();
-    total.merge(*result);
-    result.reset();
+    Translation& to = known[result.thread];
+    total.merge_groups(*of_threads[result.thread], result.groups, to);
+    total.merge_states(result.states, std::span(to.groups).first(result.groups));
+    result.states.clear();
+  }
+  for (unsigned t = 0; t < threads; ++t) {
+    if (!of_threads[t]) continue;
+    poll();
+    total.merge_states(of_threads[t]->take_states(true), known[t].groups);
+    total.merge_counters(*of_threads[t]);
   }
 }
 

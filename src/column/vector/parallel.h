@@ -1,8 +1,9 @@
 // Aggregating pieces with several threads, with the same result for any number of them.
 //
-// Few groups: pieces are taken together to morsels, by their numbers of rows alone. Each morsel is
-// aggregated for itself, in the order of its rows, and the results are merged in the order of the
-// morsels. So a sum of floats is made of the morsels' sums, whoever computed them.
+// Few groups: pieces are taken together to morsels, by their numbers of rows alone. Each thread has
+// a table of the groups that it has met, takes one morsel after the other, and sets aside what
+// depends on the order of rows after each of them; that is merged in the order of the morsels. So a
+// sum of floats is made of the morsels' sums, whoever computed them.
 //
 // Many groups, by a sample of the first rows: merging would cost more than it saves. Each thread
 // reads all rows, in their order, and adds those up whose groups are in its part of the keys'
@@ -43,6 +44,7 @@ class ParallelAggregation {
   void decide(std::span<const Piece> pieces);
   void add_by_key(std::span<const Piece> pieces, const Poll& poll);
   void add_morsels(std::span<const Piece> pieces, const Poll& poll);
+  void add_morsels_here(std::span<const std::span<const Piece>> morsels, const Poll& poll);
 
   const Program& program_;
   Execution execution_;

@@ -38,6 +38,8 @@ class Values : public State {
   explicit Values(int argument, T start) : argument_(argument), start_(start) {}
   void resize(uint32_t groups) override { values_.resize(groups, start_); }
   size_t bytes() const override { return values_.capacity() * sizeof(T); }
+  void clear() override { std::ranges::fill(values_, start_); }
+  size_t bytes_of_group() const override { return sizeof(T); }
   void merge(State& later, std::span<const uint32_t> to) override {
     const std::vector<T>& from = static_cast<Values&>(later).values_;
     for (size_t g = 0; g < to.size(); ++g) combine(values_[to[g]], from[g]);

@@ -36,7 +36,12 @@ class State {
   virtual bool add_zone(const Evaluator&) { return false; }
   // What the same accumulator has of later rows: its group g becomes part of group to[g].
   virtual void merge(State& later, std::span<const uint32_t> to) = 0;
+  // As before the first row, with as many groups. REQUIRES: is_ordered().
+  virtual void clear() {}
   virtual size_t bytes() const = 0;
+  // Of these: for each group the same, and what depends on its rows.
+  virtual size_t bytes_of_group() const = 0;
+  virtual size_t own_bytes() const { return 0; }
 
   // Results, where the accumulator has such.
   virtual int64_t integer(uint32_t) const { return 0; }
@@ -52,6 +57,13 @@ class State {
   virtual std::span<uint64_t> values(uint32_t, const std::function<void()>&) const { return {}; }
   virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
 };
+
+// Whether results depend on the order in which rows are added up or partial results are merged.
+// (And how much memory those need, as for strings.)
+inline bool is_ordered(Sum sum) {
+  return sum == Sum::Float || sum == Sum::Bounded || sum == Sum::Moments || sum == Sum::CoMoments ||
+         sum == Sum::MinFloat || sum == Sum::MaxFloat || sum == Sum::MinText || sum == Sum::MaxText;
+}
 
 // REQUIRES: `program` outlives it.
 std::unique_ptr<State> make_state(const Program& program, const Accumulator& accumulator);

@@ -54,6 +54,15 @@ void TextNumbers::number_all(const ByteView* texts, unsigned n, const uint8_t* n
   }
 }
 
+void TextNumbers::number_texts_of(const TextNumbers& other, std::vector<uint32_t>& numbers) {
+  uint64_t part[kChunkRows];
+  for (size_t at = numbers.size(); at < other.texts_.size(); at = numbers.size()) {
+    const auto n = static_cast<unsigned>(std::min<size_t>(kChunkRows, other.texts_.size() - at));
+    number_all(&other.texts_[at], n, nullptr, part);
+    for (unsigned i = 0; i < n; ++i) numbers.push_back(static_cast<uint32_t>(part[i]));
+  }
+}
+
 uint64_t text_hash(ByteView text) { return XXH3_64bits(text.data(), text.size()); }
 
 uint32_t TextNumbers::find(ByteView text) const {
@@ -99,6 +108,7 @@ ByteView TextNumbers::keep(ByteView text) {
   }
   uint8_t* copy = block_at_;
   std::copy(text.begin(), text.end(), copy);
+  length_ += text.size();
   block_at_ += text.size();
   block_left_ -= text.size();
   return {copy, text.size()};

@@ -20,10 +20,16 @@ class TextNumbers {
   uint32_t number(ByteView text);
   // Of n strings, but for those whose flag in `null` (which may be absent) is set.
   void number_all(const ByteView* texts, unsigned n, const uint8_t* null, uint64_t* numbers);
+  // The numbers here of all strings of `other`, by their numbers there.
+  void number_texts_of(const TextNumbers& other, std::vector<uint32_t>& numbers);
   // kUnknown where the string has no number.
   uint32_t find(ByteView text) const;
   ByteView text(uint32_t number) const { return texts_[number]; }
   uint32_t size() const { return static_cast<uint32_t>(texts_.size()); }
+  // What the strings need by themselves, in whatever order they came.
+  size_t text_bytes() const {
+    return length_ + texts_.size() * (sizeof(ByteView) + 2 * sizeof(Slot));
+  }
   size_t bytes() const {
     return bytes_ + texts_.capacity() * sizeof(ByteView) + slots_.capacity() * sizeof(Slot);
   }
@@ -47,7 +53,8 @@ class TextNumbers {
   std::deque<std::unique_ptr<uint8_t[]>> blocks_;
   size_t block_left_ = 0;
   uint8_t* block_at_ = nullptr;
-  size_t bytes_ = 0;
+  size_t bytes_ = 0;   // of the blocks
+  size_t length_ = 0;  // of all strings
 };
 
 uint64_t text_hash(ByteView text);

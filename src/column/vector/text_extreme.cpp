@@ -29,6 +29,12 @@ class TextExtreme final : public State {
       if (later.best_[g].known) take(best_[to[g]], later.best_[g].text);
   }
   size_t bytes() const override { return best_.capacity() * sizeof(Best) + text_bytes_; }
+  void clear() override {
+    for (Best& best : best_) best = {};
+    text_bytes_ = 0;
+  }
+  size_t bytes_of_group() const override { return sizeof(Best); }
+  size_t own_bytes() const override { return text_bytes_; }
   ByteView text(uint32_t group) const override { return best_[group].text; }
 
  private:
