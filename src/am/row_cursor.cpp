@@ -178,7 +178,8 @@ bool RowCursor::load_container() {
   if (!containers_->valid()) return false;
   high_ = containers_->high();
   containers_->load(&container_);
-  if (filter_ && high_ >= first_ >> 16 && high_ <= last_ >> 16) leave_out();
+  const bool tested = filter_ && container_.count >= RowFilter::kFewRows;
+  if (tested && high_ >= first_ >> 16 && high_ <= last_ >> 16) leave_out();
   return true;
 }
 
@@ -320,6 +321,11 @@ void RowCursor::fetch(Relation relation, const RelationInfo& info, TupleTableSlo
     fetch_row(view_, relation, info, rowid_, slot);
     return;
   }
+  if (phase_ == Overlay && added_->second.transaction) {
+    const versioning::FoundRow found = versioning::load_row(added_->second, view_.table_id, rowid_);
+    store_segment_row(slot, relation, info, rowid_, found.segment, found.row, found.in_store);
+    return;
+  }
   bool in_store = phase_ == Base;
   store::Environment* env = pg::try_store();
   bool stale = !has_segment_ || rowid_ < segment_.first_rowid() || rowid_ > segment_.last_rowid() ||
@@ -330,7 +336,13 @@ void RowCursor::fetch(Relation relation, const RelationInfo& info, TupleTableSlo
                       static_cast<uint32_t>(rowid_ - segment_.first_rowid()), true);
     return;
   }
-  auto found = versioning::find_row(view_.view, *view_.table, view_.table_id, rowid_);
+  std::optional<versioning::FoundRow> found;
+  if (!in_store) {
+    found = versioning::find_row(view_.view, *view_.table, view_.table_id, rowid_);
+  } else if (auto segment = env ? env->segment(view_.table_id, rowid_) : std::nullopt) {
+    auto row = static_cast<uint32_t>(rowid_ - segment->first_rowid());
+    found = versioning::FoundRow{*segment, row, true};
+  }
   if (!found)
     throw CorruptError("row " + std::to_string(rowid_) + " of table " +
                        RelationGetRelationName(relation) + " is live but missing in the store");

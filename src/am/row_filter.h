@@ -11,6 +11,8 @@ namespace datahike::am {
 class RowFilter {
  public:
   virtual ~RowFilter() = default;
+  // Live rows of a container below which rows are made and tested one by one: nothing is left out.
+  static constexpr uint32_t kFewRows = 1024;
   // Takes rows out of `container`, which has rowids high << 16 .. high << 16 | 0xffff, of those
   // from `first` to `last` that do not pass. Raises no error of a value.
   // REQUIRES: in a guard.

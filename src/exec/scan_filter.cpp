@@ -21,9 +21,6 @@ namespace datahike::exec {
 
 namespace {
 
-// Live rows of a container below which rows are made and tested one by one.
-constexpr uint32_t kFewRows = 1024;
-
 // A copy with the values of the parameters that the query was called with. What stays a parameter
 // does not compile.
 Node* bind_externals(Node* node, void* context) {
@@ -93,7 +90,7 @@ class ScanFilter : public am::RowFilter {
 
   void narrow(const am::TableView& view, uint64_t high, uint64_t first, uint64_t last,
               tree::Container& container) override {
-    if (container.count < kFewRows || (compiled_ && !evaluator_)) return;
+    if (compiled_ && !evaluator_) return;
     Relation relation = scan_->ss.ss_currentRelation;
     const am::RelationInfo& info = am::relation_info(relation);
     if (!compiled_) compile(relation, info);

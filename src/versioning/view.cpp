@@ -22,7 +22,8 @@ namespace datahike::versioning {
 namespace {
 
 // What makes two MVCC snapshots see the same transactions. A transaction's own xid is never in its
-// snapshots' xip, whether it has ended or not, so it belongs to the key.
+// snapshots' xip, whether it has ended or not, so it belongs to the key. A snapshot from before the
+// transaction had one has an xmax that is not above it: then it makes no difference.
 struct SnapshotKey {
   TransactionId xmax = InvalidTransactionId;
   TransactionId own = InvalidTransactionId;
@@ -33,7 +34,7 @@ struct SnapshotKey {
     // In recovery running transactions are listed elsewhere: no two snapshots are taken for the
     // same.
     return !s->takenDuringRecovery && s->xmax == xmax && s->xcnt == xip.size() &&
-           own == GetTopTransactionIdIfAny() &&
+           (own == InvalidTransactionId || own == GetTopTransactionIdIfAny()) &&
            std::memcmp(s->xip, xip.data(), xip.size() * sizeof(TransactionId)) == 0;
   }
   // Snapshots are totally ordered in time: a later one has a greater xmax, or fewer in progress.
@@ -63,7 +64,8 @@ struct CachedView {
   bool is_of(int32_t of_branch, Snapshot s) const {
     return branch == of_branch && own_reset == versioning::own_reset(branch, s->curcid);
   }
-  bool can_advance = false;  // the rest is for this only
+  bool of_statement = false;  // what a running statement's snapshot sees, beside a newer view
+  bool can_advance = false;   // the rest is for this only
   uint64_t ring_position = 0;
   uint64_t folds = 0;  // the worker's counters when the overlay was begun
   uint64_t purges = 0;
@@ -249,6 +251,30 @@ bool advance(CachedView& view, Snapshot s) {
   return true;
 }
 
+bool is_of_active_snapshot(const CachedView& view) {
+  return ActiveSnapshotSet() && view.key.matches(GetActiveSnapshot());
+}
+
+// A copy of the view `at`, which is about to be advanced, stays: the transaction's snapshot, or
+// that of the statement that looks at the newest state in between, is read again. Of statements'
+// there is one at a time.
+void keep_old_state(size_t at) {
+  const CachedView& c = *cache[at];
+  auto old = std::make_unique<CachedView>(
+      CachedView{c.branch, c.own_reset, c.key, c.overlay, c.limit, c.head, c.base});
+  old->of_statement = !IsolationUsesXactSnapshot();
+  if (old->of_statement) {
+    for (auto& view : cache)
+      if (view->of_statement) {
+        if (view->overlay != old->overlay) retained.push_back(view->overlay);
+        view = std::move(old);
+        return;
+      }
+  }
+  cache.push_back(std::move(old));
+  if (cache.size() > kCachedViews && at + 1 < cache.size() - 1) drop(cache.size() - 2);
+}
+
 bool wants_rebase(const CachedView& view) {
   const Overlay& overlay = *view.overlay;
   return (overlay.size() > kRebaseSize || overlay.bytes() > kRebaseBytes ||
@@ -264,16 +290,12 @@ CachedView& cached_view(int32_t branch, Snapshot s) {
   for (size_t i = 0; i < cache.size(); ++i) {
     CachedView& c = *cache[i];
     if (!c.is_of(branch, s) || !c.can_advance || !c.key.not_newer_than(s)) continue;
-    if (wants_rebase(c)) {
+    const bool of_active = is_of_active_snapshot(c);
+    if (!of_active && wants_rebase(c)) {
       drop(i);
       break;
     }
-    if (IsolationUsesXactSnapshot()) {  // the old state is still asked for
-      auto old = std::make_unique<CachedView>(
-          CachedView{c.branch, c.own_reset, c.key, c.overlay, c.limit, c.head, c.base});
-      cache.push_back(std::move(old));
-      if (cache.size() > kCachedViews && i + 1 < cache.size() - 1) drop(cache.size() - 2);
-    }
+    if (of_active || IsolationUsesXactSnapshot()) keep_old_state(i);
     bool done = false;
     try {
       done = advance(c, s);
