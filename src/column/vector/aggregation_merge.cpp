@@ -70,6 +70,8 @@ void Aggregation::merge_groups(const Aggregation& from, uint32_t end, Translatio
 void Aggregation::merge_states(const States& later, std::span<const uint32_t> to) {
   for (size_t i = 0; i < states_.size(); ++i)
     if (later[i]) states_[i]->merge(*later[i], to);
+  if (part_.most_bytes != SIZE_MAX && !program_.keys.empty() && is_too_large())
+    throw TooManyGroups();
 }
 
 void Aggregation::merge_counters(const Aggregation& other) {
@@ -79,27 +81,29 @@ void Aggregation::merge_counters(const Aggregation& other) {
   counters_.passed += other.counters_.passed;
 }
 
-// Of morsels: by the groups and their strings alone. Those of a thread are among those of all rows.
+// Of morsels: by the groups, their strings and the rows that are kept, of which a thread has no
+// more than there are in all.
 bool Aggregation::is_too_large() const {
   if (part_.morsels == 0) return bytes() > part_.most_bytes;
   constexpr size_t kBytesOfGroup = 20;  // in the table, and flags
-  size_t once = 0, by_morsel = 0;
-  once = kBytesOfGroup + program_.keys.size() * 8;
+  size_t once = kBytesOfGroup + program_.keys.size() * 8, by_morsel = 0, kept = 0;
   for (size_t i = 0; i < states_.size(); ++i) {
     const bool ordered = is_ordered(program_.accumulators[i].sum);
     (ordered ? by_morsel : once) += states_[i]->bytes_of_group();
+    if (!ordered) kept += states_[i]->own_bytes();
   }
   size_t texts = 0;
   for (const TextNumbers& t : texts_) texts += t.text_bytes();
   return (groups_.size() * once + texts) * (part_.tables + 1) +
-             groups_.size() * by_morsel * (part_.morsels + 1) >
+             groups_.size() * by_morsel * (part_.morsels + 1) + kept >
          part_.most_bytes;
 }
 
 bool Aggregation::is_morsel_too_large() const {
   if (part_.morsels == 0) return false;
   size_t own = 0;
-  for (const std::unique_ptr<State>& state : states_) own += state->own_bytes();
+  for (size_t i = 0; i < states_.size(); ++i)
+    if (is_ordered(program_.accumulators[i].sum)) own += states_[i]->own_bytes();
   return own > part_.most_bytes / (part_.morsels + 1);
 }
 

@@ -1,6 +1,8 @@
 // The first rows of each group by an order: where they are.
 #pragma once
 
+#include <compare>
+
 #include "column/vector/states.h"
 
 namespace datahike::vector {
@@ -11,6 +13,7 @@ enum class Ranking : int { RowNumber, Rank, DenseRank };
 // A row: the number of its piece (piece.h) and its own in that.
 struct RowPlace {
   uint32_t piece, row;
+  auto operator<=>(const RowPlace&) const = default;
 };
 
 // What is kept of Sum::First.

@@ -49,10 +49,13 @@ class OrderedValues final : public State {
     }
     later.blocks_.clear();
   }
-  // With what it takes to have them by group.
   size_t bytes() const override {
-    size_t total = counts_.capacity() * 8 + ends_.capacity() * 8;
-    if (!ends_.empty()) total += ends_.back() * 8;
+    return counts_.capacity() * 8 + ends_.capacity() * 8 + own_bytes();
+  }
+  size_t bytes_of_group() const override { return 16; }
+  // With what it takes to have them by group.
+  size_t own_bytes() const override {
+    size_t total = ends_.empty() ? 0 : ends_.back() * 8;
     for (const Block& block : blocks_)
       total += block.words.capacity() * (grouped_ ? 16 : 8) + block.groups.capacity() * 4;
     return total;

@@ -38,7 +38,10 @@ void RankedRows::insert(Group& group, const uint64_t* key, std::span<const RowPl
     kept_bytes_ += kPeersBytes;
   }
   const size_t before = at->rows.capacity();
-  at->rows.insert(at->rows.end(), rows.begin(), rows.end());
+  // Threads take stretches of the table by turns.
+  const auto middle = at->rows.insert(at->rows.end(), rows.begin(), rows.end());
+  if (middle != at->rows.begin() && *middle < middle[-1])
+    std::inplace_merge(at->rows.begin(), middle, at->rows.end());
   kept_bytes_ += (at->rows.capacity() - before) * sizeof(RowPlace);
   group.rows += rows.size();
   while (is_complete(group.rows - group.peers.back().rows.size(), group.peers.size() - 1)) {

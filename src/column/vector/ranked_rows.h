@@ -14,13 +14,15 @@ class RankedRows final : public ChosenRows {
   void add(Evaluator& rows, const uint32_t* groups) override;
   void merge(State& later, std::span<const uint32_t> to) override;
   size_t bytes() const override;
+  size_t bytes_of_group() const override { return sizeof(Group); }
+  size_t own_bytes() const override { return kept_bytes_; }
   void each(uint32_t group, const Visit& visit) const override;
 
  private:
   // Rows that are equal: what they are compared by (row_order.h), and where they are.
   struct Peers {
     std::vector<uint64_t> key;
-    std::vector<RowPlace> rows;
+    std::vector<RowPlace> rows;  // as they come in the table
   };
   struct Group {
     std::vector<Peers> peers;  // in order

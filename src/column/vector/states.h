@@ -39,7 +39,7 @@ class State {
   // As before the first row, with as many groups. REQUIRES: is_ordered().
   virtual void clear() {}
   virtual size_t bytes() const = 0;
-  // Of these: for each group the same, and what depends on its rows.
+  // Of these: for each group the same, and what depends on the groups' rows.
   virtual size_t bytes_of_group() const = 0;
   virtual size_t own_bytes() const { return 0; }
 
