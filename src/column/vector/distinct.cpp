@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "column/vector/hash.h"
+#include "column/vector/large_vector.h"
 
 namespace datahike::vector {
 
@@ -47,7 +48,7 @@ class Pairs {
     mask_ = slots - 1;
   }
   void grow() {
-    std::vector<Slot> old = std::move(slots_);
+    LargeVector<Slot> old = std::move(slots_);
     clear(old.size() * 2);
     for (const Slot& s : old) {
       if (!s.used) continue;
@@ -56,7 +57,7 @@ class Pairs {
       slots_[slot] = s;
     }
   }
-  std::vector<Slot> slots_;
+  LargeVector<Slot> slots_;
   size_t mask_ = 0, count_ = 0;
 };
 
@@ -87,7 +88,7 @@ class Words {
     return word ^ word >> 32;
   }
   void grow() {
-    std::vector<uint64_t> old = std::exchange(slots_, std::vector<uint64_t>(slots_.size() * 4));
+    LargeVector<uint64_t> old = std::exchange(slots_, LargeVector<uint64_t>(slots_.size() * 4));
     mask_ = slots_.size() - 1;
     for (uint64_t word : old) {
       if (!word) continue;
@@ -96,7 +97,7 @@ class Words {
       slots_[slot] = word;
     }
   }
-  std::vector<uint64_t> slots_ = std::vector<uint64_t>(4096);
+  LargeVector<uint64_t> slots_ = LargeVector<uint64_t>(4096);
   size_t mask_ = 4095, count_ = 0;
   bool has_zero_ = false;
 };

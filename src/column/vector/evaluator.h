@@ -83,6 +83,7 @@ class Evaluator {
   bool test_zone(const Filter& filter, bool& all) const;
   const Vector& raw(int column);
   const ByteView* strings(int column);
+  void number_codes(int column, const uint32_t* code, TextNumbers& numbers, const Vector& nulls);
   uint32_t code_count(int column) const;  // 0: it has none in the piece at hand
   const uint32_t* codes(int column);
   const ByteView* coded_strings(int column) const;  // by code. REQUIRES: codes() was called

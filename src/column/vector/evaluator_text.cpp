@@ -22,15 +22,32 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
     numbers.number_all(chosen, selected_, out.any_null ? out.null : nullptr, out.words);
     return;
   }
-  const ByteView* coded = coded_strings(column);
+  number_codes(column, code, numbers, out);
   for (unsigned i = 0; i < selected_; ++i) {
-    out.words[i] = 0;
-    if (out.any_null && out.null[i]) continue;
-    const uint32_t c = code[all ? i : chosen_[i]];
-    uint32_t& known = numbers.of_code[c];
-    if (known == TextNumbers::kUnknown) known = numbers.number(coded[c]);
-    out.words[i] = known;
+    const bool null = out.any_null && out.null[i];
+    out.words[i] = null ? 0 : numbers.of_code[code[all ? i : chosen_[i]]];
   }
+}
+
+// Numbers the strings of the selected rows' codes that have none yet, all at once.
+void Evaluator::number_codes(int column, const uint32_t* code, TextNumbers& numbers,
+                             const Vector& nulls) {
+  uint32_t fresh[kChunkRows];
+  unsigned count = 0;
+  for (unsigned i = 0; i < selected_; ++i) {
+    if (nulls.any_null && nulls.null[i]) continue;
+    const uint32_t c = code[all_chosen_ ? i : chosen_[i]];
+    if (numbers.of_code[c] != TextNumbers::kUnknown) continue;
+    numbers.of_code[c] = TextNumbers::kAsked;
+    fresh[count++] = c;
+  }
+  if (count == 0) return;
+  const ByteView* coded = coded_strings(column);
+  ByteView texts[kChunkRows];
+  uint64_t found[kChunkRows];
+  for (unsigned i = 0; i < count; ++i) texts[i] = coded[fresh[i]];
+  numbers.number_all(texts, count, nullptr, found);
+  for (unsigned i = 0; i < count; ++i) numbers.of_code[fresh[i]] = static_cast<uint32_t>(found[i]);
 }
 
 void Evaluator::text_hashes(int column, TextHashes& hashes, uint64_t* out) {

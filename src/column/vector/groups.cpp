@@ -150,7 +150,7 @@ void Groups::widen(std::span<const Vector* const> keys, unsigned n) {
 }
 
 void Groups::make_table(size_t slots) {
-  const std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots));
+  const LargeVector<Slot> old = std::exchange(slots_, LargeVector<Slot>(slots));
   for (const Slot& s : old) {
     if (!s.group) continue;
     size_t slot = s.hash & (slots - 1);

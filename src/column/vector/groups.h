@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "column/vector/evaluator.h"
+#include "column/vector/large_vector.h"
 
 namespace datahike::vector {
 
@@ -64,10 +65,10 @@ class Groups {
   std::vector<bool> floats_;
   bool any_float_ = false;
   uint32_t count_ = 0;
-  std::vector<uint64_t> words_;  // of each group, by key
-  std::vector<uint64_t> shown_;  // with floats as they were met first
-  std::vector<uint32_t> nulls_;
-  std::vector<Slot> slots_;
+  LargeVector<uint64_t> words_;  // of each group, by key
+  LargeVector<uint64_t> shown_;  // with floats as they were met first
+  LargeVector<uint32_t> nulls_;
+  LargeVector<Slot> slots_;
   // In an array: by the keys' distances from `low`, with one more place for NULL. Group plus 1.
   bool in_array_ = false;
   std::vector<KeyRange> ranges_;

@@ -1,5 +1,6 @@
 #include "column/vector/states.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -8,6 +9,7 @@
 #include "column/vector/decimals.h"
 #include "column/vector/distinct.h"
 #include "column/vector/first_rows.h"
+#include "column/vector/large_vector.h"
 #include "column/vector/ordered_values.h"
 #include "column/vector/ranked_rows.h"
 #include "column/vector/text_extreme.h"
@@ -41,7 +43,7 @@ class Values : public State {
   void clear() override { std::ranges::fill(values_, start_); }
   size_t bytes_of_group() const override { return sizeof(T); }
   void merge(State& later, std::span<const uint32_t> to) override {
-    const std::vector<T>& from = static_cast<Values&>(later).values_;
+    const LargeVector<T>& from = static_cast<Values&>(later).values_;
     for (size_t g = 0; g < to.size(); ++g) combine(values_[to[g]], from[g]);
   }
 
@@ -73,7 +75,7 @@ class Values : public State {
 
   int argument_;
   T start_;
-  std::vector<T> values_;
+  LargeVector<T> values_;
 };
 
 class Rows final : public Values<int64_t> {

@@ -15,7 +15,7 @@ namespace datahike::vector {
 namespace {
 
 constexpr size_t kFirstSlots = 1024;
-constexpr size_t kBlockBytes = 256 << 10;
+constexpr size_t kBlockBytes = 256 << 10, kMostBlockBytes = 4 << 20;
 
 bool same(ByteView a, ByteView b) {
   return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size()) == 0);
@@ -82,7 +82,7 @@ uint32_t TextNumbers::number_of(ByteView text, uint32_t hash) {
     if (slots_[slot].hash == hash && same(texts_[number], text)) return number;
   }
   const uint32_t number = size();
-  if (number == kUnknown - 1) throw LimitError("too many different strings in a query");
+  if (number == kAsked) throw LimitError("too many different strings in a query");
   texts_.push_back(keep(text));
   slots_[slot] = {hash, number + 1};
   if (texts_.size() * 2 > slots_.size()) grow();
@@ -90,7 +90,7 @@ uint32_t TextNumbers::number_of(ByteView text, uint32_t hash) {
 }
 
 void TextNumbers::grow() {
-  std::vector<Slot> old = std::exchange(slots_, std::vector<Slot>(slots_.size() * 4));
+  const LargeVector<Slot> old = std::exchange(slots_, LargeVector<Slot>(slots_.size() * 4));
   for (const Slot& s : old) {
     if (!s.number) continue;
     size_t slot = s.hash & (slots_.size() - 1);
@@ -101,8 +101,9 @@ void TextNumbers::grow() {
 
 ByteView TextNumbers::keep(ByteView text) {
   if (text.size() > block_left_) {
-    const size_t size = std::max(kBlockBytes, text.size());
-    block_at_ = blocks_.emplace_back(new uint8_t[size]).get();
+    // The larger ones are of huge pages.
+    const size_t size = std::max(std::clamp(bytes_, kBlockBytes, kMostBlockBytes), text.size());
+    block_at_ = blocks_.emplace_back(make_large_block(size)).get();
     block_left_ = size;
     bytes_ += size;
   }

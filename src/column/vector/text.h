@@ -1,12 +1,12 @@
 // Strings of a column: read through the codes of its segment where it has such.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "column/vector/large_vector.h"
 #include "column/vector/piece.h"
 #include "column/vector/program.h"
 
@@ -34,8 +34,9 @@ class TextNumbers {
     return bytes_ + texts_.capacity() * sizeof(ByteView) + slots_.capacity() * sizeof(Slot);
   }
 
-  // The numbers of the codes of the segment column at hand, filled as they are asked for.
-  static constexpr uint32_t kUnknown = ~uint32_t{0};
+  // The numbers of the codes of the segment column at hand, filled as they are asked for. Neither
+  // kUnknown nor kAsked is a number.
+  static constexpr uint32_t kUnknown = ~uint32_t{0}, kAsked = kUnknown - 1;
   std::vector<uint32_t> of_code;
   uint64_t codes_of = 0;  // the piece's number in its Evaluator
 
@@ -48,9 +49,9 @@ class TextNumbers {
   void grow();
   ByteView keep(ByteView text);
 
-  std::vector<ByteView> texts_;
-  std::vector<Slot> slots_;
-  std::deque<std::unique_ptr<uint8_t[]>> blocks_;
+  LargeVector<ByteView> texts_;
+  LargeVector<Slot> slots_;
+  std::vector<LargeBlock> blocks_;
   size_t block_left_ = 0;
   uint8_t* block_at_ = nullptr;
   size_t bytes_ = 0;   // of the blocks
