@@ -2,6 +2,7 @@
 #include "fdw/fact_scan.h"
 #include "fdw/import.h"
 #include "fdw/modify.h"
+#include "fdw/pushed.h"
 #include "fdw/scan.h"
 #include "pg/bridge.h"
 
@@ -79,7 +80,7 @@ ForeignScan* make_plan(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table, Fo
   List* columns = used_columns(root, rel, foreign_table);
   List* conditions = is_fact_table(foreign_table)
                          ? fact_conditions(rel->baserestrictinfo, rel->relid, foreign_table)
-                         : NIL;
+                         : pushed_conditions(rel->baserestrictinfo, rel->relid);
   return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, NIL,
                           list_make2(columns, conditions), NIL, NIL, outer);
 }
@@ -90,10 +91,10 @@ struct Source {
   FactScan* facts;
 };
 
-Source open_source(const ScanRequest& request, List* conditions) {
+Source open_source(const ScanRequest& request) {
   if (!is_fact_table(RelationGetRelid(request.foreign))) return {open_scan(request), nullptr};
-  return {nullptr, open_fact_scan({request.foreign, request.user, request.columns, conditions,
-                                   request.memory})};
+  return {nullptr, open_fact_scan({request.foreign, request.user, request.columns,
+                                   request.conditions, request.memory})};
 }
 
 bool next_of(const Source& source, TupleTableSlot* slot) {
@@ -114,8 +115,8 @@ void begin(ForeignScanState* node, int flags) {
   auto* plan = castNode(ForeignScan, node->ss.ps.plan);
   auto* source = static_cast<Source*>(MemoryContextAlloc(estate->es_query_cxt, sizeof(Source)));
   *source = open_source({node->ss.ss_currentRelation, estate->es_snapshot, user_of(node),
-                         linitial_node(List, plan->fdw_private), estate->es_query_cxt},
-                        lsecond_node(List, plan->fdw_private));
+                         linitial_node(List, plan->fdw_private),
+                         lsecond_node(List, plan->fdw_private), estate->es_query_cxt});
   node->fdw_state = source;
 }
 
@@ -172,6 +173,15 @@ void explain(ForeignScanState* node, ExplainState* out) {
     ExplainPropertyText("Relation", quoted(table_name(foreign_table)), out);
   List* names = NIL;
   ListCell* cell;
+  if (!facts.index && !facts.space) {
+    foreach (cell, lsecond_node(List, plan->fdw_private))
+      names = lappend(
+          names,
+          get_attname(foreign_table,
+                      static_cast<AttrNumber>(intVal(linitial(lfirst_node(List, cell)))), false));
+    if (names != NIL) ExplainPropertyList("Tested Columns", names, out);
+    names = NIL;
+  }
   foreach (cell, linitial_node(List, plan->fdw_private))
     names = lappend(names,
                     get_attname(foreign_table, static_cast<AttrNumber>(lfirst_int(cell)), false));
@@ -187,7 +197,7 @@ int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* 
   MemoryContext memory =
       AllocSetContextCreate(CurrentMemoryContext, "datahike sample", ALLOCSET_DEFAULT_SIZES);
   const Source source =
-      open_source({relation, GetActiveSnapshot(), GetUserId(), all_columns(relation), memory}, NIL);
+      open_source({relation, GetActiveSnapshot(), GetUserId(), all_columns(relation), NIL, memory});
   TupleTableSlot* slot =
       MakeSingleTupleTableSlot(RelationGetDescr(relation), table_slot_callbacks(relation));
   ReservoirStateData sampling;

@@ -1,5 +1,7 @@
 #include "fdw/scan.h"
 
+#include "fdw/pushed.h"
+
 #include "am/sample.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -165,26 +167,37 @@ void find_segment(Scan* scan, uint64_t rowid) {
   scan->generation = found->in_store ? pg::open_store().generation() : 0;
 }
 
+// Rows that leave nothing behind are many: who waits for them may want to stop.
+void poll(uint64_t& left_out) {
+  if ((++left_out & 0xfff) == 0) pg::call([] { CHECK_FOR_INTERRUPTS(); });
+}
+
 bool next_of_segments(Scan* scan, TupleTableSlot* slot) {
-  if (!scan->cursor->step(true)) return false;
-  const uint64_t rowid = scan->cursor->rowid();
-  find_segment(scan, rowid);
-  const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, true};
-  decode_row(format, scan->segment, static_cast<uint32_t>(rowid - scan->segment.first_rowid()),
-             slot, scan->row_memory);
-  slot->tts_tid = am::to_tid(scan->tid_base, rowid);
-  return true;
+  for (uint64_t left_out = 0;; poll(left_out)) {
+    if (!scan->cursor->step(true)) return false;
+    const uint64_t rowid = scan->cursor->rowid();
+    find_segment(scan, rowid);
+    const auto row = static_cast<uint32_t>(rowid - scan->segment.first_rowid());
+    if (!scan->conditions.passes(scan->segment, row)) continue;
+    const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, true};
+    decode_row(format, scan->segment, row, slot, scan->row_memory);
+    slot->tts_tid = am::to_tid(scan->tid_base, rowid);
+    return true;
+  }
 }
 
 bool next_of_other(Scan* scan, TupleTableSlot* slot) {
-  if (!scan->other->next()) return false;
-  const store::SegmentReader& segment = scan->other->segment();
-  const uint64_t rowid = scan->other->rowid();
-  const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, false};
-  decode_row(format, segment, static_cast<uint32_t>(rowid - segment.first_rowid()), slot,
-             scan->row_memory);
-  slot->tts_tid = am::to_tid(scan->tid_base, rowid);
-  return true;
+  for (uint64_t left_out = 0;; poll(left_out)) {
+    if (!scan->other->next()) return false;
+    const store::SegmentReader& segment = scan->other->segment();
+    const uint64_t rowid = scan->other->rowid();
+    const auto row = static_cast<uint32_t>(rowid - segment.first_rowid());
+    if (!scan->conditions.passes(segment, row)) continue;
+    const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, false};
+    decode_row(format, segment, row, slot, scan->row_memory);
+    slot->tts_tid = am::to_tid(scan->tid_base, rowid);
+    return true;
+  }
 }
 
 bool next_of_table(Scan* scan, TupleTableSlot* slot) {
@@ -233,6 +246,7 @@ void open_scan_of_other(Scan* scan, const ScanRequest& request, const ServerOpti
   });
   ListCell* cell;
   foreach (cell, request.columns) find_column(scan, static_cast<int16_t>(lfirst_int(cell)), name);
+  pg::guard([&] { push_conditions(request.conditions, *scan); });
 }
 
 double count_rows_of_other(const ServerOptions& options, const TableName& name, Oid user) {
@@ -272,7 +286,10 @@ Scan* open_scan(const ScanRequest& request) {
   if (table_can_be_scanned(scan))
     begin_table_scan(scan);
   else
-    pg::guard([=] { begin_segment_scan(scan); });
+    pg::guard([&] {
+      begin_segment_scan(scan);
+      push_conditions(request.conditions, *scan);
+    });
   return scan;
 }
 

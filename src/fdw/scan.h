@@ -5,6 +5,7 @@
 
 #include "am/row_cursor.h"
 #include "fdw/decode.h"
+#include "fdw/row_conditions.h"
 #include "fdw/other_store.h"
 #include "fdw/target.h"
 
@@ -32,6 +33,8 @@ struct Scan {
   // Of another store.
   std::unique_ptr<OtherRows> other;
 
+  RowConditions conditions;  // of rows by segments and of another store
+
   ~Scan();
 };
 
@@ -39,8 +42,9 @@ struct Scan {
 struct ScanRequest {
   Relation foreign;
   Snapshot snapshot;
-  Oid user;       // whose privileges count
-  List* columns;  // attribute numbers of the foreign table, ascending
+  Oid user;          // whose privileges count
+  List* columns;     // attribute numbers of the foreign table, ascending
+  List* conditions;  // pushed.h
   MemoryContext memory;
 };
 // Lives until the memory context goes. Checks privileges. Plain PostgreSQL code, as the others.

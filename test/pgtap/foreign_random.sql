@@ -1,6 +1,6 @@
 -- A table that changes its rows and its definition at random, and is copied to heap after each step: in the end the foreign tables
 -- of all those commits have the columns and rows of the copies.
-SELECT plan(4);
+SELECT plan(6);
 SET client_min_messages = warning;
 SELECT setseed(0.37) \g /dev/null
 CREATE TABLE t (id int PRIMARY KEY, a int, b text);
@@ -56,6 +56,7 @@ END $$;
 CALL take_steps(60);
 
 -- What one foreign table has otherwise than the copy, both ways and in the order of its columns.
+CREATE FUNCTION explain_lines(text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN RETURN QUERY EXECUTE 'EXPLAIN (COSTS OFF) ' || $1; END $$;
 CREATE FUNCTION differs(n int) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE lost bigint; extra bigint; types bool;
 BEGIN
@@ -70,10 +71,28 @@ BEGIN
   IF lost + extra = 0 AND types THEN RETURN NULL; END IF;
   RETURN format('step %s (%s): %s lost, %s extra, same columns: %s', n, (SELECT did FROM step WHERE step.n = differs.n), lost, extra, types);
 END $$;
+-- The same of the rows that satisfy conditions which are tested by column.
+CREATE FUNCTION differs_where(n int) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE c record; condition text; ours text; wanted text; op text;
+BEGIN
+  FOR c IN SELECT attname, format_type(atttypid, -1) AS type FROM pg_attribute WHERE attrelid = format('s%s.t', n)::regclass AND attnum > 0
+      AND format_type(atttypid, -1) IN ('integer', 'bigint', 'date', 'text') LOOP
+    FOREACH op IN ARRAY CASE WHEN c.type = 'text' THEN '{=}'::text[] ELSE '{=,<,<=,>,>=}' END LOOP
+      EXECUTE format('SELECT format(''%%I %s %%L::%s'', %L::text, %I) FROM copy_%s WHERE %I IS NOT NULL ORDER BY random() LIMIT 1', op, c.type, c.attname, c.attname, n, c.attname) INTO condition;
+      CONTINUE WHEN condition IS NULL;
+      IF random() < 0.3 THEN condition := condition || ' AND id > ' || n * 50; END IF;
+      EXECUTE format('SELECT count(*) || '' '' || sum(hashtext(x::text)) FROM s%s.t x WHERE %s', n, condition) INTO ours;
+      EXECUTE format('SELECT count(*) || '' '' || sum(hashtext(x::text)) FROM copy_%s x WHERE %s', n, condition) INTO wanted;
+      IF ours IS DISTINCT FROM wanted THEN RETURN NEXT format('step %s %s: %s, wanted %s', n, condition, ours, wanted); END IF;
+    END LOOP;
+  END LOOP;
+END $$;
 SELECT cmp_ok((SELECT count(DISTINCT split_part(did, ' ', 1)) FROM step), '>=', 4::bigint, 'the definition has changed in many ways');
 SELECT is_empty('SELECT d FROM step, differs(n) d WHERE d IS NOT NULL', 'foreign tables are the table as it was');
 DROP TABLE t;
 SELECT is_empty('SELECT d FROM step, differs(n) d WHERE d IS NOT NULL', 'also when it has been dropped');
+SELECT is_empty('SELECT differs_where(n) FROM step', 'and under conditions');
+SELECT matches((SELECT string_agg(line, ' ') FROM explain_lines('SELECT FROM s9.t WHERE id = 5 AND id < 7 AND random() < 2') line), 'Tested Columns: id, id', 'which EXPLAIN names');
 CREATE TABLE t (id int, other bytea);
 SELECT is_empty('SELECT d FROM step, differs(n) d WHERE d IS NOT NULL', 'and another one has its name');
 SELECT * FROM finish();

@@ -7,7 +7,7 @@ use Cluster;
 use Test::More;
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 37;
+plan tests => 40;
 
 my $far = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
 my $c = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
@@ -110,6 +110,40 @@ is(q_json('[:find ?h ?f ?s :in $ $f $s :where [?x :person/id ?h] [(inc ?h) ?f] [
   'datahike.db()', $far_db, "datahike.foreign_db('second')"), '[[1, 2, 7]]', 'three stores in one query');
 $c->sql('REVOKE CONNECT ON DATABASE second FROM PUBLIC');
 like($c->sql("SET ROLE reader; SELECT datahike.q_json('$pays', datahike.foreign_db('second'))"), qr/42501/, 'whoever may not connect to it is refused');
+
+# What is tested before rows are decoded: the same answers as of the database itself.
+$far->sql(<<'END');
+CREATE TABLE num (id int, big bigint, small smallint, at timestamptz, local timestamp, day date, t text, part numeric);
+INSERT INTO num SELECT i, nullif(i, 50) * 10000000000, i % 100, '2020-01-01Z'::timestamptz + i * interval '1 hour', '2020-01-01'::timestamp + i * interval '1 hour', '2020-01-01'::date + i % 40, nullif('t' || i % 9, 't4'), i / 4.0
+  FROM generate_series(1, 700) i;
+INSERT INTO num SELECT id + 700, -big, small, at + interval '1 year', 'infinity', '-infinity', t, part FROM num;
+UPDATE num SET t = 'changed', small = 500 WHERE id % 97 = 3;
+DELETE FROM num WHERE id % 101 = 5;
+END
+my @wheres = ('[?e :num/big ?i] [(< ?i 100000000000)]', '[?e :num/big ?i] [(> ?i 6900000000000)]', '[?e :num/small 7] [?e :num/id ?i]', '[?e :num/small 7.0] [?e :num/id ?i]',
+  '[?e :num/at ?a] [(< ?a #inst "2020-01-01T05:00:00Z")] [?e :num/id ?i]', '[?e :num/local ?a] [(> ?a #inst "2020-01-29")] [?e :num/id ?i]', '[?e :num/at #inst "2020-01-02"] [?e :num/id ?i]',
+  '[?e :num/day #inst "2020-01-03"] [?e :num/id ?i]', '[?e :num/t "changed"] [?e :num/id ?i]', '[?e :num/t "t3"] [?e :num/small ?s] [(<= 30 ?s 40)] [?e :num/id ?i]', '[?e :num/t 5] [?e :num/id ?i]',
+  '[?e :num/id ?i] [(< 100 ?i 110.5)]', '[?e :num/part 2.5] [?e :num/id ?i]', '[?e :num/id 12] [?e :num/small ?s] [?f :num/small ?s] [?f :num/id ?i]', '[?e :num/id ?i] [(= ?i 12)]', '[?e :num/id ?i] (not [?e :num/t])',
+  '[?e :num/id 13] [?e :num/at ?a] [?e :num/big ?i]', '[?e :num/day ?d] [(< ?d #inst "2019-01-01")] [?e :num/id ?i]', '[?e :num/id ?i] [(< ?i 9223372036854775807)] [(> ?i 1390)]', '[?e :num/id ?i] [(>= ?i 9223372036854775807)]');
+my $all = '[:find (count ?i) . :in $ :where [_ :num/id ?i]]';
+ok($c->wait_for(sub { q_json($all, $far_db) eq $far->sql("SELECT datahike.q_json('$all', datahike.db())") }), 'all of a table');
+my @different;
+for my $where (@wheres) {
+  my $query = "[:find [?i ...] :in \$ :where $where :order-by [?i]]";
+  my ($there, $itself) = (q_json($query, $far_db), $far->sql("SELECT datahike.q_json('$query', datahike.db())"));
+  push @different, "$where: $there, and itself $itself" if $there ne $itself || $there !~ /^\[/;
+}
+is(join("\n", @different), '', 'answers under conditions are those of the database itself');
+
+$c->sql('CREATE SCHEMA far; IMPORT FOREIGN SCHEMA public LIMIT TO (num) FROM SERVER far INTO far');
+@different = ();
+for my $where ('id = 7', 'id < 7', '7 < id AND big < 0', 'big >= 100000000000', 'small = 500', "at < '2020-01-01 05:00Z'", "local = 'infinity'", "day <= '2020-01-03'", "t = 't3'", "t = 't3' AND id < 50",
+    "t = 'nothing'", 'big IS NULL', 'id > 2147483646', 'id::bigint = 7', 'part = 2.5', 'small < id', "at = '2020-01-02Z' OR id = 3", "t || '' = 't3'", 'id = (SELECT 9)', 'big <> 10000000000') {
+  my $query = "SELECT count(*) || ' ' || coalesce(sum(hashtext(x::text)), 0) FROM %s x WHERE $where";
+  my ($there, $itself) = ($c->sql(sprintf $query, 'far.num'), $far->sql(sprintf $query, 'num'));
+  push @different, "$where: $there, and itself $itself" if $there ne $itself || $there !~ /^\d/;
+}
+is(join("\n", @different), '', 'and of foreign tables');
 
 # Its server is stopped.
 $far->stop;

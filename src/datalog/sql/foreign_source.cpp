@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "datalog/sql/entities.h"
+#include "datalog/sql/foreign_rows_wanted.h"
 #include "datalog/sql/values.h"
 #include "datom/edn_values.h"
 #include "fdw/decode.h"
@@ -12,6 +13,7 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "foreign/foreign.h"
 #include "parser/parse_type.h"
 }
@@ -116,12 +118,18 @@ struct ForeignColumn {
   int16_t number;
 };
 
+Oid type_of(const ForeignColumn& column) {
+  return column.table->schema.columns.at(column.number).type_oid;
+}
+
 // Rows of some columns of a table, one after another.
 class ForeignRows {
  public:
   ForeignRows(OpenStore& store, const fdw::RecordedTable& table,
-              const std::vector<int16_t>& numbers)
-      : table_(table), rows_(store.get(), store.commit.state, table.id) {
+              const std::vector<int16_t>& numbers, RowsWanted wanted)
+      : table_(table),
+        rows_(store.get(), store.commit.state, table.id),
+        wanted_(std::move(wanted)) {
     slot_ = make_slot(numbers);
     TupleDesc desc = slot_->tts_tupleDescriptor;
     types_.resize(numbers.size());
@@ -144,14 +152,17 @@ class ForeignRows {
   }
 
   bool next() {
-    if ((++met_ & 0x3ff) == 0) pg::call([] { CHECK_FOR_INTERRUPTS(); });
-    if (!rows_.next()) return false;
-    const store::SegmentReader& segment = rows_.segment();
-    const auto row = static_cast<uint32_t>(rows_.rowid() - segment.first_rowid());
-    entity_ = kFirstRowEntity + static_cast<int64_t>(segment.entity(row));
+    const store::SegmentReader* segment;
+    uint32_t row;
+    do {
+      if ((++met_ & 0x3ff) == 0) pg::call([] { CHECK_FOR_INTERRUPTS(); });
+      if (!rows_.next()) return false;
+      segment = &rows_.segment();
+      row = static_cast<uint32_t>(rows_.rowid() - segment->first_rowid());
+    } while (!is_wanted(*segment, row));
     pg::call([memory = memory_] { MemoryContextReset(memory); });
     std::memset(slot_->tts_isnull, true, columns_.size());
-    fdw::decode_row({columns_, table_.schema, InvalidOid, false}, segment, row, slot_, memory_);
+    fdw::decode_row({columns_, table_.schema, InvalidOid, false}, *segment, row, slot_, memory_);
     return true;
   }
   int64_t entity() const { return entity_; }
@@ -169,6 +180,12 @@ class ForeignRows {
   }
 
  private:
+  bool is_wanted(const store::SegmentReader& segment, uint32_t row) {
+    if (!wanted_.conditions.passes(segment, row)) return false;
+    entity_ = kFirstRowEntity + static_cast<int64_t>(segment.entity(row));
+    return !wanted_.entities || wanted_.entities->count(entity_);
+  }
+
   TupleTableSlot* make_slot(const std::vector<int16_t>& numbers) {
     TupleDesc desc = pg::call(
         [count = static_cast<int>(numbers.size())] { return CreateTemplateTupleDesc(count); });
@@ -200,6 +217,7 @@ class ForeignRows {
 
   const fdw::RecordedTable& table_;
   fdw::OtherRows rows_;
+  RowsWanted wanted_;
   std::vector<fdw::Column> columns_;
   std::vector<CellType> types_;
   TupleTableSlot* slot_ = nullptr;
@@ -254,9 +272,14 @@ class ForeignSource : public datalog::Source {
   void scan_rows(const datalog::RowScan& scan,
                  const std::function<void(std::vector<Column>&, size_t)>& full) override {
     std::vector<int16_t> numbers;
-    for (const datalog::RowScan::Of& of : scan.values)
-      numbers.push_back(find(of.attribute)->number);
-    ForeignRows rows(store_, *find(scan.values[0].attribute)->table, numbers);
+    RowsWanted wanted;
+    wanted.among(std::nullopt, scan.some_entities);
+    for (const datalog::RowScan::Of& of : scan.values) {
+      const ForeignColumn column = *find(of.attribute);
+      numbers.push_back(column.number);
+      wanted.of(column.number, type_of(column), of.constant, of.least, of.greatest, of.some_values);
+    }
+    ForeignRows rows(store_, *find(scan.values[0].attribute)->table, numbers, std::move(wanted));
     std::vector<Column> columns(numbers.size() + 1);
     std::vector<Value> values(numbers.size());
     size_t count = 0;
@@ -361,7 +384,11 @@ class ForeignSource : public datalog::Source {
       throw QueryError(datalog::kUnsupported,
                        "tx and added of rows of another store cannot be queried",
                        "Leave them out; those of facts can be.");
-    ForeignRows rows(store_, *column.table, {column.number});
+    RowsWanted wanted;
+    wanted.among(scan.constants[kEntity], scan.some_entities);
+    wanted.of(column.number, type_of(column), scan.constants[kValue], scan.least, scan.greatest,
+              scan.some_values);
+    ForeignRows rows(store_, *column.table, {column.number}, std::move(wanted));
     Columns columns;
     size_t count = 0;
     auto flush = [&] {
