@@ -72,6 +72,8 @@ bool binds(const Step& step, Var v) {
 // Leaves out columns that nothing needs any more, and the rows that thereby become alike where
 // something remains to be joined.
 Relation prune(Relation rows, const std::vector<Step>& remaining, const std::set<Var>& wanted) {
+  const auto is_wanted = [&](Var v) { return wanted.count(v) > 0; };
+  if (std::all_of(rows.vars.begin(), rows.vars.end(), is_wanted)) return rows;
   std::set<Var> needed = wanted;
   for (const Step& s : remaining) vars_of(s, needed);
   std::vector<Var> kept;
@@ -149,6 +151,18 @@ bool Evaluator::is_ready(const Step& step, const Relation& rows,
   return Readiness(rules).is_ready(*step.clause, bound_vars(rows));
 }
 
+// Rules ask for the same again in each round.
+double Evaluator::estimate(const Clause& pattern, Source& source) {
+  auto [known, is_new] = estimates_.try_emplace({&pattern, &source});
+  if (is_new) {
+    known->second = std::numeric_limits<double>::infinity();  // should the source refuse it
+    Scan scan;
+    prepare_scan(pattern, source, scan);
+    known->second = source.estimate(scan);
+  }
+  return known->second;
+}
+
 double Evaluator::cost(const Step& step, const Relation& rows, const std::vector<Step>& remaining,
                        const Scope& scope) {
   double size = 1000;
@@ -170,14 +184,9 @@ double Evaluator::cost(const Step& step, const Relation& rows, const std::vector
     if (c.kind == Clause::Pattern) {
       const AnySource& any = source(c.source, scope);
       if (any.facts) {
-        Scan scan;
-        prepare_scan(c, *any.facts, scan);
-        size = any.facts->estimate(scan);
-        for (const Clause* other : step.together) {
-          Scan of_other;
-          prepare_scan(*other, *any.facts, of_other);
-          size = std::min(size, any.facts->estimate(of_other));
-        }
+        size = estimate(c, *any.facts);
+        for (const Clause* other : step.together)
+          size = std::min(size, estimate(*other, *any.facts));
         by_entity = c.terms[0].kind == Term::Variable && rows.has(c.terms[0].var);
       } else {
         size = static_cast<double>(any.tuples.items().size());
@@ -205,7 +214,7 @@ Relation Evaluator::steps(std::vector<Step> remaining, Relation start, const std
     double least = std::numeric_limits<double>::infinity();
     for (size_t i = 0; i < remaining.size(); ++i) {
       if (!is_ready(remaining[i], rows, remaining)) continue;
-      double c = cost(remaining[i], rows, remaining, scope);
+      double c = remaining.size() == 1 ? 0 : cost(remaining[i], rows, remaining, scope);
       if (best == remaining.size() || c < least) {
         best = i;
         least = c;

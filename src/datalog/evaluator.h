@@ -105,6 +105,7 @@ class Evaluator {
                  Scope scope);
   Relation step(const Step& step, Relation rows, const std::vector<Step>& rest, const Scope& scope);
   bool is_ready(const Step& step, const Relation& rows, const std::vector<Step>& remaining);
+  double estimate(const Clause& pattern, Source& source);
   double cost(const Step& step, const Relation& rows, const std::vector<Step>& remaining,
               const Scope& scope);
   // A join with what a step has found, by the equalities that are still to be tested, too.
@@ -150,6 +151,8 @@ class Evaluator {
   Source& facts(const std::string& name, const Scope& scope) const;
   std::vector<Argument> arguments(const Clause& clause, const Relation& rows) const;
 
+  // By where they are: whatever else comes to be there, the order alone depends on it.
+  std::map<std::pair<const Clause*, const Source*>, double> estimates_;
   Names& names_;
   Budget& budget_;
   Host& host_;

@@ -229,19 +229,30 @@ Relation RuleEngine::solve(const std::string& name, uint64_t mask, const Relatio
   return slice(t.answers.relation, 0, t.answers.relation.rows, names);
 }
 
-Stored* RuleEngine::cached(const Step& step, const Relation& rows, std::vector<Var>* names) {
+// Steps of the same text have the same rows.
+RuleEngine::KnownStep& RuleEngine::known_step(const Step& step) {
+  auto [at, is_new] = known_steps_.try_emplace({step.clause, step.together.size()});
+  KnownStep& known = at->second;
+  if (!is_new) return known;
   std::vector<const Clause*> clauses = step.together;
   if (clauses.empty()) clauses.push_back(step.clause);
   std::set<Var> distinct_vars;
-  std::vector<Var> vars;
   std::string key = step.clause->source;
   for (const Clause* c : clauses) {
     key += " " + edn::write(c->form);
     for (const Term& t : c->terms)
-      if (t.kind == Term::Variable && distinct_vars.insert(t.var).second) vars.push_back(t.var);
+      if (t.kind == Term::Variable && distinct_vars.insert(t.var).second)
+        known.vars.push_back(t.var);
   }
+  known.rows = &cache_[key];
+  return known;
+}
+
+Stored* RuleEngine::cached(const Step& step, const Relation& rows, std::vector<Var>* names) {
+  const KnownStep& step_known = known_step(step);
+  const std::vector<Var>& vars = step_known.vars;
   if (vars.empty()) return nullptr;
-  Cached& known = cache_[key];
+  Cached& known = *step_known.rows;
   bool few =
       rows.rows <= 64 && std::any_of(vars.begin(), vars.end(), [&](Var v) { return rows.has(v); });
   if (!known.stored && few && known.asked++ < kLookups) return nullptr;

@@ -72,6 +72,12 @@ class RuleEngine {
     int asked = 0;
   };
   std::map<std::string, Cached> cache_;
+  struct KnownStep {
+    std::vector<Var> vars;
+    Cached* rows = nullptr;
+  };
+  KnownStep& known_step(const Step& step);
+  std::map<std::pair<const Clause*, size_t>, KnownStep> known_steps_;  // `together`: how many
 };
 
 // QueryError 42P19: a rule depends on its own negation. 42601: a call with the wrong number of
