@@ -4,6 +4,7 @@
 
 #include "datalog/sql/entities.h"
 #include "datalog/sql/foreign_rows_wanted.h"
+#include "datalog/sql/foreign_values.h"
 #include "datalog/sql/values.h"
 #include "datom/edn_values.h"
 #include "fdw/decode.h"
@@ -137,6 +138,7 @@ class ForeignRows {
       const auto& was = table.schema.columns.at(numbers[i]);
       FormData_pg_attribute* att = TupleDescAttr(desc, static_cast<int>(i));
       columns_.push_back({static_cast<int>(i), numbers[i], am::describe_attribute(*att), &was});
+      values_.add(numbers[i], was.type_oid);
       CellType* type = &types_[i];
       pg::call([=] { describe_type(att->atttypid, type); });
     }
@@ -160,14 +162,20 @@ class ForeignRows {
       segment = &rows_.segment();
       row = static_cast<uint32_t>(rows_.rowid() - segment->first_rowid());
     } while (!is_wanted(*segment, row));
+    row_ = row;
+    by_values_ = values_.open(*segment);
+    if (by_values_) return true;
     pg::call([memory = memory_] { MemoryContextReset(memory); });
     std::memset(slot_->tts_isnull, true, columns_.size());
     fdw::decode_row({columns_, table_.schema, InvalidOid, false}, *segment, row, slot_, memory_);
     return true;
   }
   int64_t entity() const { return entity_; }
-  bool is_null(size_t column) const { return slot_->tts_isnull[column]; }
+  bool is_null(size_t column) const {
+    return by_values_ ? values_.is_null(column, row_) : slot_->tts_isnull[column];
+  }
   Value value(size_t column) {
+    if (by_values_) return values_.value(column, row_);
     Datum datum = slot_->tts_values[column];
     CellType* type = &types_[column];
     MemoryContext memory = memory_;
@@ -218,6 +226,9 @@ class ForeignRows {
   const fdw::RecordedTable& table_;
   fdw::OtherRows rows_;
   RowsWanted wanted_;
+  ForeignValues values_;
+  uint32_t row_ = 0;  // in its segment
+  bool by_values_ = false;
   std::vector<fdw::Column> columns_;
   std::vector<CellType> types_;
   TupleTableSlot* slot_ = nullptr;
