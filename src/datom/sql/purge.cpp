@@ -266,13 +266,14 @@ class Erasure {
 
 std::string purge(std::span<const datom::Purge> purges, datom::Notation notation) {
   versioning::require_writable(versioning::session_view(), "transact facts");
-  // What is looked up before stays so.
+  // What is looked up is as it is now, and stays so. (After an error the transaction pops it.)
   pg::call([] {
     const Oid facts = fact_relations().facts;
     versioning::require_purge_right(facts);
     LockRelationOid(facts, AccessExclusiveLock);
+    PushActiveSnapshot(GetLatestSnapshot());
   });
-  return with_own_settings([&] {
+  std::string report = with_own_settings([&] {
     Erasure erasure(notation);
     for (const datom::Purge& purge : purges) erasure.take(purge);
     std::string predicate = erasure.predicate();
@@ -281,6 +282,8 @@ std::string purge(std::span<const datom::Purge> purges, datom::Notation notation
     return "{\"tempids\": {}, \"tx\": " + std::to_string(newest_tx()) +
            ", \"tx_data\": [], \"purged\": " + std::to_string(versions) + "}";
   });
+  pg::call([] { PopActiveSnapshot(); });
+  return report;
 }
 
 }  // namespace datahike::facts
