@@ -63,7 +63,8 @@ void require_known_type(const Place& place, Oid type) {
 
 // Its number alone can be read.
 void require_own_objects(const Place& place, Oid type) {
-  if (place.format.own_types || place.column.as.type == OIDOID || !names_objects(type)) return;
+  if (place.format.own_types || place.column.as.type == OIDOID) return;
+  if (type == INT4OID || type == INT8OID || type == TEXTOID || !names_objects(type)) return;
   throw pg::SqlError(
       ERRCODE_FEATURE_NOT_SUPPORTED,
       "column \"" + place.column.was->name + "\" has values that are objects of the other database",
@@ -118,10 +119,10 @@ void require_valid_text(const Place& place, Oid type, ByteView bytes) {
   if (type != TEXTOID && type != VARCHAROID && type != BPCHAROID && type != JSONOID &&
       type != XMLOID)
     return;
-  pg::call([=] {
-    pg_verify_mbstr(GetDatabaseEncoding(), reinterpret_cast<const char*>(bytes.data()),
-                    static_cast<int>(bytes.size()), false);
-  });
+  const auto* text = reinterpret_cast<const char*>(bytes.data());
+  const int length = static_cast<int>(bytes.size());
+  if (pg_verify_mbstr(GetDatabaseEncoding(), text, length, true)) return;
+  pg::call([=] { pg_verify_mbstr(GetDatabaseEncoding(), text, length, false); });
 }
 
 void put(const Place& place, Datum value, Oid type, int32_t typmod) {
@@ -196,35 +197,59 @@ Datum convert_to(Datum value, Oid type, int32_t typmod, const FormData_pg_attrib
   return converted;
 }
 
-void decode_row(const RowFormat& format, const store::SegmentReader& segment, uint32_t row,
-                TupleTableSlot* slot, MemoryContext memory) {
-  for (const Column& column : format.columns) {
-    const Place place{format, column, slot, memory};
-    const int at = segment.find(column.number);
-    if (at < 0) {
+// A value of a type that must not be read is an error, a column of NULLs is none: so whether a type
+// may be read is asked where there is a value.
+const std::vector<SegmentColumns::Column>& SegmentColumns::of(const RowFormat& format,
+                                                              const store::SegmentReader& segment) {
+  if (bytes_ == segment.raw().data() && checksum_ == segment.checksum()) return columns_;
+  bytes_ = nullptr;
+  columns_.assign(format.columns.size(), Column());
+  for (size_t i = 0; i < columns_.size(); ++i) {
+    const fdw::Column& wanted = format.columns[i];
+    Column& column = columns_[i];
+    const int at = segment.find(wanted.number);
+    column.there = at >= 0;
+    if (!column.there) continue;
+    column.reader = segment.column_reader(at);
+    column.spec = column.reader.spec();
+    column.same = column.spec.type == wanted.as.type && column.spec.typmod == wanted.as.typmod;
+    column.plain = wanted.as.plain_storage;
+  }
+  bytes_ = segment.raw().data();
+  checksum_ = segment.checksum();
+  return columns_;
+}
+
+void decode_row(const RowFormat& format, SegmentColumns& known, const store::SegmentReader& segment,
+                uint32_t row, TupleTableSlot* slot, MemoryContext memory) {
+  const std::vector<SegmentColumns::Column>& columns = known.of(format, segment);
+  for (size_t i = 0; i < columns.size(); ++i) {
+    const Place place{format, format.columns[i], slot, memory};
+    const SegmentColumns::Column& column = columns[i];
+    if (!column.there) {
       put_added(place);
       continue;
     }
-    if (segment.is_null(at, row)) continue;
-    const store::ColumnSpec spec = segment.spec(at);
+    if (column.reader.is_null(row)) continue;
+    const store::ColumnSpec& spec = column.spec;
+    const am::Attribute& as = place.column.as;
     require_known_type(place, spec.type);
     require_own_objects(place, spec.type);
-    const bool same = spec.type == column.as.type && spec.typmod == column.as.typmod;
-    if (same && (spec.kind != column.as.kind || spec.width != column.as.width))
+    if (column.same && (spec.kind != as.kind || spec.width != as.width))
       throw CorruptError("segment at row " + std::to_string(segment.first_rowid()) +
                          " holds values of type " + std::to_string(spec.type) +
                          " in another form than that type has");
-    if (!same) require_form(place, spec.type, spec.kind, spec.width);
+    if (!column.same) require_form(place, spec.type, spec.kind, spec.width);
     if (spec.kind <= Kind::Float64) {
-      put(place, static_cast<Datum>(segment.bits(at, row)), spec.type, spec.typmod);
+      put(place, static_cast<Datum>(column.reader.bits(row)), spec.type, spec.typmod);
       continue;
     }
-    bool plain = column.as.plain_storage;
-    if (!same) plain = spec.kind == Kind::Bytes && is_plain(spec.type);
+    const bool plain = column.same ? column.plain : spec.kind == Kind::Bytes && is_plain(spec.type);
     column::Scratch scratch;
-    const ByteView bytes = segment.bytes(at, row, scratch);
+    const ByteView bytes = column.reader.bytes(row, scratch);
     if (spec.kind == Kind::Fixed && bytes.size() != spec.width)
-      throw CorruptError("a value of column \"" + column.was->name + "\" has the wrong length");
+      throw CorruptError("a value of column \"" + place.column.was->name +
+                         "\" has the wrong length");
     if (spec.kind == Kind::Bytes) require_valid_text(place, spec.type, bytes);
     put(place, make_datum(bytes, spec.kind, plain, memory), spec.type, spec.typmod);
   }

@@ -22,11 +22,29 @@ struct RowFormat {
   Oid foreign_table;
   bool own_types;  // OIDs of types are those of this database
 };
+// What decode_row() has found out of the columns of the segment that it was last called for.
+class SegmentColumns {
+ public:
+  struct Column {
+    bool there = false;
+    store::ColumnSpec spec;
+    store::ColumnReader reader;
+    bool same = false;   // as the foreign table declares it
+    bool plain = false;  // stored without a short header
+  };
+  const std::vector<Column>& of(const RowFormat& format, const store::SegmentReader& segment);
+
+ private:
+  const uint8_t* bytes_ = nullptr;
+  uint64_t checksum_ = 0;
+  std::vector<Column> columns_;
+};
 // Puts the row's values into the slot's arrays, which say that all is NULL; by-reference values are
 // made in `memory`. Values that were written with another type than the column's are cast, as the
 // table's own are (am/convert.h).
-void decode_row(const RowFormat& format, const store::SegmentReader& segment, uint32_t row,
-                TupleTableSlot* slot, MemoryContext memory);
+// REQUIRES: `known` has been used with the same columns and schema only.
+void decode_row(const RowFormat& format, SegmentColumns& known, const store::SegmentReader& segment,
+                uint32_t row, TupleTableSlot* slot, MemoryContext memory);
 
 // Whether values of the type are OIDs of a database's objects, which are shown by its catalogs:
 // those of another database mean something else here. Of arrays as well.

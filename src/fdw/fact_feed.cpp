@@ -4,8 +4,10 @@
 #include "datom/sql/ids.h"
 #include "fdw/decode.h"
 #include "fdw/other_store.h"
+#include "fdw/row_conditions.h"
 
 extern "C" {
+#include "catalog/pg_type.h"
 #include "executor/tuptable.h"
 }
 
@@ -132,7 +134,10 @@ class OtherFeed : public FactFeed {
   }
   void scan(const Pattern& pattern, const facts::Reader::Batch& batch) override {
     std::vector<Datom> found;
-    each([&](const Datom& d) {
+    RowConditions conditions;
+    if (pattern.e) conditions.add(between(kE, *pattern.e, *pattern.e));
+    if (pattern.a) conditions.add(between(kA, *pattern.a, *pattern.a));
+    each(std::move(conditions), [&](const Datom& d) {
       if ((!pattern.e || d.e == *pattern.e) && (!pattern.a || d.a == *pattern.a) &&
           (!pattern.from || d.v == *pattern.from))
         found.push_back(d);
@@ -181,19 +186,25 @@ class OtherFeed : public FactFeed {
     return {VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)};
   }
 
+  RowCondition between(Place place, int64_t low, int64_t high) const {
+    if (!rows_) return {};
+    return {columns_[place].number, INT8OID, low, high, std::nullopt};
+  }
+
   template <class F>
-  void each(F&& take) {
+  void each(RowConditions conditions, F&& take) {
     if (!rows_) return;
     const RowFormat format{columns_, table_.schema, relation_, false};
     rows_->rewind();
     for (uint64_t n = 0; rows_->next(); ++n) {
       if (n % 1024 == 0) pg::call([] { CHECK_FOR_INTERRUPTS(); });
+      const store::SegmentReader& segment = rows_->segment();
+      const auto row = static_cast<uint32_t>(rows_->rowid() - segment.first_rowid());
+      if (!conditions.passes(segment, row)) continue;
       pg::call([context = context_] { MemoryContextReset(context); });
       std::memset(slot_->tts_isnull, true,
                   static_cast<size_t>(slot_->tts_tupleDescriptor->natts) * sizeof(bool));
-      const store::SegmentReader& segment = rows_->segment();
-      decode_row(format, segment, static_cast<uint32_t>(rows_->rowid() - segment.first_rowid()),
-                 slot_, context_);
+      decode_row(format, known_columns_, segment, row, slot_, context_);
       Datom d;
       d.e = DatumGetInt64(slot_->tts_values[index_[kE]]);
       d.a = DatumGetInt64(slot_->tts_values[index_[kA]]);
@@ -205,7 +216,10 @@ class OtherFeed : public FactFeed {
 
   void load_attributes() {
     std::map<int64_t, std::vector<datom::Fact>> entities;
-    each([&](const Datom& d) {
+    RowConditions conditions;
+    conditions.add(
+        between(kA, datom::id_of(datom::Builtin::Ident), datom::id_of(datom::Builtin::AttrPreds)));
+    each(std::move(conditions), [&](const Datom& d) {
       if (datom::is_schema_attribute(d.a)) entities[d.e].push_back({d.a, d.v});
     });
     for (const auto& [e, facts] : entities)
@@ -219,6 +233,7 @@ class OtherFeed : public FactFeed {
   Oid relation_ = InvalidOid;
   TupleTableSlot* slot_ = nullptr;
   std::vector<Column> columns_;
+  SegmentColumns known_columns_;
   int index_[kPlaces] = {};
 };
 

@@ -180,7 +180,7 @@ bool next_of_segments(Scan* scan, TupleTableSlot* slot) {
     const auto row = static_cast<uint32_t>(rowid - scan->segment.first_rowid());
     if (!scan->conditions.passes(scan->segment, row)) continue;
     const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, true};
-    decode_row(format, scan->segment, row, slot, scan->row_memory);
+    decode_row(format, scan->known_columns, scan->segment, row, slot, scan->row_memory);
     slot->tts_tid = am::to_tid(scan->tid_base, rowid);
     return true;
   }
@@ -194,7 +194,7 @@ bool next_of_other(Scan* scan, TupleTableSlot* slot) {
     const auto row = static_cast<uint32_t>(rowid - segment.first_rowid());
     if (!scan->conditions.passes(segment, row)) continue;
     const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, false};
-    decode_row(format, segment, row, slot, scan->row_memory);
+    decode_row(format, scan->known_columns, segment, row, slot, scan->row_memory);
     slot->tts_tid = am::to_tid(scan->tid_base, rowid);
     return true;
   }

@@ -33,6 +33,7 @@ struct Scan {
   // Of another store.
   std::unique_ptr<OtherRows> other;
 
+  SegmentColumns known_columns;
   RowConditions conditions;  // of rows by segments and of another store
 
   ~Scan();

@@ -167,7 +167,8 @@ class ForeignRows {
     if (by_values_) return true;
     pg::call([memory = memory_] { MemoryContextReset(memory); });
     std::memset(slot_->tts_isnull, true, columns_.size());
-    fdw::decode_row({columns_, table_.schema, InvalidOid, false}, *segment, row, slot_, memory_);
+    fdw::decode_row({columns_, table_.schema, InvalidOid, false}, known_, *segment, row, slot_,
+                    memory_);
     return true;
   }
   int64_t entity() const { return entity_; }
@@ -227,6 +228,7 @@ class ForeignRows {
   fdw::OtherRows rows_;
   RowsWanted wanted_;
   ForeignValues values_;
+  fdw::SegmentColumns known_;
   uint32_t row_ = 0;  // in its segment
   bool by_values_ = false;
   std::vector<fdw::Column> columns_;
