@@ -8,6 +8,7 @@
 #include "am/row_locks.h"
 #include "am/rowless.h"
 #include "am/rowids.h"
+#include "am/spilling.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -170,6 +171,7 @@ void undo(Operation& op) {
       auto run = op.table->runs.find(op.rowid);
       if (run == op.table->runs.end()) break;
       if (op.table->last_run == &run->second) op.table->last_run = nullptr;
+      stop_spilling(run->second);
       remember_rolled_back(run->second);
       op.table->runs.erase(run);
       break;
@@ -182,6 +184,7 @@ void undo(Operation& op) {
       unlock_rows(op.branch, op.rowid, op.count, op.xid);
       break;
     case Operation::Clear: {
+      for (const auto& [first, run] : op.table->runs) stop_spilling(run);
       // The map's nodes move with it, so pointers into `before`'s runs stay good.
       *op.table = std::move(*op.before);
       break;
@@ -469,6 +472,7 @@ void abort_subtransaction(SubTransactionId sub) {
 }
 
 void end_pending(Ended how) {
+  stop_spilling();
   end_applying_merge();
   for (const Operation& op : transaction.operations) {
     if (is_shared(op)) forget_holder(op.branch, op.rowid, op.count, op.xid);

@@ -1,6 +1,7 @@
 // Pending rows as segments, and the transaction's rows of the log.
 #include "am/pending.h"
-
+#include "am/segment_writer.h"
+#include "am/spilling.h"
 #include "pg/bridge.h"
 #include "pg/log.h"
 #include "pg/settings.h"
@@ -11,102 +12,11 @@
 
 namespace datahike::am {
 
-namespace {
-
-constexpr size_t kPartBytes = 1 << 20;
-
-// Encodes rows with ascending rowids; a gap, another shape, a large value or a full segment begins
-// a new segment. `places` receive offsets into `out`.
-class SegmentWriter {
- public:
-  SegmentWriter(Bytes& out, std::vector<store::SegmentPlace>& places)
-      : out_(out), places_(places) {}
-
-  void add(const Shape& shape, uint64_t rowid, uint64_t entity, uint64_t xid, MinimalTuple tuple) {
-    prepare(shape, rowid);
-    HeapTupleData heap{};
-    heap.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET;
-    heap.t_data =
-        reinterpret_cast<HeapTupleHeader>(reinterpret_cast<char*>(tuple) - MINIMAL_TUPLE_OFFSET);
-    heap_deform_tuple(&heap, shape.desc, values_.data(), nulls_.get());
-    builder_->begin_row(entity == rowid ? 0 : entity, xid);
-    bool large = false;
-    for (size_t i = 0; i < shape.attributes.size(); ++i) large |= add_value(shape.attributes[i], i);
-    if (large || builder_->raw_bytes() >= store::kSegmentTargetBytes) finish();
-  }
-  void add(const store::SegmentReader& segment, uint32_t row) {
-    uint64_t rowid = segment.first_rowid() + row;
-    if (builder_ && (rowid != next_ || !builder_->same_columns(segment) || is_full())) finish();
-    if (!builder_) {
-      std::vector<store::ColumnSpec> specs;
-      for (int i = 0; i < segment.columns(); ++i) specs.push_back(segment.spec(i));
-      builder_ = std::make_unique<store::SegmentBuilder>(specs);
-      shape_ = nullptr;
-      first_ = rowid;
-    }
-    builder_->append(segment, row);
-    next_ = rowid + 1;
-  }
-  void finish() {
-    if (!builder_ || builder_->rows() == 0) return;
-    auto rows = builder_->rows();
-    Bytes segment = builder_->finish(first_);
-    places_.push_back({first_, rows, 0, out_.size(), segment.size()});
-    out_.insert(out_.end(), segment.begin(), segment.end());
-    builder_.reset();
-  }
-
- private:
-  bool is_full() const { return builder_->rows() >= store::kMaxSegmentRows; }
-
-  void prepare(const Shape& shape, uint64_t rowid) {
-    if (builder_ && (rowid != next_ || shape_ != &shape || is_full())) finish();
-    if (!builder_) {
-      builder_ = std::make_unique<store::SegmentBuilder>(shape.specs);
-      shape_ = &shape;
-      first_ = rowid;
-      values_.resize(shape.attributes.size());
-      nulls_ = std::make_unique<bool[]>(shape.attributes.size());
-    }
-    next_ = rowid + 1;
-  }
-
-  // Whether the value is so large that its row should be a segment of its own.
-  bool add_value(const Attribute& a, size_t i) {
-    if (a.dropped) return false;
-    if (nulls_[i]) {
-      builder_->add_null();
-      return false;
-    }
-    if (a.kind <= store::Kind::Float64) {
-      builder_->add_bits(static_cast<uint64_t>(values_[i]));
-      return false;
-    }
-    auto* p = reinterpret_cast<const uint8_t*>(DatumGetPointer(values_[i]));
-    if (a.kind == store::Kind::Fixed) {
-      builder_->add_bytes(ByteView(p, a.width));
-      return false;
-    }
-    auto* data = reinterpret_cast<const uint8_t*>(VARDATA_ANY(p));
-    size_t size = VARSIZE_ANY_EXHDR(p);
-    builder_->add_bytes(ByteView(data, size));
-    return size >= store::kLargeValueBytes;
-  }
-
-  Bytes& out_;
-  std::vector<store::SegmentPlace>& places_;
-  std::unique_ptr<store::SegmentBuilder> builder_;
-  const Shape* shape_ = nullptr;
-  uint64_t first_ = 0, next_ = 0;
-  std::vector<Datum> values_;
-  std::unique_ptr<bool[]> nulls_;
-};
-
 uint64_t own_xid() {
   return pg::widen_xid(pg::call([] { return GetTopTransactionId(); }));
 }
 
-pg::LogRow new_row(uint32_t part, char kind) {
+pg::LogRow new_log_row(uint32_t part, char kind) {
   pg::LogRow row;
   row.xid = own_xid();
   row.part = part;
@@ -122,6 +32,10 @@ pg::LogRow new_row(uint32_t part, char kind) {
   return row;
 }
 
+namespace {
+
+constexpr size_t kPartBytes = 1 << 20;
+
 // The part that is being filled: rows of several segments, written when large enough.
 struct Part {
   int32_t branch;
@@ -130,7 +44,7 @@ struct Part {
 
   void write_if_full() {
     if (rows.size() < kPartBytes) return;
-    pg::LogRow row = new_row(number, 'r');
+    pg::LogRow row = new_log_row(number, 'r');
     row.rows = std::move(rows);
     pg::write_log_row(branch, row);
     rows.clear();
@@ -255,7 +169,7 @@ void write_branch(int32_t branch, const std::vector<TablePending*>& tables) {
     if (reset) pg::ring_append(nothing, static_cast<uint32_t>(branch), true);
     return;
   }
-  pg::LogRow row = new_row(part.number, 'd');
+  pg::LogRow row = new_log_row(part.number, 'd');
   row.parents = std::move(parents);
   store::encode_delta(delta, store::WithPlaces::Yes, row.delta);
   row.rows = std::move(part.rows);
@@ -264,25 +178,6 @@ void write_branch(int32_t branch, const std::vector<TablePending*>& tables) {
 }
 
 }  // namespace
-
-void spill(TablePending& table, PendingRun& run) {
-  Bytes rows;
-  std::vector<store::SegmentPlace> places;
-  SegmentWriter writer(rows, places);
-  uint64_t xid = pg::widen_xid(run.xid);
-  for (uint64_t i = 0; i < run.count; ++i)
-    writer.add(*run.shape, run.first + i, run.entity(i), xid, run.tuples[i]);
-  writer.finish();
-  uint32_t number = take_part_number(table.branch);
-  for (store::SegmentPlace& p : places) p.part = number;
-  pg::LogRow row = new_row(number, 'r');
-  row.rows = std::move(rows);
-  pg::write_log_row(table.branch, row);
-  run.places = std::move(places);
-  for (MinimalTuple tuple : run.tuples) pfree(tuple);
-  std::vector<MinimalTuple>().swap(run.tuples);
-  std::vector<uint64_t>().swap(run.entities);
-}
 
 store::SegmentReader read_spilled(const TablePending& table, const PendingRun& run, uint64_t index,
                                   uint32_t* row) {
@@ -354,6 +249,7 @@ void write_pending_to_log() {
   for (int32_t branch : versioning::branches_reset()) branches[branch];
   if (branches.empty()) return;
   pg::call([] { PushActiveSnapshot(GetTransactionSnapshot()); });
+  finish_spilling();
   for (auto& [branch, tables] : branches) write_branch(branch, tables);
   pg::call([] { PopActiveSnapshot(); });
   mark_written();

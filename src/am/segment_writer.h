@@ -1,0 +1,100 @@
+// Pending rows as segments of the log.
+#pragma once
+
+#include "am/pending.h"
+#include "pg/log.h"
+
+namespace datahike::am {
+
+uint64_t own_xid();  // of the transaction
+// A row of the log, but for what it holds. Kind 'd' says who commits.
+pg::LogRow new_log_row(uint32_t part, char kind);
+
+// Encodes rows with ascending rowids; a gap, another shape, a large value or a full segment begins
+// a new segment. `places` receive offsets into `out`.
+class SegmentWriter {
+ public:
+  SegmentWriter(Bytes& out, std::vector<store::SegmentPlace>& places)
+      : out_(out), places_(places) {}
+
+  void add(const Shape& shape, uint64_t rowid, uint64_t entity, uint64_t xid, MinimalTuple tuple) {
+    prepare(shape, rowid);
+    HeapTupleData heap{};
+    heap.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET;
+    heap.t_data =
+        reinterpret_cast<HeapTupleHeader>(reinterpret_cast<char*>(tuple) - MINIMAL_TUPLE_OFFSET);
+    heap_deform_tuple(&heap, shape.desc, values_.data(), nulls_.get());
+    builder_->begin_row(entity == rowid ? 0 : entity, xid);
+    bool large = false;
+    for (size_t i = 0; i < shape.attributes.size(); ++i) large |= add_value(shape.attributes[i], i);
+    if (large || builder_->raw_bytes() >= store::kSegmentTargetBytes) finish();
+  }
+  void add(const store::SegmentReader& segment, uint32_t row) {
+    uint64_t rowid = segment.first_rowid() + row;
+    if (builder_ && (rowid != next_ || !builder_->same_columns(segment) || is_full())) finish();
+    if (!builder_) {
+      std::vector<store::ColumnSpec> specs;
+      for (int i = 0; i < segment.columns(); ++i) specs.push_back(segment.spec(i));
+      builder_ = std::make_unique<store::SegmentBuilder>(specs);
+      shape_ = nullptr;
+      first_ = rowid;
+    }
+    builder_->append(segment, row);
+    next_ = rowid + 1;
+  }
+  void finish() {
+    if (!builder_ || builder_->rows() == 0) return;
+    auto rows = builder_->rows();
+    Bytes segment = builder_->finish(first_);
+    places_.push_back({first_, rows, 0, out_.size(), segment.size()});
+    out_.insert(out_.end(), segment.begin(), segment.end());
+    builder_.reset();
+  }
+
+ private:
+  bool is_full() const { return builder_->rows() >= store::kMaxSegmentRows; }
+
+  void prepare(const Shape& shape, uint64_t rowid) {
+    if (builder_ && (rowid != next_ || shape_ != &shape || is_full())) finish();
+    if (!builder_) {
+      builder_ = std::make_unique<store::SegmentBuilder>(shape.specs);
+      shape_ = &shape;
+      first_ = rowid;
+      values_.resize(shape.attributes.size());
+      nulls_ = std::make_unique<bool[]>(shape.attributes.size());
+    }
+    next_ = rowid + 1;
+  }
+
+  // Whether the value is so large that its row should be a segment of its own.
+  bool add_value(const Attribute& a, size_t i) {
+    if (a.dropped) return false;
+    if (nulls_[i]) {
+      builder_->add_null();
+      return false;
+    }
+    if (a.kind <= store::Kind::Float64) {
+      builder_->add_bits(static_cast<uint64_t>(values_[i]));
+      return false;
+    }
+    auto* p = reinterpret_cast<const uint8_t*>(DatumGetPointer(values_[i]));
+    if (a.kind == store::Kind::Fixed) {
+      builder_->add_bytes(ByteView(p, a.width));
+      return false;
+    }
+    auto* data = reinterpret_cast<const uint8_t*>(VARDATA_ANY(p));
+    size_t size = VARSIZE_ANY_EXHDR(p);
+    builder_->add_bytes(ByteView(data, size));
+    return size >= store::kLargeValueBytes;
+  }
+
+  Bytes& out_;
+  std::vector<store::SegmentPlace>& places_;
+  std::unique_ptr<store::SegmentBuilder> builder_;
+  const Shape* shape_ = nullptr;
+  uint64_t first_ = 0, next_ = 0;
+  std::vector<Datum> values_;
+  std::unique_ptr<bool[]> nulls_;
+};
+
+}  // namespace datahike::am
