@@ -80,6 +80,14 @@ Datum sum_numeric(const vector::DecimalSum& sum, int scale) {
   return long_numeric(sum.high, sum.low, scale);
 }
 
+// Without the zeros that no quotient has shown.
+Datum quotient_sum(const vector::State& sum, const Output& output, uint32_t group) {
+  const vector::DecimalSum total = sum.decimal(group);
+  if (total.nans > 0) return numeric_nan();
+  return DirectFunctionCall2(numeric_round, sum_numeric(total, output.scale),
+                             Int32GetDatum(static_cast<int32>(sum.integer(group))));
+}
+
 // float8_var_pop and its like: of N, Sx, Sxx.
 Datum deviation(const double* m, Output::Form form, bool* isnull) {
   bool sample = form == Output::VarianceSample || form == Output::DeviationSample;
@@ -266,7 +274,8 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
       break;
   }
   if (output.form == Output::DecimalSum || output.form == Output::DecimalAverage ||
-      output.form == Output::DistinctInteger)
+      output.form == Output::DistinctInteger || output.form == Output::QuotientSum ||
+      output.form == Output::QuotientAverage)
     if (output.rows < 0) count = sum.decimal(group).rows;
   *isnull = count == 0;
   if (*isnull) return 0;
@@ -280,6 +289,11 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
                                  NumericGetDatum(int64_to_numeric(count)));
     case Output::DecimalSum:
       return sum_numeric(sum.decimal(group), output.scale);
+    case Output::QuotientSum:
+      return quotient_sum(sum, output, group);
+    case Output::QuotientAverage:
+      return DirectFunctionCall2(numeric_div, quotient_sum(sum, output, group),
+                                 NumericGetDatum(int64_to_numeric(count)));
     case Output::DecimalAverage:
       return DirectFunctionCall2(numeric_div, sum_numeric(sum.decimal(group), output.scale),
                                  NumericGetDatum(int64_to_numeric(count)));

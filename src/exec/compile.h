@@ -49,6 +49,8 @@ struct Output {
     DecimalSum,
     DecimalAverage,
     DecimalWord,  // an extreme
+    QuotientSum,  // shown with as many digits as the quotient with the most
+    QuotientAverage,
     PercentileCont,
     PercentileDisc,
     Mode,
@@ -122,6 +124,7 @@ class Compiler {
   int decimal_call(Oid function, List* arguments);
   int rescaled(int value, int scale);
   bool sum_of_product(Node* argument, Output& output);
+  bool sum_of_quotient(Node* argument, Output& output);  // compile_quotients.cpp
   bool compare_decimal(OpExpr* clause);
   bool compare_padded(OpExpr* clause);
   void int_range(int expression, int strategy, int64_t value);

@@ -263,7 +263,8 @@ bool Compiler::simple(Aggref* a, Output& output) {
   output.form = known.form;
   const int value = expression(argument(a));
   const bool sums = known.form == Output::DecimalSum || known.form == Output::DecimalAverage;
-  if (value < 0) return sums && sum_of_product(argument(a), output);
+  if (value < 0)
+    return sums && (sum_of_product(argument(a), output) || sum_of_quotient(argument(a), output));
   const Type type = program.expressions[value].type;
   if (known.sum == Sum::Moments && type != Type::Float) return variance(value, output);
   if (type == Type::Wide && !sums) return false;

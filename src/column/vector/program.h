@@ -139,6 +139,7 @@ enum class Sum : uint8_t {
   Float32,         // sum of singles, rounded to single after each row
   Decimal,         // of numerics
   DecimalProduct,  // of a Wide or Int and an Int, of more digits than a Wide has
+  Quotient,        // of quotients of two numerics
   Min,             // of integers
   Max,
   MinFloat,  // as float8smaller: of equal ones the last

@@ -11,6 +11,7 @@
 #include "column/vector/first_rows.h"
 #include "column/vector/large_vector.h"
 #include "column/vector/ordered_values.h"
+#include "column/vector/quotient_sums.h"
 #include "column/vector/ranked_rows.h"
 #include "column/vector/text_extreme.h"
 
@@ -432,6 +433,8 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
       return make_text_extreme(a);
     case Sum::DecimalProduct:
       return make_decimal_product_sum(program, a.argument, a.second);
+    case Sum::Quotient:
+      return make_quotient_sum(program, a.argument, a.second);
     case Sum::Min:
       return std::make_unique<IntExtreme<false>>(a.argument);
     case Sum::Max:
