@@ -80,6 +80,7 @@ class QuotientSums final : public State {
                                {scale_b_, program.expressions[divisor].digits})) {}
   void resize(uint32_t groups) override { sums_.resize(groups); }
   size_t bytes() const override { return sums_.capacity() * sizeof(Sum); }
+  size_t bytes_of_group() const override { return sizeof(Sum); }
   void add(Evaluator& rows, const uint32_t* groups) override {
     const Vector& a = rows.value(dividend_);
     const Vector& b = rows.value(divisor_);
