@@ -86,7 +86,9 @@ Value ForeignValues::value(size_t c, uint32_t row) {
   }
   uint32_t code;
   segment_.codes(column.coded_at, row, {&code, 1});
-  Value& known = column.of_codes.at(code);
+  if (code >= column.of_codes.size())
+    throw CorruptError("a segment of another store has a code that stands for nothing");
+  Value& known = column.of_codes[code];
   if (known.is_nil()) known = text_of(segment_.coded(column.coded_at, code));
   return known;
 }

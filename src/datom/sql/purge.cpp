@@ -178,8 +178,12 @@ class Erasure {
 
   // What a branch has, or had, as components by the facts.
   void components(const Pattern& pattern, std::vector<int64_t>& found) {
-    for (const std::unique_ptr<Reader>& branch : branches_) {
-      if (!has_components(*branch)) continue;
+    if (!with_components_) {
+      with_components_.emplace();
+      for (const std::unique_ptr<Reader>& branch : branches_)
+        if (has_components(*branch)) with_components_->push_back(branch.get());
+    }
+    for (Reader* branch : *with_components_) {
       for (const Datom& d : branch->all(pattern))
         if (const Attribute* a = branch->attribute(d.a); a && a->component)
           found.push_back(d.v.integer);
@@ -258,6 +262,7 @@ class Erasure {
   datom::Notation notation_;
   Reader reader_;
   std::vector<std::unique_ptr<Reader>> branches_;
+  std::optional<std::vector<Reader*>> with_components_;  // of the branches
   std::set<int64_t> entities_;
   std::string predicate_;
 };
