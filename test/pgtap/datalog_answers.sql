@@ -1,5 +1,5 @@
 -- datalog.q in FROM: a scan of its own, which has to be as a function scan is.
-SELECT plan(39);
+SELECT plan(40);
 SET jit = off;
 CREATE TABLE n (id int PRIMARY KEY, name text, other bigint, half float8, part numeric) USING datahike;
 INSERT INTO n SELECT i, 'name ' || i % 7, i * 10000000000, i / 2.0, (i / 4.0)::numeric(10, 2) FROM generate_series(1, 2500) i;
@@ -122,4 +122,5 @@ DECLARE d CURSOR FOR SELECT * FROM texts; FETCH 1 FROM d \g /dev/null
 DECLARE f CURSOR FOR SELECT * FROM texts; FETCH 1 FROM f \g /dev/null
 SELECT is((SELECT count(*) FROM texts), 8500::bigint, 'beside open cursors');
 ROLLBACK;
+SELECT is((SELECT count(*) FROM answers), 2500::bigint, 'and when they are gone');
 SELECT * FROM finish();
