@@ -70,9 +70,12 @@ Datum key_value(const Run& run, const vector::Aggregation& groups, uint32_t grou
     if (type != FLOAT4OID) return static_cast<Datum>(word);
     return Float4GetDatum(static_cast<float4>(DatumGetFloat8(static_cast<Datum>(word))));
   }
-  ByteView text = groups.key_text(group, static_cast<unsigned>(key));
-  return PointerGetDatum(cstring_to_text_with_len(reinterpret_cast<const char*>(text.data()),
-                                                  static_cast<int>(text.size())));
+  // The run's copy itself, which outlives the row.
+  static_assert(vector::TextNumbers::kHeaderBytes == VARHDRSZ);
+  const ByteView text = groups.key_text(group, static_cast<unsigned>(key));
+  uint8_t* value = groups.key_text_header(group, static_cast<unsigned>(key));
+  SET_VARSIZE(value, text.size() + VARHDRSZ);
+  return PointerGetDatum(value);
 }
 
 void fill(const AggregateScan* scan, TupleTableSlot* slot, uint32_t group) {

@@ -58,6 +58,19 @@ void Aggregation::expect(std::span<const Piece> pieces) {
   groups_.expect(ranges);
 }
 
+void Aggregation::reserve(double expected) {
+  constexpr double kFew = 10000, kMost = 1e8;
+  if (expected < kFew) return;
+  size_t bytes_of_group = 24 + program_.keys.size() * 8;
+  for (const auto& state : states_) bytes_of_group += state->bytes_of_group();
+  const double most = std::min(
+      kMost, static_cast<double>(part_.most_bytes) / static_cast<double>(2 * bytes_of_group));
+  const auto groups = static_cast<size_t>(std::min(expected, most));
+  groups_.reserve(groups);
+  for (const auto& state : states_) state->reserve(groups);
+  if (program_.keys.size() == 1 && program_.keys[0].text >= 0) texts_[0].reserve(groups);
+}
+
 void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
   ++counters_.segments;
   if (!evaluator_.begin(piece)) {
@@ -173,7 +186,7 @@ void Aggregation::add_chunk() {
     }
     groups_.assign(std::span(keys, program_.keys.size()), evaluator_.selected(), groups);
     // Ahead of need, so that a chunk with one new group does not move all states.
-    if (groups_.size() > sized_) resize(std::max<uint32_t>(groups_.size(), sized_ + sized_ / 2));
+    if (groups_.size() > sized_) resize(std::max<uint32_t>(groups_.size(), sized_ + sized_ / 8));
   }
   const bool grouped = !program_.keys.empty();
   const auto add_states = [&](int condition, const uint32_t* of_rows) {

@@ -37,6 +37,8 @@ class Aggregation {
   ~Aggregation();
   // What the keys' zone maps say of these pieces, the first ones.
   void expect(std::span<const Piece> pieces);
+  // Memory for so many groups, if it should come to that many; as much as they may need at most.
+  void reserve(double groups);
   // `poll` is called now and then: it may throw. Throws ValueError, Unbounded, CorruptError and
   // TooManyGroups.
   void add(const Piece& piece, const std::function<void()>& poll);
@@ -62,6 +64,9 @@ class Aggregation {
   uint64_t key_word(uint32_t group, unsigned key) const { return groups_.word(group, key); }
   ByteView key_text(uint32_t group, unsigned key) const {
     return texts_[key].text(static_cast<uint32_t>(groups_.word(group, key)));
+  }
+  uint8_t* key_text_header(uint32_t group, unsigned key) const {
+    return texts_[key].header(static_cast<uint32_t>(groups_.word(group, key)));
   }
   const State& state(int accumulator) const { return *states_[accumulator]; }
   const Counters& counters() const { return counters_; }

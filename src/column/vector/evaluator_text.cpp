@@ -22,11 +22,19 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
     numbers.number_all(chosen, selected_, out.any_null ? out.null : nullptr, out.words);
     return;
   }
+  const auto fill = [&] {
+    bool unknown = false;
+    for (unsigned i = 0; i < selected_; ++i) {
+      const bool null = out.any_null && out.null[i];
+      const uint32_t number = null ? 0 : numbers.of_code[code[all ? i : chosen_[i]]];
+      out.words[i] = number;
+      unknown |= number == TextNumbers::kUnknown;
+    }
+    return !unknown;
+  };
+  if (fill()) return;
   number_codes(column, code, numbers, out);
-  for (unsigned i = 0; i < selected_; ++i) {
-    const bool null = out.any_null && out.null[i];
-    out.words[i] = null ? 0 : numbers.of_code[code[all ? i : chosen_[i]]];
-  }
+  fill();
 }
 
 // Numbers the strings of the selected rows' codes that have none yet, all at once.
@@ -41,7 +49,6 @@ void Evaluator::number_codes(int column, const uint32_t* code, TextNumbers& numb
     numbers.of_code[c] = TextNumbers::kAsked;
     fresh[count++] = c;
   }
-  if (count == 0) return;
   const ByteView* coded = coded_strings(column);
   ByteView texts[kChunkRows];
   uint64_t found[kChunkRows];

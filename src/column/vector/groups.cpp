@@ -48,6 +48,14 @@ void Groups::expect(std::span<const KeyRange> ranges) {
   if (count_ == 0 && !any_float_) make_array({ranges.begin(), ranges.end()});
 }
 
+// What is reserved costs nothing until it is used, but for the slots of the hash table.
+void Groups::reserve(size_t groups) {
+  words_.reserve(groups * keys_);
+  if (any_float_) shown_.reserve(groups * keys_);
+  nulls_.reserve(groups);
+  if (!in_array_ && slots_.empty()) make_table(std::max(kFirstSlots, std::bit_ceil(groups * 2)));
+}
+
 // False where the array would be too large.
 bool Groups::make_array(std::vector<KeyRange> ranges) {
   const uint64_t places = places_of(ranges);
@@ -282,7 +290,7 @@ uint32_t Groups::add(const uint64_t* words, uint32_t nulls, const uint64_t* show
 }
 
 size_t Groups::bytes() const {
-  return (words_.capacity() + shown_.capacity()) * 8 + nulls_.capacity() * 4 +
+  return (words_.size() + shown_.size()) * 8 + nulls_.size() * 4 +
          slots_.capacity() * sizeof(Slot) + array_.capacity() * 4;
 }
 

@@ -24,6 +24,8 @@ class Groups {
   explicit Groups(std::vector<bool> floats);
   // What values the keys are expected to have; others may come nevertheless.
   void expect(std::span<const KeyRange> ranges);
+  // Memory for so many groups, if it should come to that many.
+  void reserve(size_t groups);
   // The groups of n rows.
   void assign(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
   // The groups of n rows of which all keys are known and not NULL; kNone for the others.

@@ -70,8 +70,13 @@ double groups_by_sample(double groups, double rows) {
   return high;
 }
 
-// Whether there are so many groups, by some rows from here and there, that merging is not worth it.
-bool has_many_groups(const Program& program, std::span<const Piece> pieces) {
+// What some rows from here and there say of all.
+struct Sample {
+  double groups = 0;  // how many there are
+  bool many = false;  // so many that merging is not worth it
+};
+
+Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
   constexpr size_t kPieces = 8;
   constexpr uint32_t kMany = 512;
   Program keys = program;
@@ -84,14 +89,16 @@ bool has_many_groups(const Program& program, std::span<const Piece> pieces) {
     sample.add_first_chunk(pieces[i]);
     sampled += std::min<double>(kChunkRows, pieces[i].segment.rows());
   }
-  if (sample.groups() < kMany) return false;
+  if (sample.groups() < kMany) return {};
   for (const Piece& piece : pieces) rows += piece.segment.rows();
   const double passed = static_cast<double>(sample.counters().passed);
+  rows *= passed / sampled;
   // Groups are merged once for each thread, but partial results that depend on the order of rows
   // once for each morsel.
-  double most = rows * passed / sampled / 8;
+  double most = rows / 8;
   if (depends_on_order(program)) most = std::min<double>(most, kMorselRows / 2);
-  return groups_by_sample(sample.groups(), passed) > most;
+  const double groups = groups_by_sample(sample.groups(), passed);
+  return {std::min(groups, rows), groups > most};
 }
 
 // Items that threads take one after the other. Kept by every task that may still start.
@@ -216,7 +223,9 @@ void ParallelAggregation::decide(std::span<const Piece> pieces) {
   const bool in_order = execution_.in_row_order || needs_row_order(program_);
   const bool distinct = has_distinct(program_);
   const bool matters = execution_.threads > 1 || depends_on_order(program_);
-  if (keys && matters && !by_key_) by_key_ = distinct || has_many_groups(program_, pieces);
+  Sample sample;
+  if (keys && !pieces.empty()) sample = sample_groups(program_, pieces);
+  if (keys && matters && !by_key_) by_key_ = distinct || sample.many;
   in_row_order_ = in_order || by_key_ || !matters || (distinct && !keys);
   const unsigned threads = by_key_ ? execution_.threads : 1;
   for (unsigned i = 0; i < threads; ++i) {
@@ -225,6 +234,8 @@ void ParallelAggregation::decide(std::span<const Piece> pieces) {
     part.of = execution_.passes * threads;
     if (execution_.most_bytes != SIZE_MAX) part.most_bytes = execution_.most_bytes / threads;
     parts_.push_back(std::make_unique<Aggregation>(program_, part));
+    parts_.back()->expect(pieces);
+    if (in_row_order_) parts_.back()->reserve(sample.groups / part.of);
   }
   decided_ = true;
 }
@@ -234,7 +245,6 @@ void ParallelAggregation::add(std::span<const Piece> pieces, const Poll& poll) {
   if (pieces.empty()) return;
   if (parts_.size() > 1) return add_by_key(pieces, poll);
   if (!in_row_order_) return add_morsels(pieces, poll);
-  parts_.front()->expect(pieces);
   for (const Piece& piece : pieces) parts_.front()->add(piece, poll);
 }
 
@@ -243,7 +253,6 @@ void ParallelAggregation::add_by_key(std::span<const Piece> pieces, const Poll& 
   work->count = parts_.size();
   work->errors.resize(work->count);
   work->item = [this, pieces](size_t i, unsigned, const Poll& poll_item) {
-    parts_[i]->expect(pieces);
     for (const Piece& piece : pieces) parts_[i]->add(piece, poll_item);
   };
   run(work, execution_.threads, poll);
@@ -267,7 +276,6 @@ void ParallelAggregation::add_morsels_here(std::span<const std::span<const Piece
 void ParallelAggregation::add_morsels(std::span<const Piece> pieces, const Poll& poll) {
   Aggregation& total = *parts_.front();
   const std::vector<std::span<const Piece>> morsels = morsels_of(pieces);
-  total.expect(pieces);
   if (morsels.size() <= 1 && total.counters().rows == 0) {
     for (const Piece& piece : pieces) total.add(piece, poll);
     return;

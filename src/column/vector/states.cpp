@@ -40,7 +40,8 @@ class Values : public State {
  public:
   explicit Values(int argument, T start) : argument_(argument), start_(start) {}
   void resize(uint32_t groups) override { values_.resize(groups, start_); }
-  size_t bytes() const override { return values_.capacity() * sizeof(T); }
+  void reserve(size_t groups) override { values_.reserve(groups); }
+  size_t bytes() const override { return values_.size() * sizeof(T); }
   void clear() override { std::ranges::fill(values_, start_); }
   size_t bytes_of_group() const override { return sizeof(T); }
   void merge(State& later, std::span<const uint32_t> to) override {

@@ -28,6 +28,8 @@ class State {
   virtual ~State() = default;
   // From now on there are this many groups.
   virtual void resize(uint32_t groups) = 0;
+  // Memory for so many, if it should come to that many.
+  virtual void reserve(size_t) {}
   // The chunk at hand, whose selected rows are of these groups; nullptr: all of group 0.
   // Throws ValueError, Unbounded.
   virtual void add(Evaluator& rows, const uint32_t* groups) = 0;

@@ -1,6 +1,7 @@
 #include "column/vector/text.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -85,12 +86,17 @@ uint32_t TextNumbers::number_of(ByteView text, uint32_t hash) {
   if (number == kAsked) throw LimitError("too many different strings in a query");
   texts_.push_back(keep(text));
   slots_[slot] = {hash, number + 1};
-  if (texts_.size() * 2 > slots_.size()) grow();
+  if (texts_.size() * 2 > slots_.size()) make_table(slots_.size() * 4);
   return number;
 }
 
-void TextNumbers::grow() {
-  const LargeVector<Slot> old = std::exchange(slots_, LargeVector<Slot>(slots_.size() * 4));
+void TextNumbers::reserve(size_t texts) {
+  texts_.reserve(texts);
+  if (texts * 2 > slots_.size()) make_table(std::bit_ceil(texts * 2));
+}
+
+void TextNumbers::make_table(size_t slots) {
+  const LargeVector<Slot> old = std::exchange(slots_, LargeVector<Slot>(slots));
   for (const Slot& s : old) {
     if (!s.number) continue;
     size_t slot = s.hash & (slots_.size() - 1);
@@ -100,18 +106,20 @@ void TextNumbers::grow() {
 }
 
 ByteView TextNumbers::keep(ByteView text) {
-  if (text.size() > block_left_) {
+  constexpr size_t kAlignment = kHeaderBytes;
+  const size_t needed = (kHeaderBytes + text.size() + kAlignment - 1) / kAlignment * kAlignment;
+  if (needed > block_left_) {
     // The larger ones are of huge pages.
-    const size_t size = std::max(std::clamp(bytes_, kBlockBytes, kMostBlockBytes), text.size());
+    const size_t size = std::max(std::clamp(bytes_, kBlockBytes, kMostBlockBytes), needed);
     block_at_ = blocks_.emplace_back(make_large_block(size)).get();
     block_left_ = size;
     bytes_ += size;
   }
-  uint8_t* copy = block_at_;
+  uint8_t* copy = block_at_ + kHeaderBytes;
   std::copy(text.begin(), text.end(), copy);
-  length_ += text.size();
-  block_at_ += text.size();
-  block_left_ -= text.size();
+  length_ += needed;
+  block_at_ += needed;
+  block_left_ -= needed;
   return {copy, text.size()};
 }
 

@@ -13,11 +13,14 @@
 namespace datahike::vector {
 
 // Numbers strings: equal bytes get the same number, from 0 in the order in which they are met.
-// Keeps copies. For one column of one Evaluator.
+// Keeps copies, with room for a header before each, where a reader may put the length in its own
+// form: so they need no copying to be values. For one column of one Evaluator.
 class TextNumbers {
  public:
   TextNumbers();
   uint32_t number(ByteView text);
+  // Memory for so many strings, if it should come to that many.
+  void reserve(size_t texts);
   // Of n strings, but for those whose flag in `null` (which may be absent) is set.
   void number_all(const ByteView* texts, unsigned n, const uint8_t* null, uint64_t* numbers);
   // The numbers here of all strings of `other`, by their numbers there.
@@ -25,13 +28,17 @@ class TextNumbers {
   // kUnknown where the string has no number.
   uint32_t find(ByteView text) const;
   ByteView text(uint32_t number) const { return texts_[number]; }
+  static constexpr size_t kHeaderBytes = 4;
+  uint8_t* header(uint32_t number) const {
+    return const_cast<uint8_t*>(texts_[number].data()) - kHeaderBytes;
+  }
   uint32_t size() const { return static_cast<uint32_t>(texts_.size()); }
   // What the strings need by themselves, in whatever order they came.
   size_t text_bytes() const {
     return length_ + texts_.size() * (sizeof(ByteView) + 2 * sizeof(Slot));
   }
   size_t bytes() const {
-    return bytes_ + texts_.capacity() * sizeof(ByteView) + slots_.capacity() * sizeof(Slot);
+    return bytes_ + texts_.size() * sizeof(ByteView) + slots_.capacity() * sizeof(Slot);
   }
 
   // The numbers of the codes of the segment column at hand, filled as they are asked for. Neither
@@ -46,7 +53,7 @@ class TextNumbers {
     uint32_t number;  // plus 1; 0: free
   };
   uint32_t number_of(ByteView text, uint32_t hash);
-  void grow();
+  void make_table(size_t slots);
   ByteView keep(ByteView text);
 
   LargeVector<ByteView> texts_;
