@@ -59,7 +59,7 @@ void Aggregation::expect(std::span<const Piece> pieces) {
 }
 
 void Aggregation::reserve(double expected) {
-  constexpr double kFew = 10000, kMost = 1e8;
+  constexpr double kFew = 10000, kMost = 4 << 20;  // more come as they are needed
   if (expected < kFew) return;
   size_t bytes_of_group = 24 + program_.keys.size() * 8;
   for (const auto& state : states_) bytes_of_group += state->bytes_of_group();

@@ -56,7 +56,7 @@ bool has_distinct(const Program& program) {
   });
 }
 
-// How many groups there are by a sample, in which `rows` had so many, if none is more likely than
+// How many groups there are by a sample, whose rows have so many, if none is more likely than
 // another: rows fall on groups * (1 - e^(-rows / groups)) of them.
 double groups_by_sample(double groups, double rows) {
   if (groups >= 0.97 * rows) return std::numeric_limits<double>::infinity();
@@ -70,6 +70,13 @@ double groups_by_sample(double groups, double rows) {
   return high;
 }
 
+// The same if some groups may be much more likely than others, after Charikar et al., "Towards
+// estimation error guarantees for distinct values" (2000): each that a row of the sample has alone
+// stands for some.
+double groups_at_odds(double groups, double single, double rows, double all_rows) {
+  return groups - single + single * std::sqrt(std::max(1.0, all_rows / rows));
+}
+
 // What some rows from here and there say of all.
 struct Sample {
   double groups = 0;  // how many there are
@@ -80,7 +87,7 @@ Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
   constexpr size_t kPieces = 8;
   constexpr uint32_t kMany = 512;
   Program keys = program;
-  keys.accumulators.clear();
+  keys.accumulators = {Accumulator{.sum = Sum::Rows}};
   Aggregation sample(keys);
   sample.expect(pieces);
   const size_t step = std::max<size_t>(1, pieces.size() / kPieces);
@@ -93,12 +100,14 @@ Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
   for (const Piece& piece : pieces) rows += piece.segment.rows();
   const double passed = static_cast<double>(sample.counters().passed);
   rows *= passed / sampled;
+  double single = 0;
+  for (uint32_t g = 0; g < sample.groups(); ++g) single += sample.state(0).integer(g) == 1;
+  const double groups = groups_by_sample(sample.groups(), passed);
   // Groups are merged once for each thread, but partial results that depend on the order of rows
   // once for each morsel.
-  double most = rows / 8;
-  if (depends_on_order(program)) most = std::min<double>(most, kMorselRows / 2);
-  const double groups = groups_by_sample(sample.groups(), passed);
-  return {std::min(groups, rows), groups > most};
+  const bool many = groups_at_odds(sample.groups(), single, passed, rows) > rows / 16 ||
+                    (depends_on_order(program) && groups > static_cast<double>(kMorselRows / 2));
+  return {std::min(groups, rows), many};
 }
 
 // Items that threads take one after the other. Kept by every task that may still start.
