@@ -35,10 +35,11 @@ void define_vector_settings() {
       "The planner leaves smaller tables to PostgreSQL's executor, which takes no longer for them.",
       &setting_vectorized_min_rows, 20000, 0, INT_MAX, PGC_USERSET, 0, nullptr, change_min_rows,
       nullptr);
-  DefineCustomIntVariable("datahike.threads",
-                          "Threads that a query's aggregates are computed with.",
-                          "0: as many as there are processors. Results do not depend on it.",
-                          &setting_threads, 0, 0, 1024, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+  DefineCustomIntVariable(
+      "datahike.threads",
+      "Threads that a query's aggregates are computed with, and rows of a large COPY encoded.",
+      "0: as many as there are processors. Results do not depend on it.", &setting_threads, 0, 0,
+      1024, PGC_USERSET, 0, nullptr, nullptr, nullptr);
 }
 
 }  // namespace datahike::pg
