@@ -124,7 +124,10 @@ std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
   const size_t most = limit > SIZE_MAX / kMostLimits ? SIZE_MAX : limit * kMostLimits;
   do {
     pg::call([child, &batch] { fetch(child, &batch); });
+    // What it takes to scale numerics goes with the batch.
+    const MemoryContext before = MemoryContextSwitchTo(batch.context);
     append(*table, batch, types, compiler.build_scales);
+    MemoryContextSwitchTo(before);
     if (table->bytes() > most)
       throw pg::SqlError(ERRCODE_OUT_OF_MEMORY,
                          "the rows to join with need more memory than they may have",

@@ -264,4 +264,14 @@ SELECT count(*), sum(m.w) FROM t JOIN (SELECT 1 AS k, w FROM m) m ON t.k2 = m.k 
 SELECT is(:'code'::text, '57014', 'many matches are cancelled');
 RESET statement_timeout;
 
+-- Numerics of the build side that have other digits than the table's are scaled one by one: that leaves no memory behind.
+CREATE TABLE scaled (n numeric(12,2)); CREATE TABLE unscaled (n numeric) USING heap;
+INSERT INTO scaled SELECT i / 100.0 FROM generate_series(1, 30000) i; INSERT INTO unscaled SELECT i / 1000.0 FROM generate_series(1, 30000) i;
+ANALYZE scaled, unscaled;
+BEGIN;
+DECLARE counted CURSOR FOR SELECT count(*), sum(a.n) FROM scaled a JOIN unscaled b ON a.n = b.n;
+FETCH counted \g /dev/null
+SELECT cmp_ok((SELECT sum(total_bytes) FROM pg_backend_memory_contexts WHERE name = 'datahike aggregate'), '<', 1000000::numeric, 'memory of a build side with numerics');
+COMMIT;
+
 SELECT * FROM finish();
