@@ -496,7 +496,10 @@ std::vector<PendingLock> pending_locks() {
   return locks;
 }
 
-void leave_pending() { transaction.operations.clear(); }
+void leave_pending() {
+  stop_spilling();  // of a run from before TRUNCATE, perhaps, of a table that has been dropped
+  transaction.operations.clear();
+}
 
 std::vector<TablePending*> pending_tables() {
   std::vector<TablePending*> tables;

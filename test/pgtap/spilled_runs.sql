@@ -1,7 +1,7 @@
 -- Runs of rows that are written to the log while a transaction is under way, encoded by a thread beside it: the
 -- same rows, whatever becomes of them before they are written, and with and without a thread.
 BEGIN;
-SELECT plan(21);
+SELECT plan(22);
 SET jit = off;
 
 -- A run is full after about 3 500 of these rows.
@@ -125,4 +125,14 @@ SELECT same('alone', 'once committed');
 SELECT datahike.commit_id() IS NOT NULL AS folded \gset
 SELECT same('alone', 'once folded');
 SELECT is((SELECT count(*) FROM datahike.verify() WHERE status <> 'ok'), 0::bigint, 'the store is sound');
+
+-- Prepared while a run is encoded of a table that is no more.
+BEGIN;
+CREATE TABLE gone (id int, kind int, note text);
+INSERT INTO gone SELECT * FROM source WHERE id <= 3600;
+TRUNCATE gone;
+DROP TABLE gone;
+PREPARE TRANSACTION 'gone';
+COMMIT PREPARED 'gone';
+SELECT same('alone', 'once another one is prepared that has left nothing');
 SELECT * FROM finish();
