@@ -188,7 +188,7 @@ class OtherFeed : public FactFeed {
 
   RowCondition between(Place place, int64_t low, int64_t high) const {
     if (!rows_) return {};
-    return {columns_[place].number, INT8OID, low, high, std::nullopt};
+    return {columns_[place].number, INT8OID, low, high, std::nullopt, std::nullopt};
   }
 
   template <class F>

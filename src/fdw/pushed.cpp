@@ -110,9 +110,10 @@ void push_conditions(const List* pushed, Scan& scan) {
     const int index = intVal(linitial(one)) - 1;
     const auto* constant = lthird_node(Const, one);
     for (const Column& column : scan.columns) {
-      // Values of another type are cast to the foreign table's.
+      // Values of another type or modifier are cast to the foreign table's: timestamps are rounded.
       if (column.index != index || (column.was && column.was->type_oid != column.as.type)) continue;
-      RowCondition condition{column.number, column.as.type, INT64_MIN, INT64_MAX, std::nullopt};
+      RowCondition condition{column.number, column.as.type, INT64_MIN,
+                             INT64_MAX,     std::nullopt,   column.as.typmod};
       if (column.as.type == TEXTOID) {
         Datum value = constant->constvalue;
         const char* bytes = pg::call([value] { return TextDatumGetCString(value); });

@@ -13,7 +13,8 @@ void RowConditions::open(const store::SegmentReader& segment) {
     const int at = segment.find(condition.number);
     if (at < 0) continue;  // the rows are older than the column
     const store::ColumnSpec spec = segment.spec(at);
-    if (spec.type != condition.type) continue;
+    if (spec.type != condition.type || (condition.typmod && *condition.typmod != spec.typmod))
+      continue;
     if (condition.text ? spec.kind != store::Kind::Bytes : !column::is_integer(spec.kind)) continue;
     const store::ZoneMap zone = condition.text ? store::ZoneMap() : segment.zone(at);
     if (segment.nulls(at) == segment.rows() ||

@@ -16,6 +16,7 @@ struct RowCondition {
   uint32_t type;   // values of other types are not tested
   int64_t low = INT64_MIN, high = INT64_MAX;
   std::optional<std::string> text;  // the value's bytes
+  std::optional<int32_t> typmod;    // values of other modifiers are not tested; nullopt: all are
 };
 
 class RowConditions {

@@ -1,5 +1,5 @@
 -- Foreign tables: tables at other views of this database, with the definitions of that time.
-SELECT plan(81);
+SELECT plan(84);
 SET datahike.branch = 'db';
 CREATE SCHEMA q3;
 CREATE SCHEMA side;
@@ -243,4 +243,14 @@ GRANT USAGE ON SCHEMA public TO curious;
 SET ROLE curious;
 SELECT throws_ok('SELECT planned(''SELECT id FROM counted_f'')', '42501', NULL, 'not even a plan where the table may not be read');
 RESET ROLE;
+-- conditions by column: values that the foreign table rounds are tested as it shows them
+CREATE TABLE rounded (id int, at timestamp, zoned timestamptz);
+INSERT INTO rounded SELECT g, '2025-01-01 12:00:00.6'::timestamp + g * interval '0.3 s', '2025-01-01 12:00:00.6+00'::timestamptz + g * interval '0.3 s' FROM generate_series(0, 9) g;
+SELECT datahike.commit_id() AS commit \gset
+CREATE SERVER rounded FOREIGN DATA WRAPPER datahike OPTIONS (commit_id :'commit');
+CREATE FOREIGN TABLE rounded_f (id int, at timestamp(0), zoned timestamptz(0)) SERVER rounded OPTIONS (relation 'rounded');
+CREATE TABLE rounded_h USING heap AS SELECT * FROM rounded_f;
+SELECT results_eq($$SELECT id FROM rounded_f WHERE at = '2025-01-01 12:00:01' ORDER BY id$$, $$SELECT id FROM rounded_h WHERE at = '2025-01-01 12:00:01' ORDER BY id$$, 'timestamps without fractions');
+SELECT results_eq($$SELECT id FROM rounded_f WHERE zoned >= '2025-01-01 12:00:02+00' ORDER BY id$$, $$SELECT id FROM rounded_h WHERE zoned >= '2025-01-01 12:00:02+00' ORDER BY id$$, 'also with a time zone');
+SELECT cmp_ok((SELECT count(*) FROM rounded_f WHERE at = '2025-01-01 12:00:01'), '>', 1::bigint, 'of which there are some');
 SELECT * FROM finish();

@@ -36,7 +36,7 @@ struct RowsWanted {
   void of(int16_t number, Oid type, const std::optional<Value>& constant,
           const std::optional<Value>& least, const std::optional<Value>& greatest,
           const Column* some) {
-    fdw::RowCondition condition{number, type, INT64_MIN, INT64_MAX, std::nullopt};
+    fdw::RowCondition condition{number, type, INT64_MIN, INT64_MAX, std::nullopt, std::nullopt};
     if ((type == TEXTOID || type == VARCHAROID) && constant && constant->is(Kind::String) &&
         GetDatabaseEncoding() == PG_UTF8) {
       condition.text = constant->text();
