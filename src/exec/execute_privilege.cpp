@@ -22,6 +22,8 @@ Oid function_of(Node* node) {
       return reinterpret_cast<ScalarArrayOpExpr*>(node)->opfuncid;
     case T_Aggref:
       return reinterpret_cast<Aggref*>(node)->aggfnoid;
+    case T_WindowFunc:
+      return reinterpret_cast<WindowFunc*>(node)->winfnoid;
     default:
       return InvalidOid;
   }

@@ -6,6 +6,7 @@
 #include "am/batch_cursor.h"
 #include "am/scan.h"
 #include "column/vector/first_rows.h"
+#include "exec/execute_privilege.h"
 #include "exec/vector_scan.h"
 #include "pg/bridge.h"
 
@@ -33,6 +34,9 @@ FirstRowsScan* as_first_rows(CustomScanState* state) {
 
 void begin(CustomScanState* node, EState* estate, int flags) {
   begin_vector_scan(node, estate, flags);
+  // What numbers the rows is in no expression that the engine computes.
+  require_execute(
+      reinterpret_cast<Node*>(castNode(CustomScan, node->ss.ps.plan)->custom_scan_tlist));
   if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
   as_first_rows(node)->stored = ExecInitExtraTupleSlot(
       estate, node->ss.ss_ScanTupleSlot->tts_tupleDescriptor, &TTSOpsMinimalTuple);

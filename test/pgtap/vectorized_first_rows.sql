@@ -127,6 +127,13 @@ CREATE ROLE reader; GRANT SELECT ON t TO reader; ALTER TABLE t ENABLE ROW LEVEL 
 SET ROLE reader;
 SELECT is((SELECT count(*) FROM (SELECT row_number() OVER (PARTITION BY k % 10 ORDER BY id) rn FROM t) x WHERE rn <= 2), 22::bigint, 'policies hold');
 RESET ROLE;
+-- Who may not call what numbers the rows.
+REVOKE EXECUTE ON FUNCTION row_number(), rank() FROM PUBLIC;
+SET ROLE reader;
+SELECT throws_ok(format('SELECT * FROM (SELECT id, %s() OVER (PARTITION BY k ORDER BY id) rn FROM t) x WHERE rn <= 2', f), '42501', 'permission denied for function ' || f) FROM unnest(ARRAY['row_number', 'rank']) f;
+SELECT lives_ok('SELECT * FROM (SELECT id, dense_rank() OVER (PARTITION BY k ORDER BY id) rn FROM t) x WHERE rn <= 2');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION row_number(), rank() TO PUBLIC;
 DROP POLICY p ON t; REVOKE ALL ON t FROM reader; DROP ROLE reader;
 
 SELECT * FROM finish();
