@@ -109,6 +109,9 @@ ALTER FUNCTION datahike.q(text) SECURITY DEFINER;
 SELECT unalike(plan_of($$SELECT * FROM datahike.q('[:find ?i :where [?e :n/id ?i]]') t(i int)$$), '%Datahike Query%', 'with other rights it is a function scan');
 SELECT unalike(plan_of('SELECT * FROM answers'), '%Datahike Query%', 'in views that there were, too');
 ALTER FUNCTION datahike.q(text) SECURITY INVOKER;
+ALTER FUNCTION datahike.q(text) STRICT;
+SELECT is((SELECT count(*) FROM datahike.q(NULL) t(i int)), 0::bigint, 'where it is not to be called, it is not');
+ALTER FUNCTION datahike.q(text) CALLED ON NULL INPUT;
 DROP OWNED BY reader; DROP ROLE reader;
 
 -- what another query holds in memory does not count

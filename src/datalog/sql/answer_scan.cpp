@@ -221,7 +221,7 @@ bool is_plain_q(Oid function) {
   if (!HeapTupleIsValid(tuple)) return false;
   auto* form = reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple));
   bool plain = form->prolang == ClanguageId && form->proretset && !form->prosecdef &&
-               std::strcmp(NameStr(form->proname), "q") == 0 &&
+               !form->proisstrict && std::strcmp(NameStr(form->proname), "q") == 0 &&
                heap_attisnull(tuple, Anum_pg_proc_proconfig, nullptr) &&
                form->pronamespace == get_namespace_oid("datahike", true);
   if (plain) {
