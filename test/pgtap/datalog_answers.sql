@@ -1,5 +1,5 @@
 -- datalog.q in FROM: a scan of its own, which has to be as a function scan is.
-SELECT plan(40);
+SELECT plan(41);
 SET jit = off;
 CREATE TABLE n (id int PRIMARY KEY, name text, other bigint, half float8, part numeric) USING datahike;
 INSERT INTO n SELECT i, 'name ' || i % 7, i * 10000000000, i / 2.0, (i / 4.0)::numeric(10, 2) FROM generate_series(1, 2500) i;
