@@ -3,15 +3,7 @@ SELECT plan(34);
 CREATE TABLE t (id int PRIMARY KEY, a float8, b int) USING datahike;
 INSERT INTO t SELECT i, sin(i), i % 17 FROM generate_series(1, 500) i;
 SELECT datahike.create_model('m', 'SELECT a, b FROM t', n_trees => 10, sample_size => 64, seed => 7, contamination => 0.1);
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE hint text;
-BEGIN
-  EXECUTE command;
-  RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN hint;
-END $$;
+\ir include/hint_of.inc
 
 -- The function's own arguments by name.
 SELECT set_eq('SELECT id, anomaly_score(model => ''m'') FROM t', 'SELECT id, anomaly_score(''m'') FROM t', 'the model by the argument''s name');

@@ -2,15 +2,7 @@
 SELECT * FROM no_plan();
 CREATE TABLE t (id int PRIMARY KEY, a float8, b int) USING datahike;
 INSERT INTO t SELECT i, sin(i), i % 17 FROM generate_series(1, 500) i;
-CREATE FUNCTION hint_of(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE hint text;
-BEGIN
-  EXECUTE command;
-  RETURN 'no error';
-EXCEPTION WHEN OTHERS THEN
-  GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-  RETURN hint;
-END $$;
+\ir include/hint_of.inc
 
 SELECT datahike.create_model('m', 'SELECT a, b FROM t', n_trees => 10);
 
