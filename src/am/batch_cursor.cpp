@@ -7,6 +7,7 @@
 #include "am/added_defaults.h"
 #include "am/slot.h"
 #include "column/bit_packing.h"
+#include "column/kernels.h"
 #include "pg/bridge.h"
 #include "pg/store.h"
 #include "versioning/redacted.h"
@@ -23,6 +24,11 @@ constexpr size_t kMostPieces = 4096;  // at a time
 // set yet.
 void copy_bits(const uint64_t* from, uint64_t at, uint64_t count, uint64_t* to, uint64_t to_at) {
   while (count > 0) {
+    // Whole words of `to`, but for the last of `from`, behind which nothing may be read.
+    for (; to_at % 64 == 0 && count >= 128; at += 64, to_at += 64, count -= 64) {
+      const uint64_t low = from[at / 64] >> at % 64;
+      to[to_at / 64] = at % 64 ? low | from[at / 64 + 1] << (64 - at % 64) : low;
+    }
     unsigned take = static_cast<unsigned>(
         std::min<uint64_t>(count, std::min<uint64_t>(64 - at % 64, 64 - to_at % 64)));
     uint64_t bits = from[at / 64] >> at % 64 & low_bits(take);
@@ -259,8 +265,8 @@ void BatchCursor::add_piece(vector::Piece piece, uint64_t generation) {
   for (size_t i = 0; i < holes.size(); ++i)
     if (const uint64_t bits = holes[i] & piece.live[i])
       missing(segment.first_rowid() + i * 64 + static_cast<unsigned>(std::countr_zero(bits)));
-  piece.live_rows = 0;
-  for (uint64_t word : piece.live) piece.live_rows += static_cast<uint32_t>(std::popcount(word));
+  piece.live_rows =
+      static_cast<uint32_t>(column::kernels().count_bits(piece.live.data(), piece.live.size()));
   if (piece.live_rows == 0) return;
   if (is_old(segment)) {
     convert_piece(piece);

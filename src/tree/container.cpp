@@ -67,6 +67,20 @@ void decode_array(ByteView payload, Container& c) {
   }
 }
 
+// REQUIRES: none of them is set.
+void set_new_range(Container& c, uint32_t first, uint32_t last) {
+  const uint64_t head = ~uint64_t{0} << (first & 63), tail = ~uint64_t{0} >> (63 - (last & 63));
+  const size_t from = first >> 6, to = last >> 6;
+  c.count += last - first + 1;
+  if (from == to) {
+    c.words[from] |= head & tail;
+    return;
+  }
+  c.words[from] |= head;
+  for (size_t w = from + 1; w < to; ++w) c.words[w] = ~uint64_t{0};
+  c.words[to] |= tail;
+}
+
 void decode_runs(ByteView payload, Container& c) {
   ByteReader in(payload, "live set container");
   int64_t previous = -2;  // last member of the previous run
@@ -75,7 +89,7 @@ void decode_runs(ByteView payload, Container& c) {
     uint32_t last = first + in.fixed<uint16_t>();
     if (first <= previous + 1 || last > 65535) corrupt("runs out of order");
     previous = last;
-    c.add_range(static_cast<uint16_t>(first), static_cast<uint16_t>(last));
+    set_new_range(c, first, last);
   }
 }
 

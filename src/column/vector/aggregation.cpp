@@ -116,8 +116,8 @@ void Aggregation::add_matches(const std::function<void()>& poll) {
 
 // How many states need no chunk of the piece.
 uint64_t Aggregation::add_from_zones() {
-  const bool can = program_.keys.empty() && program_.join.kind == Join::None &&
-                   evaluator_.piece().whole() && evaluator_.all_pass();
+  const bool can =
+      program_.keys.empty() && program_.join.kind == Join::None && evaluator_.all_pass();
   uint64_t answered = 0;
   for (size_t i = 0; i < states_.size(); ++i) {
     done_[i] = can && program_.accumulators[i].filter < 0 && states_[i]->add_zone(evaluator_);

@@ -156,10 +156,10 @@ class DecimalSums final : public AnyDecimalSums {
       sums_[0] = sum;
     }
   }
-  bool add_zone(const Evaluator& rows) override {
-    const std::optional<column::ZoneMap> zone = rows.zone_of(argument_);
+  bool add_zone(Evaluator& rows) override {
+    const ZoneOfRows* zone = rows.zone_of(argument_);
     if (!zone) return false;
-    if (zone->nulls == rows.piece().segment.rows()) return true;
+    if (zone->all_null()) return true;
     if (zone->ordered) sums_[0].add(zone->sum);
     return zone->ordered;
   }

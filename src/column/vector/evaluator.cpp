@@ -45,9 +45,6 @@ FloatRange float_range(const Filter& f) {
           std::bit_cast<double>(f.high)};
 }
 
-int64_t low_of(const Filter& f) { return f.has_low ? static_cast<int64_t>(f.low) : INT64_MIN; }
-int64_t high_of(const Filter& f) { return f.has_high ? static_cast<int64_t>(f.high) : INT64_MAX; }
-
 }  // namespace
 
 Evaluator::Evaluator(const Program& program)
@@ -88,61 +85,6 @@ bool Evaluator::begin(const Piece& piece) {
   return true;
 }
 
-bool Evaluator::is_column(int expression) const {
-  return program_.expressions[expression].op == Op::Column;
-}
-
-std::optional<column::ZoneMap> Evaluator::zone_of(int expression) const {
-  const Expression& e = program_.expressions[expression];
-  if (e.op != Op::Column && e.op != Op::Presence) return std::nullopt;
-  if (program_.join.kind != Join::None) return std::nullopt;
-  if (reads_[e.argument].at < 0) return std::nullopt;
-  return zone_of_column(e.argument);
-}
-
-// False if no row passes; `all` if every row does.
-bool Evaluator::test_zone(const Filter& f, bool& all) const {
-  if (f.test == Test::Never) return false;
-  if (f.test == Test::Any) {
-    bool some = false;
-    for (const Condition& alternative : f.alternatives) {
-      bool of_this = false;
-      if (!test_zones(alternative, of_this)) continue;
-      some = true;
-      all |= of_this;
-    }
-    return some;
-  }
-  if (f.test == Test::IsNull || f.test == Test::IsNotNull) {
-    if (f.column < 0) return true;
-    const Read& read = reads_[f.column];
-    const uint32_t rows = piece_->segment.rows();
-    const uint32_t nulls =
-        read.at < 0 ? (read.nullable ? rows : 0) : piece_->segment.nulls(read.at);
-    const uint32_t passing = f.test == Test::IsNull ? nulls : rows - nulls;
-    all = passing == rows;
-    return passing > 0;
-  }
-  if (f.test != Test::Range || !is_column(f.expression)) return true;
-  const Expression& e = program_.expressions[f.expression];
-  if (reads_[e.argument].at < 0) return true;
-  const column::ZoneMap zone = zone_of_column(e.argument);
-  if (zone.nulls == piece_->segment.rows()) return false;
-  if (!zone.ordered) return true;
-  if (e.type == Type::Int) {
-    all = zone.nulls == 0 && zone.min >= low_of(f) && zone.max <= high_of(f);
-    return zone.max >= low_of(f) && zone.min <= high_of(f);
-  }
-  const FloatRange r = float_range(f);
-  const double min = std::bit_cast<double>(zone.min), max = std::bit_cast<double>(zone.max);
-  const auto above = [&](double v) { return !r.has_low || (r.low_open ? v > r.low : v >= r.low); };
-  const auto below = [&](double v) {
-    return !r.has_high || (r.high_open ? v < r.high : v <= r.high);
-  };
-  all = zone.nulls == 0 && above(min) && below(max);
-  return above(max) && below(min);
-}
-
 unsigned Evaluator::chunk(uint32_t base) {
   base_ = base;
   ++epoch_;
@@ -170,7 +112,9 @@ void Evaluator::make_selection() {
   if (has_selection_) return;
   selected_ = static_cast<unsigned>(kernels().count_bits(mask_, kMaskWords));
   all_chosen_ = selected_ == rows_;
-  if (!all_chosen_) column::select_rows(mask_, kMaskWords, chosen_);
+  in_runs_ = !all_chosen_ && rows_ - selected_ <= rows_ / kLeastInRuns;
+  run_count_ = in_runs_ ? find_runs(mask_, rows_, runs_) : 0;
+  has_chosen_ = false;
   has_selection_ = true;
 }
 
@@ -255,10 +199,10 @@ void Evaluator::apply_to_expression(const Filter& f) {
 
 // Of the selected rows only those whose bit is set are left.
 void Evaluator::restrict_selection(const uint64_t* passed) {
-  const bool all = all_chosen_;
+  const uint16_t* chosen = all_chosen_ ? nullptr : this->chosen();
   for (unsigned i = 0; i < selected_; ++i) {
     if (passed[i / 64] >> i % 64 & 1) continue;
-    const unsigned row = all ? i : chosen_[i];
+    const unsigned row = chosen ? chosen[i] : i;
     mask_[row / 64] &= ~(uint64_t{1} << row % 64);
   }
   has_selection_ = false;
@@ -285,8 +229,9 @@ void Evaluator::apply_text(const Filter& f, int number) {
   const bool at_once =
       texts && all && !read.nullable && is_contains(f) && are_contiguous(texts, rows_);
   if (at_once) find_in_all(f, texts, rows_, contains);
+  const uint16_t* chosen = all ? nullptr : this->chosen();
   for (unsigned i = 0; i < selected_; ++i) {
-    const unsigned row = all ? i : chosen_[i];
+    const unsigned row = chosen ? chosen[i] : i;
     if (read.nullable && read.nulls[row / 64] >> row % 64 & 1) continue;
     bool pass;
     if (at_once) {
@@ -427,11 +372,30 @@ const Vector& Evaluator::value(int expression) {
   }
 }
 
+// REQUIRES: there is a selection.
+const uint16_t* Evaluator::chosen() {
+  if (has_chosen_) return chosen_;
+  has_chosen_ = true;
+  if (in_runs_)
+    number_runs(runs(), chosen_);
+  else
+    column::select_rows(mask_, kMaskWords, chosen_);
+  return chosen_;
+}
+
+// The selected rows' words, of all rows of the chunk.
+void Evaluator::copy_words(const uint64_t* words, uint64_t* out) {
+  if (in_runs_)
+    copy_runs(words, runs(), out);
+  else
+    kernels().gather(words, chosen(), selected_, out);
+}
+
 // The selected rows' values, behind each other; into the column's own vector if all are selected.
 void Evaluator::compact(int column, Vector& out) {
   Read& read = reads_[column];
   const bool all = all_chosen_;
-  if (!all) kernels().gather(read.values->words, chosen_, selected_, out.words);
+  if (!all) copy_words(read.values->words, out.words);
   out.any_nan = read.values->any_nan;
   compact_nulls(column, out);
 }
@@ -443,16 +407,27 @@ void Evaluator::compact_nulls(int column, Vector& out) {
   out.any_null = false;
   if (!read.nullable) return;
   read_nulls(read);
+  if (all || in_runs_) {
+    uint64_t of_selected = 0;
+    for (unsigned w = 0; w < kMaskWords; ++w) of_selected |= read.nulls[w] & mask_[w];
+    out.any_null = of_selected != 0;
+    if (!out.any_null) return;
+    if (all) return expand_bits(read.nulls, kMaskWords, out.null);
+    uint8_t nulls[kChunkRows];
+    expand_bits(read.nulls, kMaskWords, nulls);
+    return copy_runs(nulls, runs(), out.null);
+  }
   uint8_t any = 0;
+  const uint16_t* chosen = this->chosen();
   for (unsigned i = 0; i < selected_; ++i) {
-    const unsigned row = all ? i : chosen_[i];
+    const unsigned row = chosen[i];
     any |= out.null[i] = read.nulls[row / 64] >> row % 64 & 1;
   }
   out.any_null = any;
 }
 
 void Evaluator::compute_length(const Expression& e, Vector& out) {
-  const bool all = all_chosen_;
+  const uint16_t* chosen = all_chosen_ ? nullptr : this->chosen();
   compact_nulls(e.argument, out);
   Read& read = reads_[e.argument];
   if (const Column& c = program_.columns[e.argument]; c.build >= 0)
@@ -461,7 +436,7 @@ void Evaluator::compute_length(const Expression& e, Vector& out) {
     const uint32_t* code = codes(e.argument);
     read.lengths.resize(read.codes, ~0u);
     for (unsigned i = 0; i < selected_; ++i) {
-      const uint32_t c = code[all ? i : chosen_[i]];
+      const uint32_t c = code[chosen ? chosen[i] : i];
       uint32_t& length = read.lengths[c];
       if (length == ~0u) length = character_count(read.coded[c], e.value != 0);
       out.words[i] = length;
@@ -471,7 +446,7 @@ void Evaluator::compute_length(const Expression& e, Vector& out) {
   const ByteView* texts = strings(e.argument);
   for (unsigned i = 0; i < selected_; ++i) {
     if (out.any_null && out.null[i]) continue;
-    out.words[i] = character_count(texts[all ? i : chosen_[i]], e.value != 0);
+    out.words[i] = character_count(texts[chosen ? chosen[i] : i], e.value != 0);
   }
 }
 

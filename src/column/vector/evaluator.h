@@ -11,6 +11,7 @@
 
 #include "column/vector/piece.h"
 #include "column/vector/program.h"
+#include "column/vector/runs.h"
 #include "column/vector/text.h"
 
 namespace datahike::vector {
@@ -35,6 +36,18 @@ struct Vector {
 void test_values(const Filter& filter, Type type, const Vector& values, unsigned n, uint64_t* mask);
 inline bool is_text_test(Test test) { return test >= Test::TextIn && test <= Test::NotLike; }
 
+// What zone maps say of an expression's values in the rows of a piece that count, of which there
+// are so many, nulls among them.
+struct ZoneOfRows {
+  uint32_t rows = 0, nulls = 0;
+  // Whether sum, min and max mean something. These two are bounds, which a row is known to have
+  // only where it says so.
+  bool ordered = false, has_min = false, has_max = false;
+  int64_t min = 0, max = 0;
+  __int128 sum = 0;
+  bool all_null() const { return nulls == rows; }
+};
+
 struct Counters {
   uint64_t segments = 0, pruned = 0, rows = 0, passed = 0;
 };
@@ -53,7 +66,7 @@ class Evaluator {
   // A bit for each of the chunk's rows: whether it passes.
   const uint64_t* passed() const { return mask_; }
   // The number in its piece of the selected row at this place.
-  uint32_t row(unsigned place) const { return base_ + (all_chosen_ ? place : chosen_[place]); }
+  uint32_t row(unsigned place) { return base_ + (all_chosen_ ? place : chosen()[place]); }
   // With a join: to the next of the chunk's rows with matches, which are the selected ones then, a
   // row once for each match; false: there are no more.
   bool next_matches();
@@ -71,16 +84,16 @@ class Evaluator {
   void text_numbers(int column, TextNumbers& numbers, Vector& out);
   // The strings, and in `out` only which of them are NULL. REQUIRES: a column of the table.
   void text_values(int column, ByteView* texts, Vector& out);
-  // Whether every row of the piece passes the filters, and the segment's column behind an
-  // expression, with what its zone map says: what zone maps answer needs no chunks.
+  // Whether every row of the piece passes the filters, and what is known of an expression's values
+  // without reading all of them; nullptr: nothing. What zone maps answer needs no chunks.
   bool all_pass() const { return all_pass_; }
   const Piece& piece() const { return *piece_; }
-  std::optional<column::ZoneMap> zone_of(int expression) const;
+  const ZoneOfRows* zone_of(int expression);
   bool is_column(int expression) const;
 
  private:
-  struct Read;  // a column of the piece at hand
-  bool test_zone(const Filter& filter, bool& all) const;
+  static constexpr unsigned kLeastInRuns = 8;  // selected rows for each that is not
+  struct Read;                                 // a column of the piece at hand
   const Vector& raw(int column);
   const ByteView* strings(int column);
   void number_codes(int column, const uint32_t* code, TextNumbers& numbers, const Vector& nulls);
@@ -95,18 +108,20 @@ class Evaluator {
   void apply_text(const Filter& filter, int number);
   // evaluator_condition.cpp
   struct Selection;
-  void save(Selection& to) const;
+  void save(Selection& to);
   void restore(const Selection& from);
   void narrow(const Condition& condition, uint16_t* places);
   void test_any(const Filter& filter, uint64_t* passed);
   void test_selected(const Filter& filter, uint64_t* passed);
   void test_selected_text(const Filter& filter, uint64_t* passed);
   void apply_any(const Filter& filter);
-  bool test_zones(const Condition& condition, bool& all) const;
   Vector& scratch();
   void make_selection();
   void restrict_selection(const uint64_t* passed);
   Vector& result_of(int expression);
+  const uint16_t* chosen();  // the selected rows' numbers in the chunk
+  std::span<const RowRun> runs() const { return {runs_, run_count_}; }
+  void copy_words(const uint64_t* words, uint64_t* out);
   void compact(int column, Vector& out);
   void compact_nulls(int column, Vector& out);
   void compute(int expression, Vector& out);
@@ -121,6 +136,11 @@ class Evaluator {
   void compute_field(const Expression& e, Vector& out);  // time.cpp
   void compute_year(const Expression& e, const Vector& left, const TimeZone* zone, Vector& out);
   void compute_timestamp(const Expression& e, Vector& out);  // likewise
+  // evaluator_zones.cpp
+  bool test_zone(const Filter& filter, bool& all) const;
+  bool test_zones(const Condition& condition, bool& all) const;
+  void find_removed();
+  void leave_out_removed(int column, ZoneOfRows& zone);
   // evaluator_join.cpp
   void find_matches();
   void match_text(size_t key, Vector& out);
@@ -140,12 +160,22 @@ class Evaluator {
   uint32_t base_ = 0;
   unsigned rows_ = 0;           // of the chunk
   unsigned selected_ = 0;       // of them
-  bool has_selection_ = false;  // selected_, all_chosen_ and chosen_ are up to date
+  bool has_selection_ = false;  // selected_, all_chosen_ and what chosen() returns are up to date
   bool all_chosen_ = false;     // the selected rows are all those of the chunk, in their order
-  uint64_t epoch_ = 0;          // another one with each chunk, and each selection
+  // They are many, and all those of mask_: runs_.
+  bool in_runs_ = false;
+  unsigned run_count_ = 0;
+  RowRun runs_[kChunkRows / kLeastInRuns + 1];
+  uint64_t epoch_ = 0;  // another one with each chunk, and each selection
   alignas(64) uint64_t mask_[kMaskWords];
-  uint16_t chosen_[kChunkRows];
+  bool has_chosen_ = false;
+  uint16_t chosen_[kChunkRows];    // if has_chosen_
   std::vector<char> filter_done_;  // by the zone maps
+  // Of the piece at hand: the rows that do not count, and what is known of the columns.
+  std::vector<uint32_t> removed_;
+  uint64_t removed_of_ = 0;
+  std::vector<ZoneOfRows> zones_;
+  std::vector<uint64_t> zone_of_;  // the piece
   std::vector<Read> reads_;
   std::vector<std::unique_ptr<Vector>> results_;
   std::vector<uint64_t> result_epoch_;

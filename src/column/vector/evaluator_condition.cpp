@@ -11,21 +11,24 @@ struct Evaluator::Selection {
   uint16_t chosen[kChunkRows];
   uint32_t build[kChunkRows];
   unsigned selected;
-  bool all_chosen;
+  bool all_chosen, in_runs;
 };
 
-void Evaluator::save(Selection& to) const {
-  std::copy_n(chosen_, selected_, to.chosen);
+void Evaluator::save(Selection& to) {
+  std::copy_n(chosen(), selected_, to.chosen);
   if (matches_) std::copy_n(matches_->build, selected_, to.build);
   to.selected = selected_;
   to.all_chosen = all_chosen_;
+  to.in_runs = in_runs_;
 }
 
 void Evaluator::restore(const Selection& from) {
   std::copy_n(from.chosen, from.selected, chosen_);
+  has_chosen_ = true;
   if (matches_) std::copy_n(from.build, from.selected, matches_->build);
   selected_ = from.selected;
   all_chosen_ = from.all_chosen;
+  in_runs_ = from.in_runs;
   ++epoch_;  // what was computed is of other rows
 }
 
@@ -104,7 +107,8 @@ void Evaluator::test_selected(const Filter& f, uint64_t* passed) {
 void Evaluator::test_selected_text(const Filter& f, uint64_t* passed) {
   Vector& nulls = scratch();
   compact_nulls(f.column, nulls);
-  const auto of_row = [&](unsigned i) { return all_chosen_ ? i : chosen_[i]; };
+  const uint16_t* chosen = all_chosen_ ? nullptr : this->chosen();
+  const auto of_row = [=](unsigned i) { return chosen ? chosen[i] : i; };
   const auto each = [&](const auto& test) {
     for (unsigned i = 0; i < selected_; ++i)
       if (!(nulls.any_null && nulls.null[i]) && test(i)) passed[i / 64] |= uint64_t{1} << i % 64;
@@ -136,16 +140,6 @@ void Evaluator::apply_any(const Filter& filter) {
   uint64_t passed[kMaskWords] = {};
   test_any(filter, passed);
   restrict_selection(passed);
-}
-
-bool Evaluator::test_zones(const Condition& condition, bool& all) const {
-  all = true;
-  for (const Filter& filter : condition) {
-    bool of_this = false;
-    if (!test_zone(filter, of_this)) return false;
-    all &= of_this;
-  }
-  return true;
 }
 
 }  // namespace datahike::vector

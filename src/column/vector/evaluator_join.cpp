@@ -48,8 +48,7 @@ void Evaluator::find_matches() {
     }
   }
   program_.join.build->keys().find(std::span(vectors, keys.size()), selected_, m.key);
-  for (unsigned i = 0; i < selected_; ++i)
-    m.row[i] = all_chosen_ ? static_cast<uint16_t>(i) : chosen_[i];
+  std::copy_n(chosen(), selected_, m.row);
 }
 
 // The numbers that the build side has for the strings; NULL where it has not got them.
@@ -67,10 +66,11 @@ void Evaluator::match_text(size_t key, Vector& out) {
     codes_known.known.assign(code_count(column), 0);
     codes_known.codes_of = pieces_;
   }
+  const uint16_t* chosen = this->chosen();
   for (unsigned i = 0; i < selected_; ++i) {
     out.words[i] = 0;
     if (out.null[i]) continue;
-    const unsigned row = all_chosen_ ? i : chosen_[i];
+    const unsigned row = chosen[i];
     uint32_t number;
     if (!coded) {
       number = texts.find(string[row]);
@@ -100,8 +100,10 @@ void Evaluator::select_one_match() {
     n += m.key[i] == Matches::kNone ? without : with_match;
   }
   m.next = m.rows;
+  has_chosen_ = true;
   selected_ = n;
   all_chosen_ = m.all_rows && n == m.rows;
+  in_runs_ &= n == m.rows;
 }
 
 void Evaluator::select_all_matches() {
@@ -130,7 +132,8 @@ void Evaluator::select_all_matches() {
     ++m.next;
   }
   selected_ = n;
-  all_chosen_ = false;
+  has_chosen_ = true;
+  all_chosen_ = in_runs_ = false;
 }
 
 void Evaluator::build_nulls(const Column& column, Vector& out) const {
@@ -179,12 +182,14 @@ void Evaluator::build_hashes(const Column& column, uint64_t* out) const {
 }
 
 void Evaluator::keep(const uint16_t* places, unsigned n) {
+  const uint16_t* chosen = this->chosen();
   for (unsigned i = 0; i < n; ++i) {
     const unsigned place = places[i];
-    chosen_[i] = all_chosen_ ? static_cast<uint16_t>(place) : chosen_[place];
+    chosen_[i] = chosen[place];
     if (matches_) matches_->build[i] = matches_->build[place];
   }
   all_chosen_ &= n == selected_;
+  in_runs_ &= n == selected_;
   selected_ = n;
   ++epoch_;  // what was computed is of other rows
 }

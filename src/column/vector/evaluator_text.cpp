@@ -7,7 +7,7 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
   make_selection();
   if (const Column& c = program_.columns[column]; c.build >= 0)
     return build_text_numbers(c, numbers, out);
-  const bool all = all_chosen_;
+  const uint16_t* of_selected = all_chosen_ ? nullptr : chosen();
   const uint32_t* code = code_count(column) > 0 ? codes(column) : nullptr;
   if (code && numbers.codes_of != pieces_) {
     numbers.of_code.assign(code_count(column), TextNumbers::kUnknown);
@@ -18,7 +18,8 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
     const ByteView* texts = strings(column);
     ByteView chosen[kChunkRows];
     for (unsigned i = 0; i < selected_; ++i)
-      chosen[i] = out.any_null && out.null[i] ? ByteView() : texts[all ? i : chosen_[i]];
+      chosen[i] =
+          out.any_null && out.null[i] ? ByteView() : texts[of_selected ? of_selected[i] : i];
     numbers.number_all(chosen, selected_, out.any_null ? out.null : nullptr, out.words);
     return;
   }
@@ -26,7 +27,7 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
     bool unknown = false;
     for (unsigned i = 0; i < selected_; ++i) {
       const bool null = out.any_null && out.null[i];
-      const uint32_t number = null ? 0 : numbers.of_code[code[all ? i : chosen_[i]]];
+      const uint32_t number = null ? 0 : numbers.of_code[code[of_selected ? of_selected[i] : i]];
       out.words[i] = number;
       unknown |= number == TextNumbers::kUnknown;
     }
@@ -42,9 +43,10 @@ void Evaluator::number_codes(int column, const uint32_t* code, TextNumbers& numb
                              const Vector& nulls) {
   uint32_t fresh[kChunkRows];
   unsigned count = 0;
+  const uint16_t* of_selected = all_chosen_ ? nullptr : chosen();
   for (unsigned i = 0; i < selected_; ++i) {
     if (nulls.any_null && nulls.null[i]) continue;
-    const uint32_t c = code[all_chosen_ ? i : chosen_[i]];
+    const uint32_t c = code[of_selected ? of_selected[i] : i];
     if (numbers.of_code[c] != TextNumbers::kUnknown) continue;
     numbers.of_code[c] = TextNumbers::kAsked;
     fresh[count++] = c;
@@ -60,7 +62,7 @@ void Evaluator::number_codes(int column, const uint32_t* code, TextNumbers& numb
 void Evaluator::text_hashes(int column, TextHashes& hashes, uint64_t* out) {
   make_selection();
   if (const Column& c = program_.columns[column]; c.build >= 0) return build_hashes(c, out);
-  const bool all = all_chosen_;
+  const uint16_t* of_selected = all_chosen_ ? nullptr : chosen();
   const uint32_t* code = code_count(column) > 0 ? codes(column) : nullptr;
   if (code && hashes.codes_of != pieces_) {
     const ByteView* coded = coded_strings(column);
@@ -71,7 +73,7 @@ void Evaluator::text_hashes(int column, TextHashes& hashes, uint64_t* out) {
   const ByteView* texts = code ? nullptr : strings(column);
   const uint64_t* nulls = null_bits(column);
   for (unsigned i = 0; i < selected_; ++i) {
-    const unsigned row = all ? i : chosen_[i];
+    const unsigned row = of_selected ? of_selected[i] : i;
     if (nulls && nulls[row / 64] >> row % 64 & 1)
       out[i] = 0;
     else
@@ -81,12 +83,12 @@ void Evaluator::text_hashes(int column, TextHashes& hashes, uint64_t* out) {
 
 void Evaluator::text_values(int column, ByteView* texts, Vector& out) {
   make_selection();
-  const bool all = all_chosen_;
+  const uint16_t* of_selected = all_chosen_ ? nullptr : chosen();
   const uint32_t* code = code_count(column) > 0 ? codes(column) : nullptr;
   const ByteView* all_texts = code ? coded_strings(column) : strings(column);
   compact_nulls(column, out);
   for (unsigned i = 0; i < selected_; ++i) {
-    const unsigned row = all ? i : chosen_[i];
+    const unsigned row = of_selected ? of_selected[i] : i;
     if (out.any_null && out.null[i])
       texts[i] = {};
     else

@@ -126,6 +126,13 @@ struct Filter {
   std::vector<Condition> alternatives;  // Any: one must hold, tried in this order
   bool operator==(const Filter&) const = default;
 };
+// Of a Range of integers.
+inline int64_t low_of(const Filter& f) {
+  return f.has_low ? static_cast<int64_t>(f.low) : INT64_MIN;
+}
+inline int64_t high_of(const Filter& f) {
+  return f.has_high ? static_cast<int64_t>(f.high) : INT64_MAX;
+}
 
 // What is kept for each group. `argument` is an expression.
 enum class Sum : uint8_t {

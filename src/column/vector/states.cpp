@@ -18,7 +18,6 @@
 namespace datahike::vector {
 
 using column::kernels;
-using column::ZoneMap;
 
 namespace {
 
@@ -91,8 +90,8 @@ class Rows final : public Values<int64_t> {
       for (unsigned i = 0; i < n; ++i) ++values_[groups[i]];
     }
   }
-  bool add_zone(const Evaluator& rows) override {
-    values_[0] += rows.piece().segment.rows();
+  bool add_zone(Evaluator& rows) override {
+    values_[0] += rows.piece().live_rows;
     return true;
   }
   int64_t integer(uint32_t group) const override { return values_[group]; }
@@ -106,18 +105,13 @@ class Nulls final : public Values<int64_t> {
     if (!v.any_null) return;
     for (unsigned i = 0; i < rows.selected(); ++i) values_[groups ? groups[i] : 0] += v.null[i];
   }
-  bool add_zone(const Evaluator& rows) override {
-    const std::optional<ZoneMap> zone = rows.zone_of(argument_);
+  bool add_zone(Evaluator& rows) override {
+    const ZoneOfRows* zone = rows.zone_of(argument_);
     if (zone) values_[0] += zone->nulls;
-    return zone.has_value();
+    return zone != nullptr;
   }
   int64_t integer(uint32_t group) const override { return values_[group]; }
 };
-
-// A piece whose column is NULL throughout adds nothing to any sum.
-bool all_null(const Evaluator& rows, const ZoneMap& zone) {
-  return zone.nulls == rows.piece().segment.rows();
-}
 
 template <class T>
 class IntSum final : public Values<T> {
@@ -134,10 +128,10 @@ class IntSum final : public Values<T> {
     }
     this->each(v, rows.selected(), groups, [=](T& sum, unsigned i) { sum += values[i]; });
   }
-  bool add_zone(const Evaluator& rows) override {
-    const std::optional<ZoneMap> zone = rows.zone_of(this->argument_);
+  bool add_zone(Evaluator& rows) override {
+    const ZoneOfRows* zone = rows.zone_of(this->argument_);
     if (!zone) return false;
-    if (all_null(rows, *zone)) return true;
+    if (zone->all_null()) return true;
     if (zone->ordered) this->values_[0] += static_cast<T>(zone->sum);
     return zone->ordered;
   }
@@ -237,13 +231,17 @@ class IntExtreme final : public Values<int64_t> {
       best = Greatest ? std::max(best, values[i]) : std::min(best, values[i]);
     });
   }
-  bool add_zone(const Evaluator& rows) override {
-    const std::optional<ZoneMap> zone = rows.zone_of(argument_);
+  bool add_zone(Evaluator& rows) override {
+    const ZoneOfRows* zone = rows.zone_of(argument_);
     if (!zone) return false;
-    if (all_null(rows, *zone)) return true;
-    if (zone->ordered)
-      values_[0] = Greatest ? std::max(values_[0], zone->max) : std::min(values_[0], zone->min);
-    return zone->ordered;
+    if (zone->all_null()) return true;
+    if (!zone->ordered) return false;
+    const int64_t best =
+        Greatest ? std::max(values_[0], zone->max) : std::min(values_[0], zone->min);
+    // A bound is enough where the rows before have had as much.
+    if (!(Greatest ? zone->has_max : zone->has_min) && best != values_[0]) return false;
+    values_[0] = best;
+    return true;
   }
   int64_t integer(uint32_t group) const override { return values_[group]; }
 

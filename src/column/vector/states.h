@@ -34,8 +34,8 @@ class State {
   // Throws ValueError, Unbounded.
   virtual void add(Evaluator& rows, const uint32_t* groups) = 0;
   // All rows of the evaluator's piece at once, for group 0, from its zone maps; false: they do not
-  // say. REQUIRES: all rows of the piece count and pass.
-  virtual bool add_zone(const Evaluator&) { return false; }
+  // say. REQUIRES: all rows of the piece that count pass.
+  virtual bool add_zone(Evaluator&) { return false; }
   // What the same accumulator has of later rows: its group g becomes part of group to[g].
   virtual void merge(State& later, std::span<const uint32_t> to) = 0;
   // As before the first row, with as many groups. REQUIRES: is_ordered().
