@@ -72,6 +72,9 @@ bool compile(Compiler& compiler, const AggregatePlan& plan);
 Datum aggregate_result(const vector::Aggregation& groups, const Output& output, uint32_t group,
                        Oid type, bool* isnull);
 
+// A sum of scaled integers as a numeric.
+Datum sum_as_numeric(const vector::DecimalSum& sum, int scale);
+
 // A scaled integer as a numeric, kNaNDecimal as NaN.
 Datum decimal_numeric(int64_t value, int scale);
 
@@ -110,6 +113,8 @@ auto untyped(F* walker) {
   return reinterpret_cast<bool (*)()>(reinterpret_cast<void*>(walker));
 }
 void add_first_rows_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output);
+void add_window_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output);
+extern const CustomScanMethods window_scan_methods;  // window_scan.cpp
 // ORDER BY ... LIMIT n of a table (top_rows_path.cpp).
 void add_top_rows_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output);
 // How many rows LIMIT and OFFSET let through at most; 0 where that is not known, or is too many.

@@ -267,7 +267,10 @@ void upper_paths(PlannerInfo* root, UpperRelationKind stage, RelOptInfo* input, 
     add_top_path(root, input, output);
     add_top_rows_path(root, input, output);
   }
-  if (stage == UPPERREL_WINDOW) add_first_rows_path(root, input, output);
+  if (stage == UPPERREL_WINDOW) {
+    add_first_rows_path(root, input, output);
+    add_window_path(root, input, output);
+  }
 }
 
 }  // namespace
@@ -407,6 +410,7 @@ bool compile(Compiler& compiler, const AggregatePlan& plan) {
 void install_aggregate_paths() {
   RegisterCustomScanMethods(&aggregate_scan_methods);
   RegisterCustomScanMethods(&first_rows_scan_methods);
+  RegisterCustomScanMethods(&window_scan_methods);
   previous_upper_paths = create_upper_paths_hook;
   create_upper_paths_hook = upper_paths;
 }

@@ -202,6 +202,8 @@ Datum average(const vector::State& sum, uint32_t group, int64_t count) {
 
 }  // namespace
 
+Datum sum_as_numeric(const vector::DecimalSum& sum, int scale) { return sum_numeric(sum, scale); }
+
 Datum word_as(int64_t word, Oid type) {
   switch (type) {
     case BOOLOID:

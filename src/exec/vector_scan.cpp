@@ -172,7 +172,10 @@ void aggregate_somehow(Run& run, VectorScan* scan) {
 
 void run_pass(VectorScan* scan, Run& run) {
   try {
-    aggregate_somehow(run, scan);
+    if (scan->collect)
+      scan->collect(scan, run);
+    else
+      aggregate_somehow(run, scan);
   } catch (const vector::ValueError& e) {
     raise_value_error(e);
   }
@@ -201,7 +204,9 @@ void run_aggregate(VectorScan* scan, const AggregatePlan& bound) {
   run->execution.threads = threads();
   run->execution.most_bytes = pg::call([] { return get_hash_memory_limit(); });
   run_pass(scan, *run);
-  const vector::Counters& c = run->groups->counters();
+  const vector::Counters c = run->groups ? run->groups->counters()
+                             : run->rows ? run->rows->counters()
+                                         : vector::Counters();
   scan->total.segments += c.segments;
   scan->total.pruned += c.pruned;
   scan->total.rows += c.rows;

@@ -1,6 +1,7 @@
 // What the custom scans that run a program of the vector engine over a table have in common.
 #pragma once
 
+#include "column/vector/window_rows.h"
 #include "exec/aggregate.h"
 
 namespace datahike::exec {
@@ -20,6 +21,7 @@ struct Run {
   Compiler compiler;
   vector::Execution execution;
   std::unique_ptr<vector::ParallelAggregation> groups;
+  std::unique_ptr<vector::WindowRows> rows;  // instead of groups, if all rows are wanted
   // The columns that pieces are read for, as indexes into the relation's description, ascending.
   std::vector<int> attributes;
   // What the last pass has read; `changed`: the pass before it was given other pieces. (gc() may
@@ -33,11 +35,13 @@ struct Run {
 struct VectorScan {
   CustomScanState state;
   Relation relation;
-  TableScanDesc scan;      // nullptr: not begun
-  TupleTableSlot* row;     // of the table, for rows that are converted one by one
-  List* parameters;        // ExprStates
-  MemoryContext context;   // of the run
-  Run* run;                // nullptr: not run yet
+  TableScanDesc scan;     // nullptr: not begun
+  TupleTableSlot* row;    // of the table, for rows that are converted one by one
+  List* parameters;       // ExprStates
+  MemoryContext context;  // of the run
+  Run* run;               // nullptr: not run yet
+  // What reads the table if it is not groups that are wanted.
+  void (*collect)(VectorScan* scan, Run& run);
   vector::Counters total;  // of all runs, for EXPLAIN
 };
 inline VectorScan* as_vector(CustomScanState* state) {

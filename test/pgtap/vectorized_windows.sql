@@ -1,0 +1,121 @@
+-- Window functions by column: heap's answers, row by row in heap's order, or by row where they would need too much memory.
+SET datahike.vectorized_min_rows = 0;
+SELECT * FROM no_plan();
+SET jit = off;
+SET max_parallel_workers_per_gather = 0;
+SET client_min_messages = warning;
+CREATE TABLE t (id int4, i2 int2, n int4, b int8, r float4, f float8, d numeric(8,2), w numeric(18,0), day date, ts timestamptz, s text, c char(3), v varchar(9), ok bool, late int4);
+CREATE TABLE h (LIKE t) USING heap;
+INSERT INTO h SELECT i, i % 5, CASE WHEN i % 13 = 0 THEN NULL ELSE i::int8 * 7919 % 1009 - 500 END, CASE WHEN i % 17 = 0 THEN NULL ELSE (i % 3) * 4000000000000000000 + i END,
+    CASE i % 50 WHEN 1 THEN 'NaN' WHEN 2 THEN '-0' WHEN 3 THEN '0' WHEN 4 THEN 'Infinity' WHEN 5 THEN NULL ELSE i % 7 / 4.0 END,
+    CASE i % 60 WHEN 1 THEN 'NaN' WHEN 2 THEN '-0' WHEN 3 THEN '0' WHEN 4 THEN '-Infinity' WHEN 5 THEN NULL ELSE i::int8 * 31 % 997 / 8.0 - 30 END,
+    CASE i % 40 WHEN 1 THEN 'NaN' WHEN 2 THEN NULL ELSE i::int8 * 37 % 90001 / 100.0 - 400 END, CASE WHEN i % 9 = 0 THEN NULL ELSE 999999999999999999 - i % 4 END,
+    CASE WHEN i % 31 = 0 THEN 'infinity' WHEN i % 37 = 0 THEN NULL ELSE DATE '2000-01-01' + i % 50 END, '2000-01-01 00:00+00'::timestamptz + i % 500 * INTERVAL '7 min',
+    CASE WHEN i % 11 = 0 THEN NULL ELSE (ARRAY['', 'a', 'B', 'ab', 'é', 'Z'])[1 + i % 6] || i % 4 END, 'c' || i % 3, 'v' || i % 90, i % 3 = 0, NULL FROM generate_series(1, 6000) i;
+INSERT INTO t SELECT * FROM h ORDER BY id;
+SELECT pg_sleep(0.4) \g /dev/null
+ANALYZE t; ANALYZE h;
+CREATE FUNCTION plan_of(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE line text; plan text := ''; BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP plan := plan || line || E'\n'; END LOOP; RETURN plan; END $$;
+CREATE FUNCTION digest(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE r text; BEGIN
+  EXECUTE format('SELECT count(*) || '' '' || md5(coalesce(string_agg(q::text, '',''), '''')) FROM (%s) q', query) INTO r; RETURN r; END $$;
+CREATE FUNCTION same(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
+  IF NOT plan_of(query) ~ 'Datahike Window' THEN RETURN NEXT fail(query || ' is not computed by column'); RETURN; END IF;
+  RETURN NEXT is(digest(query), digest(regexp_replace(query, '\mt\M', 'h', 'g')), query);
+END $$;
+-- Of every window with the id last rows have one order alone.
+SELECT same(format('SELECT id, %s FROM t WINDOW w AS (%s)', functions, of_window)) FROM (VALUES
+  ('row_number() OVER w, rank() OVER w, dense_rank() OVER w, n, s'),
+  ('lag(n) OVER w, lead(n) OVER w, lag(n, 3) OVER w, lead(n, 2, -7) OVER w, lag(s) OVER w, lead(s, 1, ''none''::text) OVER w, lag(c) OVER w'),
+  ('lag(f, 0) OVER w, lag(f, -2) OVER w, lead(d, 5, 1.5::numeric) OVER w, lag(r) OVER w, lag(day, 1, DATE ''1999-01-01'') OVER w, lead(ok) OVER w, lag(b) OVER w, lead(v) OVER w, lag(ts) OVER w'),
+  ('first_value(n) OVER w, last_value(n) OVER w, first_value(s) OVER w, last_value(d) OVER w, first_value(f) OVER w, last_value(r) OVER w'),
+  ('sum(n) OVER w, sum(i2) OVER w, sum(b) OVER w, sum(d) OVER w, sum(w) OVER w, sum(late) OVER w'),
+  ('avg(n) OVER w, avg(i2) OVER w, avg(b) OVER w, avg(d) OVER w, avg(w) OVER w, avg(late) OVER w'),
+  ('min(n) OVER w, max(n) OVER w, min(b) OVER w, max(d) OVER w, min(d) OVER w, min(day) OVER w, max(day) OVER w, max(ts) OVER w, max(late) OVER w'),
+  ('min(f) OVER w, max(f) OVER w, min(r) OVER w, max(r) OVER w'),
+  ('count(*) OVER w, count(n) OVER w, count(s) OVER w, count(f) OVER w, count(1) OVER w'),
+  ('sum(n + 1) OVER w, sum(n * i2) OVER w, avg(b / 3) OVER w, sum(n::float8) OVER w, lag(n % 7) OVER w, max(length(s)) OVER w, sum(d * 2) OVER w, lag(d + d) OVER w')) f(functions), (VALUES
+  ('PARTITION BY i2 ORDER BY n, id'), ('ORDER BY s DESC, id DESC'), ('PARTITION BY s, ok ORDER BY f DESC NULLS LAST, id'),
+  ('PARTITION BY day ORDER BY d NULLS FIRST, id ROWS UNBOUNDED PRECEDING'), ('PARTITION BY f ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING'),
+  ('PARTITION BY r, c ORDER BY ts, id RANGE BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING'), ('ORDER BY b DESC, id')) o(of_window) WHERE NOT of_window ~ 'c ORDER';
+SELECT same('SELECT id, sum(n) OVER w, count(*) OVER w, last_value(id) OVER w, first_value(s) OVER w FROM t WINDOW w AS (PARTITION BY r ORDER BY ts, id GROUPS UNBOUNDED PRECEDING)');
+SELECT same('SELECT id, row_number() OVER w, v FROM t WINDOW w AS (ORDER BY id)');
+-- Rows that are equal by the order: what does not depend on which comes first.
+CREATE FUNCTION same_set(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ BEGIN
+  IF NOT plan_of(query) ~ 'Datahike Window' THEN RETURN NEXT fail(query || ' is not computed by column'); RETURN; END IF;
+  RETURN NEXT is(digest(format('SELECT * FROM (%s) x ORDER BY 1', query)), digest(format('SELECT * FROM (%s) x ORDER BY 1', regexp_replace(query, '\mt\M', 'h', 'g'))), query);
+END $$;
+SELECT same_set(format('SELECT id, %s FROM t WINDOW w AS (%s)', functions, of_window)) FROM (VALUES
+  ('rank() OVER w, dense_rank() OVER w, count(*) OVER w, count(d) OVER w, sum(n) OVER w, sum(d) OVER w, avg(b) OVER w, min(f) OVER w = max(f) OVER w, max(day) OVER w, min(w) OVER w')) f(functions), (VALUES
+  ('PARTITION BY i2 ORDER BY n'), ('PARTITION BY f'), ('ORDER BY r'), ('ORDER BY f DESC'), (''), ('PARTITION BY s ORDER BY day DESC NULLS LAST, ok'), ('PARTITION BY d ORDER BY s'), ('ORDER BY late'), ('PARTITION BY late, i2 ORDER BY i2')) o(of_window);
+-- Conditions, expressions of functions, what is above.
+SELECT same('SELECT id, n - lag(n) OVER w AS change, 100 * d / sum(abs(n)) OVER w FROM t WINDOW w AS (ORDER BY id)') WHERE false;
+SELECT same('SELECT id, n - lag(n) OVER w AS change, row_number() OVER w || s FROM t WHERE n > 0 AND s <> ''a1'' AND d < 300 WINDOW w AS (PARTITION BY i2 ORDER BY id)');
+SELECT same('SELECT * FROM (SELECT id, i2, sum(n) OVER (PARTITION BY i2 ORDER BY id) x FROM t WHERE id BETWEEN 500 AND 5000) q WHERE x > 0 ORDER BY id');
+SELECT same('SELECT i2, max(x), count(*) FROM (SELECT i2, n - lag(n, 1, 0) OVER (PARTITION BY i2 ORDER BY id) x FROM t) q GROUP BY 1 ORDER BY 1');
+SELECT same('SELECT id, rank() OVER (ORDER BY n, id) FROM t WHERE id < 0');
+SELECT same('SELECT id, row_number() OVER (ORDER BY n, id) FROM t ORDER BY n, id LIMIT 20');
+SELECT same('SELECT h2.id, q.x FROM h h2 JOIN LATERAL (SELECT max(x) x FROM (SELECT sum(n) OVER (ORDER BY id) x FROM t WHERE i2 = h2.i2 AND id < 100) y) q ON true WHERE h2.id < 9 ORDER BY 1');
+-- Whether the order is that which was asked for, without a sort above.
+SELECT doesnt_match(plan_of('SELECT id, row_number() OVER (PARTITION BY i2 ORDER BY n, id) FROM t ORDER BY i2, n, id'), 'Sort.*Datahike Window', 'no sort above');
+SELECT same('SELECT id, row_number() OVER (PARTITION BY i2 ORDER BY n, id) FROM t ORDER BY i2, n, id');
+-- What is not computed by column.
+SELECT is((SELECT count(*) FROM (VALUES ('sum(n) OVER (ORDER BY id ROWS 3 PRECEDING)'), ('ntile(3) OVER (ORDER BY id)'), ('sum(n) FILTER (WHERE n > 0) OVER (ORDER BY id)'), ('lag(n, i2) OVER (ORDER BY id)'), ('lag(n, 1, i2) OVER (ORDER BY id)'),
+    ('lag(n, NULL) OVER (ORDER BY id)'), ('sum(n) OVER (ORDER BY id RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE TIES)'), ('row_number() OVER (ORDER BY id), row_number() OVER (ORDER BY n)'), ('row_number() OVER (ORDER BY s COLLATE "en-x-icu")'),
+    ('row_number() OVER (ORDER BY c)'), ('max(s) OVER (ORDER BY id)'), ('sum(random()) OVER (ORDER BY id)'), ('sum(extract(year FROM ts)) OVER (ORDER BY id)')) q(f) WHERE plan_of('SELECT id, ' || f || ' FROM t') ~ 'Datahike Window'), 0::bigint, 'PostgreSQL''s');
+SELECT is(digest('SELECT id, sum(n) OVER (ORDER BY id ROWS 3 PRECEDING), row_number() OVER (PARTITION BY c ORDER BY s COLLATE "en-x-icu", id) FROM t'), digest('SELECT id, sum(n) OVER (ORDER BY id ROWS 3 PRECEDING), row_number() OVER (PARTITION BY c ORDER BY s COLLATE "en-x-icu", id) FROM h'), 'and its answers');
+-- Errors are those of the executor.
+SELECT throws_ok('SELECT sum(x) OVER (ORDER BY id) FROM (SELECT id, 1e308::float8 * i2 AS x FROM t OFFSET 0) q', '22003', NULL, 'heap''s');
+UPDATE t SET f = 1.5e308 WHERE id IN (10, 20); UPDATE h SET f = 1.5e308 WHERE id IN (10, 20);
+SELECT pg_sleep(0.2) \g /dev/null
+SELECT matches(plan_of('SELECT sum(f) OVER (PARTITION BY i2 ORDER BY id) FROM t WHERE f < 1.7e308 AND f > -1'), 'Datahike Window', 'sums that overflow');
+SELECT throws_ok('SELECT sum(f) OVER (PARTITION BY i2 ORDER BY id) FROM t WHERE f < 1.7e308 AND f > -1', '22003', 'value out of range: overflow', 'sum');
+SELECT throws_ok('SELECT avg(f) OVER (PARTITION BY i2 ORDER BY id) FROM t WHERE f < 1.7e308 AND f > -1', '22003', 'value out of range: overflow', 'average');
+SELECT throws_ok('SELECT sum(f) OVER (PARTITION BY i2 ORDER BY id) FROM h WHERE f < 1.7e308 AND f > -1', '22003', 'value out of range: overflow', 'heap');
+SELECT throws_ok('SELECT lag(n / i2) OVER (ORDER BY id) FROM t', '22012', 'division by zero', 'division');
+SELECT throws_ok('SELECT sum(n * 2000000000) OVER (ORDER BY id) FROM t', '22003', 'integer out of range', 'integers');
+-- More rows than the memory holds, which the planner did not expect: by row, the same answers.
+CREATE FUNCTION strategy(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE line text; found text; BEGIN
+  FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) ' || query LOOP IF line ~ 'Strategy' THEN found := trim(line); END IF; END LOOP; RETURN found; END $$;
+SELECT is(strategy('SELECT id, sum(n) OVER (ORDER BY id) FROM t'), 'Strategy: by column', 'by column');
+SET work_mem = '64kB'; SET hash_mem_multiplier = 1;
+SELECT doesnt_match(plan_of('SELECT id, sum(n) OVER (ORDER BY id) FROM t'), 'Datahike Window', 'too many rows by estimate');
+SELECT is(strategy('SELECT id, sum(n) OVER (ORDER BY id) FROM t WHERE i2 < 5 AND i2 >= 0 AND n > -600 AND id < 100000 AND day > ''1990-01-01'' AND ts > ''1990-01-01'' AND length(s) < 9 AND length(s) > 0 AND length(s) <> 7 AND length(s) <> 8 AND n <> 7000 AND id <> -5 AND i2 <> 9 AND b <> 3 AND b > -4 AND n * 2 < 90000 AND n + i2 < 9999 AND id + 1 > 0 AND id * 3 > 0'), 'Strategy: by row, beyond the memory', 'by row');
+SELECT same('SELECT id, sum(n) OVER (ORDER BY id), lag(s) OVER (ORDER BY id), d FROM t WHERE i2 < 5 AND i2 >= 0 AND n > -600 AND id < 100000 AND day > ''1990-01-01'' AND ts > ''1990-01-01'' AND length(s) < 9 AND length(s) > 0 AND length(s) <> 7 AND length(s) <> 8 AND n <> 7000 AND id <> -5 AND i2 <> 9 AND b <> 3 AND b > -4 AND n * 2 < 90000 AND n + i2 < 9999 AND id + 1 > 0 AND id * 3 > 0');
+RESET work_mem; RESET hash_mem_multiplier;
+-- Prepared, with parameters that change between executions; a cursor that goes back; a table that has changed.
+PREPARE p(int) AS SELECT sum(x) FROM (SELECT row_number() OVER (ORDER BY n DESC, id) * n AS x FROM t WHERE id < $1) q;
+SET plan_cache_mode = force_generic_plan;
+CREATE TEMP TABLE results (k int, x numeric) USING heap;
+EXECUTE p(100) \gset first_
+EXECUTE p(3000) \gset second_
+SELECT is(:first_sum::numeric, (SELECT sum(x) FROM (SELECT row_number() OVER (ORDER BY n DESC, id) * n AS x FROM h WHERE id < 100) q), 'prepared');
+SELECT is(:second_sum::numeric, (SELECT sum(x) FROM (SELECT row_number() OVER (ORDER BY n DESC, id) * n AS x FROM h WHERE id < 3000) q), 'with another parameter');
+RESET plan_cache_mode;
+BEGIN;
+DECLARE back SCROLL CURSOR FOR SELECT id, row_number() OVER (ORDER BY id DESC) FROM t;
+FETCH 3 FROM back \g /dev/null
+FETCH BACKWARD 1 FROM back \gset back_
+SELECT is(:back_row_number::int, 2, 'a cursor goes back');
+COMMIT;
+BEGIN;
+DELETE FROM t WHERE id % 10 = 0; DELETE FROM h WHERE id % 10 = 0; INSERT INTO t (id, n) VALUES (-1, 5); INSERT INTO h (id, n) VALUES (-1, 5);
+SELECT same('SELECT id, sum(n) OVER (PARTITION BY i2 ORDER BY id), lag(s) OVER (PARTITION BY i2 ORDER BY id) FROM t');
+ROLLBACK;
+ALTER TABLE t ADD COLUMN more int4 DEFAULT 5; ALTER TABLE h ADD COLUMN more int4 DEFAULT 5;
+SELECT same('SELECT id, sum(more) OVER (PARTITION BY more, i2 ORDER BY id) FROM t');
+SELECT datahike.create_branch('other') \g /dev/null
+SET datahike.branch = 'other';
+DELETE FROM t WHERE id % 3 = 0;
+SELECT is(digest('SELECT id, sum(n) OVER (PARTITION BY i2 ORDER BY id) FROM t'), digest('SELECT id, sum(n) OVER (PARTITION BY i2 ORDER BY id) FROM h WHERE id % 3 <> 0'), 'on a branch');
+RESET datahike.branch;
+-- Who may not execute the function.
+REVOKE EXECUTE ON FUNCTION rank() FROM PUBLIC;
+CREATE ROLE tap_window;
+GRANT SELECT ON t TO tap_window;
+SET ROLE tap_window;
+SELECT throws_ok('SELECT rank() OVER (ORDER BY id) FROM t', '42501', NULL, 'privileges');
+RESET ROLE;
+GRANT EXECUTE ON FUNCTION rank() TO PUBLIC;
+SELECT matches(plan_of('SELECT rank() OVER (PARTITION BY i2, s ORDER BY d DESC, n NULLS FIRST) FROM t WHERE id > 5'), 'Partition Key: i2, s.*Order By: d DESC, n NULLS FIRST.*Scan Filter: \(id > 5\)', 'EXPLAIN');
+SELECT * FROM finish();
