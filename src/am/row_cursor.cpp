@@ -249,46 +249,59 @@ uint64_t RowCursor::skip_base(uint64_t rows) {
   return done;
 }
 
-// To the next run; false behind the last. Runs may have been added while the scan is under way.
-bool RowCursor::step_run(versioning::AddedRuns& added, bool forward) {
-  auto next = added_;
+// To the next run that the view has rows of; false behind the last.
+bool RowCursor::step_run(bool forward) {
+  const std::vector<versioning::PresentRun>& runs = present_->runs;
+  size_t next = present_at_;
   if (forward) {
-    if (has_run_)
-      ++next;
-    else
-      next = first_run_with(added, first_);
-    if (next == added.end() || next->first > last_) return false;
+    next = has_run_ ? next + 1 : present_->first_with(first_);
+    if (next >= runs.size() || runs[next].run->first > last_) return false;
   } else {
-    if (!has_run_) next = added.upper_bound(last_);
-    if (next == added.begin()) return false;
+    if (!has_run_) next = present_->first_behind(last_);
+    if (next == 0) return false;
     --next;
-    if (next->first + next->second.rows <= first_) return false;
+    if (runs[next].run->first + runs[next].run->second.rows <= first_) return false;
   }
-  added_ = next;
+  present_at_ = next;
   return has_run_ = true;
 }
 
 bool RowCursor::step_overlay(bool forward) {
-  auto& added = view_.table->added;
-  uint32_t clear = versioning::Overlay::last_clear(*view_.table, view_.view.limit);
   TablePending* own = view_.pending();
   if (own && own_cleared(*own, view_.command)) return false;
+  if (!present_) present_ = versioning::present_runs(*view_.table, view_.view.limit);
   for (;;) {
     if (has_run_) {
+      const auto& [first, run] = *present_->runs[present_at_].run;
       index_ += forward ? 1 : -1;
-      if (index_ >= 0 && index_ < static_cast<int64_t>(added_->second.rows)) {
-        rowid_ = added_->first + static_cast<uint64_t>(index_);
+      if (index_ >= 0 && index_ < static_cast<int64_t>(run.rows)) {
+        rowid_ = first + static_cast<uint64_t>(index_);
         if (in_range(rowid_) && !is_removed(rowid_)) return true;
         continue;
       }
     }
-    if (!step_run(added, forward) || (forward && added_->first > last_)) return false;
-    const versioning::AddedRun& run = added_->second;
-    bool gone = run.removed_rows == run.rows && run.last_removal <= view_.view.limit;
-    bool visible = run.sequence <= view_.view.limit && run.sequence >= clear && !gone;
-    auto rows = static_cast<int64_t>(run.rows);
-    index_ = visible == forward ? -1 : rows;  // an invisible run is stepped over at once
+    if (!step_run(forward)) return false;
+    index_ = forward ? -1 : static_cast<int64_t>(present_->runs[present_at_].run->second.rows);
   }
+}
+
+// The current row, of the overlay, where its transaction's log rows have it.
+bool RowCursor::fetch_unfolded(Relation relation, const RelationInfo& info, TupleTableSlot* slot) {
+  versioning::PresentRun& present = present_->runs[present_at_];
+  if (!present.run->second.transaction) return false;
+  if (!present.is_open) {
+    const versioning::FoundRow found =
+        versioning::load_row(present.run->second, view_.table_id, rowid_);
+    if (found.in_store) {  // the log has been purged of it
+      store_segment_row(slot, relation, info, rowid_, found.segment, found.row, true);
+      return true;
+    }
+    present.segment = found.segment;
+    present.is_open = true;
+  }
+  const auto row = static_cast<uint32_t>(rowid_ - present.segment.first_rowid());
+  store_segment_row(slot, relation, info, rowid_, present.segment, row, false);
+  return true;
 }
 
 // Runs may be added while the scan is under way, and go with a subtransaction: found by key each
@@ -321,11 +334,7 @@ void RowCursor::fetch(Relation relation, const RelationInfo& info, TupleTableSlo
     fetch_row(view_, relation, info, rowid_, slot);
     return;
   }
-  if (phase_ == Overlay && added_->second.transaction) {
-    const versioning::FoundRow found = versioning::load_row(added_->second, view_.table_id, rowid_);
-    store_segment_row(slot, relation, info, rowid_, found.segment, found.row, found.in_store);
-    return;
-  }
+  if (phase_ == Overlay && fetch_unfolded(relation, info, slot)) return;
   bool in_store = phase_ == Base;
   store::Environment* env = pg::try_store();
   bool stale = !has_segment_ || rowid_ < segment_.first_rowid() || rowid_ > segment_.last_rowid() ||

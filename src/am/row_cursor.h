@@ -4,6 +4,7 @@
 
 #include "am/fetch.h"
 #include "am/row_filter.h"
+#include "versioning/present_runs.h"
 
 namespace datahike::am {
 
@@ -45,11 +46,12 @@ class RowCursor {
   uint64_t skip_base(uint64_t rows);
   bool step_overlay(bool forward);
   bool step_own(bool forward);
+  bool fetch_unfolded(Relation relation, const RelationInfo& info, TupleTableSlot* slot);
   bool load_container();
   int bit_before(uint64_t first) const;
   bool base_is_cleared() const;
   void leave_out();
-  bool step_run(versioning::AddedRuns& added, bool forward);
+  bool step_run(bool forward);
   bool is_removed(uint64_t rowid) const;
   bool in_range(uint64_t rowid) const { return rowid >= first_ && rowid <= last_; }
 
@@ -70,7 +72,8 @@ class RowCursor {
   bool has_segment_ = false;
   uint64_t generation_ = 0;
   // Overlay and own: the run, and the index looked at last in it.
-  versioning::AddedRuns::iterator added_;  // nothing is erased while the overlay lives
+  std::shared_ptr<versioning::PresentRuns> present_;
+  size_t present_at_ = 0;
   bool has_run_ = false;
   uint64_t run_first_ = 0;
   int64_t index_ = 0;

@@ -1,5 +1,6 @@
 #include "versioning/overlay.h"
 
+#include "versioning/present_runs.h"
 #include "versioning/redacted.h"
 
 namespace datahike::versioning {
@@ -20,6 +21,16 @@ void Overlay::apply(uint64_t xid, int32_t branch, const store::Delta& delta, uin
   for (const store::TableDelta& table : delta.tables) apply_table(table, sequence, &t);
 }
 
+namespace {
+
+void add_run(TableOverlay& table, uint64_t first, const AddedRun& run) {
+  auto [at, is_new] = table.added.insert_or_assign(first, run);
+  table.in_order.push_back({run.sequence, at});
+  if (!is_new) table.present.reset();
+}
+
+}  // namespace
+
 void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
                           LogTransaction* transaction) {
   TableOverlay& t = table(delta.table);
@@ -27,16 +38,17 @@ void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
   if (!delta.schema.empty()) t.schema = delta.schema;
   if (delta.cleared) t.cleared.push_back(sequence);
   for (const store::SegmentPlace& place : delta.segments) {
-    t.added[place.first_rowid] = {place.rows, sequence, 0, 0, transaction, place};
+    add_run(t, place.first_rowid, {place.rows, sequence, 0, 0, transaction, place});
     added_rows_ += place.rows;
   }
   // A commit's delta names no places: its rows are in the store.
   if (delta.segments.empty())
     for (const tree::RowidRange& range : delta.added)
-      t.added[range.first] = {range.count, sequence, 0, 0, nullptr, {}};
+      add_run(t, range.first, {range.count, sequence, 0, 0, nullptr, {}});
   for (const tree::RowidRange& range : delta.added) rows += range.count;
   for (const store::Removal& r : delta.removed) {
     t.removed[r.rowid] = {sequence, r.successor, transaction->xid};
+    if (t.added.empty() || r.rowid < t.added.begin()->first) continue;
     auto run = find_added(t, r.rowid);
     if (run == t.added.end()) continue;
     ++run->second.removed_rows;

@@ -42,6 +42,12 @@ struct AddedRun {
 };
 using AddedRuns = std::pmr::map<uint64_t, AddedRun>;  // by first rowid; nothing is ever erased
 
+struct AppliedRun {
+  uint32_t sequence = 0;
+  AddedRuns::iterator run;
+};
+struct PresentRuns;  // present_runs.h
+
 // How many rows are live once the deltas up to `sequence` are applied.
 struct RowCount {
   uint32_t sequence = 0;
@@ -59,6 +65,8 @@ struct TableOverlay {
   tree::NodeRef live;  // in the tree
   uint64_t live_rows = 0;
   AddedRuns added;
+  std::pmr::deque<AppliedRun> in_order;  // of the deltas that added them
+  std::shared_ptr<PresentRuns> present;  // as a scan has found them last
   std::pmr::unordered_map<uint64_t, RemovedRow> removed;
   std::pmr::vector<RowCount> counts;  // after each delta that touches the table
   Bytes schema;                       // the newest that a delta records
@@ -74,7 +82,7 @@ struct TableOverlay {
   void complete();
 
   explicit TableOverlay(std::pmr::memory_resource* memory)
-      : added(memory), removed(memory), counts(memory) {}
+      : added(memory), in_order(memory), removed(memory), counts(memory) {}
 };
 
 class Overlay : public std::enable_shared_from_this<Overlay> {
