@@ -343,7 +343,7 @@ COMMENT ON FUNCTION datahike.diff_summary(text, text) IS
 CREATE FUNCTION datahike.stats(OUT commits int8, OUT branches int8, OUT segments int8,
   OUT nodes int8, OUT log_rows int8, OUT used_bytes int8, OUT file_bytes int8, OUT map_bytes int8,
   OUT reader_slots int4, OUT readers int4, OUT worker_pid int4, OUT worker_error text,
-  OUT gc_runs int8, OUT last_gc_at timestamptz)
+  OUT gc_runs int8, OUT last_gc_at timestamptz, OUT rowid_blocks int8)
   LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_stats';
 COMMENT ON FUNCTION datahike.stats() IS 'size and state of this database''s store';
 

@@ -2,6 +2,7 @@
 
 #include "am/omitted_rows.h"
 #include "am/prepared.h"
+#include "am/rowid_blocks.h"
 #include "am/rowids.h"
 #include "pg/hooks.h"
 

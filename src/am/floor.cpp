@@ -1,6 +1,6 @@
 #include "am/floor.h"
 
-#include "am/rowids.h"
+#include "am/rowid_blocks.h"
 
 extern "C" {
 #include "access/xloginsert.h"

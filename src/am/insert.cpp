@@ -8,6 +8,7 @@
 #include "am/omitted_rows.h"
 #include "am/pending.h"
 #include "am/rewrite.h"
+#include "am/rowid_blocks.h"
 #include "am/rowids.h"
 #include "am/slot.h"
 #include "am/serializable.h"

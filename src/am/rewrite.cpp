@@ -4,6 +4,7 @@
 #include "am/fetch.h"
 #include "am/flatten.h"
 #include "am/horizon.h"
+#include "am/rowid_blocks.h"
 #include "am/rowids.h"
 #include "am/sample.h"
 #include "am/slot.h"

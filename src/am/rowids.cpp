@@ -1,12 +1,10 @@
-// A table takes blocks of 65536 rowids from a sequence (WAL-logged, so ahead of every index entry),
-// keeps the current one in shared memory, and sessions take aligned chunks of 64, 4096 or 65536
-// from it, larger ones as a transaction inserts more. A session keeps a chunk over transactions;
-// its entry says which part of it belongs to the transaction that is running.
+// Sessions take aligned chunks of 64, 4096 or 65536 rowids from a table's block, larger ones as a
+// transaction inserts more. A session keeps a chunk over transactions; its entry says which part of
+// it belongs to the transaction that is running.
 #include "am/rowids.h"
 
+#include "am/rowid_blocks.h"
 #include "pg/bridge.h"
-#include "pg/catalog.h"
-#include "pg/sequence.h"
 #include "pg/shared.h"
 #include "pg/worker.h"
 
@@ -14,7 +12,6 @@ namespace datahike::am {
 
 namespace {
 
-constexpr uint64_t kBlockRows = 65536;
 constexpr int kSizes = 3;
 constexpr int kShift[kSizes + 3] = {6, 12, 16, 0, 0, 0};
 constexpr int kHole = kSizes;          // "size" of an entry that marks one rolled back row
@@ -22,15 +19,6 @@ constexpr int kContent = kSizes + 1;   // of one that holds a published row,
 constexpr int kPrepared = kSizes + 2;  // and of one that lists a prepared transaction, by its xid
 constexpr uint64_t kMostHoles = 4096;  // marked per rolled back run in large chunks
 
-struct BlockKey {
-  Oid database;
-  uint32_t padding;
-  uint64_t table;
-};
-struct BlockEntry {
-  BlockKey key;
-  uint64_t next, end;
-};
 struct InsertKey {
   Oid database;
   uint32_t size;   // index into kShift
@@ -46,7 +34,6 @@ struct InsertEntry {
   TransactionId xid;  // whose the entry is
   int32_t branch;
 };
-static_assert(sizeof(BlockKey) == pg::kBlockKeySize && sizeof(BlockEntry) == pg::kBlockEntrySize);
 static_assert(sizeof(InsertKey) == pg::kInsertKeySize &&
               sizeof(InsertEntry) == pg::kInsertEntrySize);
 
@@ -71,13 +58,6 @@ constexpr size_t kLookedAtChunks = 8;
 std::unordered_map<uint64_t, TableChunks> tables;
 std::vector<InsertKey> holes;  // entries of this transaction
 std::vector<InsertKey> published;
-// Tables that have got their first block in this transaction, whose memory it is.
-struct Begun {
-  Begun* next;
-  uint64_t table;
-};
-Begun* begun = nullptr;
-
 InsertKey key_of(uint64_t rowid, int size) {
   return {MyDatabaseId, static_cast<uint32_t>(size), rowid >> kShift[size]};
 }
@@ -85,60 +65,6 @@ InsertKey key_of(uint64_t rowid, int size) {
 template <class Entry, class Key>
 Entry* find(dshash_table* table, const Key& key, bool exclusive) {
   return static_cast<Entry*>(dshash_find(table, &key, exclusive));
-}
-
-// The start of an aligned chunk out of the table's block, or 0 if the block has no room. A block
-// begins with small chunks: larger ones would leave a gap in a small table's TIDs.
-uint64_t take_from_block(uint64_t table, int& size) {
-  BlockKey key{MyDatabaseId, 0, table};
-  dshash_table* blocks = pg::shared_tables().blocks;
-  auto* entry = find<BlockEntry>(blocks, key, true);
-  if (!entry) return 0;
-  if (size == 1 && entry->next % kBlockRows != 0 && entry->next % kBlockRows < 1 << kShift[1])
-    size = 0;
-  uint64_t rows = uint64_t{1} << kShift[size];
-  uint64_t start = (entry->next + rows - 1) & ~(rows - 1);
-  bool room = start + rows <= entry->end;
-  if (room) entry->next = start + rows;
-  dshash_release_lock(blocks, entry);
-  return room ? start : 0;
-}
-
-// The entry of table 0 holds the first block that was taken in the database.
-constexpr uint64_t kAnyTable = 0;
-
-void note_block(uint64_t first) {
-  BlockKey key{MyDatabaseId, 0, kAnyTable};
-  dshash_table* blocks = pg::shared_tables().blocks;
-  bool found;
-  auto* entry = static_cast<BlockEntry*>(dshash_find_or_insert(blocks, &key, &found));
-  if (!found || first < entry->next) entry->next = entry->end = first;
-  dshash_release_lock(blocks, entry);
-}
-
-uint64_t add_block(uint64_t table) {
-  auto block = static_cast<uint64_t>(pg::draw(pg::extension().rowid_block));
-  note_block(block * kBlockRows);
-  BlockKey key{MyDatabaseId, 0, table};
-  dshash_table* blocks = pg::shared_tables().blocks;
-  bool found;
-  auto* entry = static_cast<BlockEntry*>(dshash_find_or_insert(blocks, &key, &found));
-  // Another session may have been faster with a later block.
-  if (!found || entry->end <= block * kBlockRows) {
-    entry->next = block * kBlockRows;
-    entry->end = entry->next + kBlockRows;
-  }
-  dshash_release_lock(blocks, entry);
-  return block * kBlockRows;
-}
-
-// May be smaller than asked for.
-uint64_t take_chunk(uint64_t table, int& size) {
-  for (;;) {
-    uint64_t start = take_from_block(table, size);
-    if (start) return start;
-    add_block(table);  // a chunk as large as a block always fits a new one, unless raced for
-  }
 }
 
 int size_for(uint64_t taken) { return taken >= 16384 ? 2 : taken >= 256 ? 1 : 0; }
@@ -197,7 +123,13 @@ Chunk& chunk_for(TableChunks& t, uint64_t table, TransactionId self, int32_t bra
     if (usable(t, t.chunks[i], self, branch, least)) return t.chunks[t.current = i];
   forget_chunks_at_exit();
   int size = size_for(t.taken);
-  uint64_t start = pg::call([&] { return take_chunk(table, size); });
+  uint64_t start = pg::call([&] {
+    // A chunk as large as a block always fits a new one, unless raced for.
+    for (;;) {
+      if (uint64_t taken = take_from_block(table, size)) return taken;
+      add_block(table);
+    }
+  });
   Chunk chunk;
   chunk.next = start;
   chunk.end = start + (uint64_t{1} << kShift[size]);
@@ -238,41 +170,6 @@ void change_entry(uint64_t rowid, Change&& change) {
 void erase(const InsertKey& key) { dshash_delete_key(pg::shared_tables().inserts, &key); }
 
 }  // namespace
-
-uint64_t first_rowid_of_run() {
-  BlockKey key{MyDatabaseId, 0, kAnyTable};
-  dshash_table* blocks = pg::shared_tables().blocks;
-  for (;;) {
-    if (auto* entry = find<BlockEntry>(blocks, key, false)) {
-      uint64_t first = entry->next;
-      dshash_release_lock(blocks, entry);
-      return first;
-    }
-    auto block = static_cast<uint64_t>(pg::draw(pg::extension().rowid_block));
-    note_block(block * kBlockRows);
-  }
-}
-
-uint64_t begin_block(uint64_t table) {
-  BlockKey key{MyDatabaseId, 0, table};
-  dshash_table* blocks = pg::shared_tables().blocks;
-  if (auto* entry = find<BlockEntry>(blocks, key, false)) {
-    const uint64_t next = entry->next;
-    const bool unused = next % kBlockRows == 0 && next < entry->end;
-    dshash_release_lock(blocks, entry);
-    if (unused) return next;
-  } else {
-    auto* noted = static_cast<Begun*>(MemoryContextAlloc(TopTransactionContext, sizeof(Begun)));
-    *noted = {begun, table};
-    begun = noted;
-  }
-  return add_block(table);
-}
-
-void forget_block(uint64_t table) {
-  BlockKey key{MyDatabaseId, 0, table};
-  dshash_delete_key(pg::shared_tables().blocks, &key);
-}
 
 uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least) {
   TableChunks& t = tables[table];
@@ -412,16 +309,6 @@ void filter_entries(Visit&& visit) {
 
 }  // namespace
 
-uint64_t end_of_handed_out(uint64_t table) {
-  BlockKey key{MyDatabaseId, 0, table};
-  dshash_table* blocks = pg::shared_tables().blocks;
-  auto* entry = find<BlockEntry>(blocks, key, false);
-  if (!entry) return 0;
-  uint64_t end = entry->next;
-  dshash_release_lock(blocks, entry);
-  return end;
-}
-
 std::vector<RunningInserts> running_inserts(uint64_t table, uint64_t first, uint64_t end) {
   std::vector<RunningInserts> found;
   dshash_seq_status walk;
@@ -465,7 +352,7 @@ void sweep_inserts() {
 
 void leave_inserts() {
   holes.clear();
-  begun = nullptr;
+  keep_begun_blocks();
   published.clear();
   for (auto& [table, t] : tables) {
     std::erase_if(t.chunks, [](const Chunk& c) { return TransactionIdIsValid(c.registered); });
@@ -475,8 +362,9 @@ void leave_inserts() {
 
 void end_inserts(bool rolled_back) {
   if (rolled_back)
-    for (const Begun* b = begun; b; b = b->next) forget_block(b->table);
-  begun = nullptr;
+    undo_begun_blocks();
+  else
+    keep_begun_blocks();
   if (!published.empty()) forget_published();
   for (const InsertKey& key : holes) erase(key);
   holes.clear();

@@ -10,18 +10,6 @@ namespace datahike::am {
 // chunk as being inserted into, before any index entry can name it. May raise a PostgreSQL error.
 // Never one below `least`.
 uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least);
-// Makes the rowids that follow come from a block of which none is in use, and returns its first:
-// greater than every rowid of the table so far. REQUIRES: the table is locked against other
-// writers.
-uint64_t begin_block(uint64_t table);
-// What is left of the table's block is not used: the table goes.
-void forget_block(uint64_t table);
-
-// The first rowid that was handed out in this database since the server started: rowids from before
-// are lower, later ones are not. Takes a block of rowids if there is none. May raise a PostgreSQL
-// error.
-uint64_t first_rowid_of_run();
-
 struct RunningInsert {
   TransactionId xid;  // subtransaction
   int32_t branch;
@@ -31,8 +19,6 @@ struct RunningInsert {
 // Whether a rowid is being inserted by a transaction other than this one that has not ended.
 bool find_running_insert(uint64_t rowid, RunningInsert* out);
 
-// Behind the last rowid that was handed out for the table since the server started; 0: none was.
-uint64_t end_of_handed_out(uint64_t table);
 // Transactions of others, prepared ones too, that may be inserting rows of the table with rowids of
 // a range, and the first of those.
 struct RunningInserts {

@@ -2,7 +2,7 @@
 #include "pg/catalog.h"
 
 #include "am/horizon.h"
-#include "am/rowids.h"
+#include "am/rowid_blocks.h"
 #include "pg/bridge.h"
 #include "pg/keep_history.h"
 #include "pg/sequence.h"
@@ -254,7 +254,7 @@ uint64_t find_table_id(Oid relation) {
 StoredTable make_table(Oid relation) {
   const ExtensionOids& e = extension();
   int64_t id = draw(e.table_id);
-  uint64_t first = am::begin_block(static_cast<uint64_t>(id));
+  uint64_t first = am::begin_first_block(static_cast<uint64_t>(id));
   Relation rel = table_open(e.relation, RowExclusiveLock);
   Datum values[5] = {ObjectIdGetDatum(relation), Int64GetDatum(id), Int64GetDatum(0), 0,
                      Int64GetDatum(static_cast<int64_t>(first))};

@@ -5,6 +5,7 @@
 #include "am/prepared.h"
 #include "am/relation.h"
 #include "am/rewrite.h"
+#include "am/rowid_blocks.h"
 #include "am/rowids.h"
 #include "am/serializable.h"
 #include "pg/bridge.h"
@@ -85,10 +86,12 @@ void on_subtransaction(SubXactEvent event, SubTransactionId sub, SubTransactionI
         break;
       case SUBXACT_EVENT_COMMIT_SUB:
         am::commit_subtransaction(sub);
+        am::pass_begun_blocks(sub, parent);
         versioning::commit_resets_of(sub, parent);
         break;
       case SUBXACT_EVENT_ABORT_SUB:
         am::abort_subtransaction(sub);
+        am::undo_begun_blocks_of(sub);
         if (versioning::undo_resets_of(sub)) am::resets_were_undone();
         break;
       default:

@@ -2,6 +2,7 @@
 // the way, and a table's going is noticed.
 #include "am/branch_constraints.h"
 #include "am/rewrite.h"
+#include "am/rowid_blocks.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
@@ -244,7 +245,10 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
     CommandCounterIncrement();
     // Another one, if they were renamed meanwhile.
     bool dropped = !SearchSysCacheExists1(DATABASEOID, ObjectIdGetDatum(database));
-    if (dropped) remove_store(database);  // nothing refers to it any more
+    if (dropped) {  // nothing refers to it any more
+      remove_store(database);
+      am::forget_blocks_of(database);
+    }
   }
   // It may have left log rows to fold and entries in the shared tables to sweep.
   if (ending && extension_installed()) wake_worker();

@@ -1,6 +1,7 @@
 // The SQL functions that show commits and the store.
 #include "am/pending.h"
 #include "am/relation.h"
+#include "am/rowid_blocks.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/incarnation.h"
@@ -221,7 +222,7 @@ Datum datahike_stats(PG_FUNCTION_ARGS) {
       strlcpy(worker.error, "no worker could be started: max_worker_processes are taken",
               sizeof worker.error);
     }
-    Datum values[14] = {Int64GetDatum(static_cast<int64_t>(s.commits)),
+    Datum values[15] = {Int64GetDatum(static_cast<int64_t>(s.commits)),
                         Int64GetDatum(pg::call([] { return pg::count_branches(); })),
                         Int64GetDatum(static_cast<int64_t>(s.segments)),
                         Int64GetDatum(static_cast<int64_t>(s.nodes)),
@@ -234,8 +235,9 @@ Datum datahike_stats(PG_FUNCTION_ARGS) {
                         Int32GetDatum(worker.pid),
                         0,
                         Int64GetDatum(static_cast<int64_t>(pg::gc_runs())),
-                        TimestampTzGetDatum(pg::last_gc_at())};
-    bool nulls[14] = {};
+                        TimestampTzGetDatum(pg::last_gc_at()),
+                        Int64GetDatum(pg::call([] { return am::count_blocks(); }))};
+    bool nulls[15] = {};
     nulls[11] = worker.sqlstate == 0;
     nulls[13] = pg::last_gc_at() == 0;
     Datum* v = values;

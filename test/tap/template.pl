@@ -10,7 +10,7 @@ use Test::More;
 use Time::HiRes qw(sleep);
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 40;
+plan tests => 44;
 
 my $c = Cluster->new('allow_in_place_tablespaces = on', 'datahike.fold_delay = 5ms');
 my $stores = "$c->{dir}/data/datahike";
@@ -27,6 +27,9 @@ sub in {
     return $answer;
 }
 sub oid_of { return in('postgres', "SELECT oid FROM pg_database WHERE datname = '$_[0]'") }
+
+# Tables with a block of rowids in shared memory, of all databases.
+sub blocks { return in('test', 'SELECT rowid_blocks FROM datahike.stats()') }
 
 my $look = <<'SQL';
 SELECT count(*), sum(id), md5(string_agg(v, ',' ORDER BY id)) FROM t;
@@ -49,6 +52,7 @@ INSERT INTO t SELECT g, 'side' FROM generate_series(6000, 6100) g;
 SELECT datahike.commit_id();
 SQL
 
+my $blocks = blocks();
 # The log rows of the last changes are most probably not folded when the command begins.
 for my $strategy ('wal_log', 'file_copy') {
     in('test', "UPDATE t SET v = v || '$strategy' WHERE id < 300; DELETE FROM t WHERE id = 400 + length('$strategy')");
@@ -70,8 +74,10 @@ SQL
     in('test', 'DELETE FROM t WHERE id = 20000');
     my $oid = oid_of('copy');
     ok(-e "$stores/$oid/data.mdb", 'there is a store');
+    is(blocks() - $blocks, 1, 'and a block of rowids for the table that has been written');
     in('postgres', 'DROP DATABASE copy');
     ok(!-e "$stores/$oid", 'which goes with the database');
+    is(blocks(), $blocks, 'as the block does');
 }
 
 # What the copy's sequences have given is not given again after a crash.
