@@ -29,9 +29,11 @@ fi
 if [ "$AM" != heap ]; then
   if [ "$FULL" = 1 ]; then
     fuzz "half an hour of aggregates" 2400 aggregates --minutes 30
+    fuzz "half an hour of foreign aggregates" 2400 aggregates --foreign --minutes 30
     fuzz "half an hour of Datalog" 2400 datalog --minutes 30
   else
     fuzz "aggregates" 240 aggregates --seed 1 --count 10
+    fuzz "foreign aggregates" 240 aggregates --foreign --seed 3 --count 4
     fuzz "Datalog" 240 datalog --seed 1 --count 12
   fi
 fi

@@ -69,4 +69,7 @@ inline uint64_t unpack(ByteView packed, uint64_t index, unsigned width) {
 void unpack_run(ByteView packed, uint64_t first, unsigned width, uint64_t base,
                 std::span<uint64_t> out);
 
+// Sets the bits from `to_at` on of `to` that are set among the `count` bits from `at` on of `from`.
+void copy_bits(const uint64_t* from, uint64_t at, uint64_t count, uint64_t* to, uint64_t to_at);
+
 }  // namespace datahike::column

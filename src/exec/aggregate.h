@@ -55,7 +55,8 @@ struct JoinSides {
 // False if it is none of a plain table with something that can be read first.
 bool describe_join(PlannerInfo* root, RelOptInfo* join, JoinSides* sides);
 bool is_plain_table(PlannerInfo* root, RelOptInfo* rel);
-bool is_datahike_table(PlannerInfo* root, RelOptInfo* rel);
+// A datahike table, or a foreign table of another store.
+bool is_read_by_column(PlannerInfo* root, RelOptInfo* rel);
 // build_code() of what a plan of the build side returns.
 List* columns_of(const Plan* plan);
 

@@ -6,6 +6,7 @@
 #include "am/slot.h"
 #include "exec/aggregate.h"
 #include "exec/view_call.h"
+#include "fdw/other_pieces.h"
 #include "pg/bridge.h"
 #include "pg/vector_settings.h"
 
@@ -39,9 +40,10 @@ constexpr double kTextCost = 20;
 // which locks less under SERIALIZABLE.
 constexpr double kStartCost = 20;
 
-bool is_datahike(Relation relation) {
-  return relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
-         relation->rd_tableam->slot_callbacks(relation) == &am::slot_operations;
+bool has_segments(Relation relation) {
+  return (relation->rd_tableam && relation->rd_tableam->slot_callbacks &&
+          relation->rd_tableam->slot_callbacks(relation) == &am::slot_operations) ||
+         fdw::is_other_table(relation);
 }
 
 // What a target list or HAVING is made of: keys, aggregates, and what can be computed from those.
@@ -307,7 +309,7 @@ bool describe_input(PlannerInfo* root, RelOptInfo* input, JoinSides* sides) {
 
 bool can_run(RangeTblEntry* entry, const AggregatePlan& plan) {
   Relation relation = table_open(entry->relid, NoLock);
-  bool possible = is_datahike(relation);
+  bool possible = has_segments(relation);
   if (possible) {
     AggregatePlan bound = plan;
     List* expressions = expressions_of(plan);
@@ -338,13 +340,14 @@ Cost run_cost(RelOptInfo* input, const JoinSides& sides, const AggregatePlan& pl
 bool is_plain_table(PlannerInfo* root, RelOptInfo* rel) {
   if (rel->reloptkind != RELOPT_BASEREL || rel->rtekind != RTE_RELATION) return false;
   RangeTblEntry* entry = planner_rt_fetch(rel->relid, root);
-  return !entry->inh && !entry->tablesample && entry->relkind == RELKIND_RELATION &&
+  return !entry->inh && !entry->tablesample &&
+         (entry->relkind == RELKIND_RELATION || entry->relkind == RELKIND_FOREIGN_TABLE) &&
          !is_view_call(entry) && bms_is_empty(rel->lateral_relids);
 }
 
-bool is_datahike_table(PlannerInfo* root, RelOptInfo* rel) {
+bool is_read_by_column(PlannerInfo* root, RelOptInfo* rel) {
   Relation relation = table_open(planner_rt_fetch(rel->relid, root)->relid, NoLock);
-  bool is = is_datahike(relation);
+  bool is = has_segments(relation);
   table_close(relation, NoLock);
   return is;
 }

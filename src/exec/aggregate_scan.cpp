@@ -215,6 +215,7 @@ void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
                         vector::name_of(static_cast<vector::Join::Kind>(plan.join_kind)), out);
     explain_list(node, ancestors, out, "Hash Cond", plan.conditions, true);
   }
+  explain_source(node, out);
   explain_list(node, ancestors, out, "Scan Filter", plan.filters, true);
   if (plan.top) ExplainPropertyInteger("Top Groups", nullptr, plan.top, out);
   if (out->analyze) explain_counters(node, out);

@@ -3,11 +3,9 @@
 #include <algorithm>
 #include <deque>
 
-#include "am/batch_cursor.h"
-#include "am/scan.h"
 #include "column/vector/first_rows.h"
 #include "exec/execute_privilege.h"
-#include "exec/vector_scan.h"
+#include "exec/pieces.h"
 #include "pg/bridge.h"
 
 extern "C" {
@@ -71,16 +69,10 @@ std::vector<Chosen> all_chosen(VectorScan* scan) {
   return chosen;
 }
 
-// A column that is returned.
-struct Source {
-  am::Attribute attribute;
-  am::MissingValue missing;
-};
-
 // Makes tuples of chosen rows, some at a time.
 class Writer {
  public:
-  Writer(std::vector<Source> sources, TupleDesc desc, Tuplestorestate* out)
+  Writer(std::vector<ReturnedColumn> sources, TupleDesc desc, Tuplestorestate* out)
       : sources_(std::move(sources)),
         desc_(desc),
         out_(out),
@@ -104,7 +96,7 @@ class Writer {
     texts_.clear();
     rows = rows.first(fitting(segment, rows));
     for (size_t c = 0; c < sources_.size(); ++c) {
-      const Source& source = sources_[c];
+      const ReturnedColumn& source = sources_[c];
       const int at = segment.find(source.attribute.number);
       if (at >= 0 && column::is_word(source.attribute.kind))
         read_words(segment, at, c, rows);
@@ -127,7 +119,7 @@ class Writer {
   size_t fitting(const store::SegmentReader& segment, std::span<const Chosen> rows) {
     size_t bytes = 0, count = 0;
     for (; count < rows.size() && (count == 0 || bytes < kMostBytes); ++count) {
-      for (const Source& source : sources_) {
+      for (const ReturnedColumn& source : sources_) {
         if (source.attribute.kind != column::Kind::Bytes) continue;
         const int at = segment.find(source.attribute.number);
         if (at < 0 || segment.is_null(at, rows[count].place.row)) continue;
@@ -148,7 +140,7 @@ class Writer {
 
   void read_value(const store::SegmentReader& segment, int at, size_t column, size_t row,
                   uint32_t from) {
-    const Source& source = sources_[column];
+    const ReturnedColumn& source = sources_[column];
     const size_t place = row * width_ + column;
     values_[place] = 0;
     nulls_[place] = at < 0 ? source.missing.null : segment.is_null(at, from);
@@ -165,7 +157,7 @@ class Writer {
     values_[place] = PointerGetDatum(copy.data());
   }
 
-  std::vector<Source> sources_;
+  std::vector<ReturnedColumn> sources_;
   TupleDesc desc_;
   Tuplestorestate* out_;
   size_t width_;
@@ -180,19 +172,10 @@ bool write_rows(FirstRowsScan* node, const List* columns, TupleDesc desc) {
   VectorScan* scan = &node->vector;
   const std::vector<Chosen> chosen = all_chosen(scan);
   if (scan->run->changed) return false;
-  const am::RelationInfo& info = am::relation_info(scan->relation);
-  std::vector<Source> sources;
-  ListCell* cell;
-  foreach (cell, columns) {
-    const int attribute = lfirst_int(cell) - 1;
-    sources.push_back(
-        {info.attribute[attribute], am::missing_value(scan->relation, info, attribute)});
-  }
-  Writer writer(std::move(sources), desc, node->rows);
-  am::TableView view = am::begin_batch_scan(scan->scan, info);
-  am::BatchCursor cursor(view, scan->relation, info, scan->run->attributes, scan->row);
+  Writer writer(returned_columns(scan, columns), desc, node->rows);
+  const std::unique_ptr<Pieces> all = open_pieces(scan, scan->run->attributes);
   for (auto at = chosen.begin(); at != chosen.end();) {
-    std::vector<vector::Piece> pieces = cursor.next();
+    std::vector<vector::Piece> pieces = all->next();
     if (pieces.empty()) return false;
     for (const vector::Piece& piece : pieces) {
       const std::vector<PieceRows>& known = scan->run->pieces;
@@ -307,6 +290,7 @@ void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
         "Ranking",
         plan.first.ranking == static_cast<int>(vector::Ranking::Rank) ? "rank" : "dense_rank", out);
   ExplainPropertyInteger("First Rows", nullptr, plan.first.most, out);
+  explain_source(node, out);
   explain_list(node, ancestors, out, "Scan Filter", plan.filters, true);
   if (out->analyze) explain_counters(node, out);
 }

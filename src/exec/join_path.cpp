@@ -94,7 +94,7 @@ vector::Join::Kind kind_of(PlannerInfo* root, RelOptInfo* probe, RelOptInfo* bui
 
 bool can_be(PlannerInfo* root, RelOptInfo* join, RelOptInfo* probe, RelOptInfo* build,
             JoinSides* sides) {
-  if (!is_plain_table(root, probe) || !can_be_read_first(build) || !is_datahike_table(root, probe))
+  if (!is_plain_table(root, probe) || !can_be_read_first(build) || !is_read_by_column(root, probe))
     return false;
   *sides = {probe, build, kind_of(root, probe, build), NIL};
   return sides->kind != vector::Join::None && take_conditions(root, join, sides);
@@ -144,7 +144,7 @@ bool describe_join(PlannerInfo* root, RelOptInfo* join, JoinSides* sides) {
     if (other->tuples > a->tuples) a = other;
   }
   if (a->tuples < pg::setting_vectorized_min_rows || !is_plain_table(root, a) ||
-      !is_datahike_table(root, a))
+      !is_read_by_column(root, a))
     return false;
   RelOptInfo* others = others_of(root, join, a);
   return others && can_be(root, join, a, others, sides);

@@ -2,17 +2,20 @@
 
 #include <thread>
 
-#include "am/batch_cursor.h"
 #include "am/scan.h"
 #include "column/vector/decimals.h"
 #include "exec/execute_privilege.h"
+#include "exec/pieces.h"
+#include "fdw/other_pieces.h"
 #include "pg/bridge.h"
 #include "pg/vector_settings.h"
 
 extern "C" {
 #include "access/parallel.h"
+#include "access/sysattr.h"
 #include "commands/explain.h"
 #include "executor/nodeHash.h"
+#include "foreign/foreign.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
@@ -26,6 +29,33 @@ AggregatePlan plan_of(CustomScanState* node) {
   return unpack(castNode(CustomScan, node->ss.ps.plan)->custom_private);
 }
 
+namespace {
+
+// The table's columns in the plan's expressions and among what is returned.
+List* columns_read(const AggregatePlan& plan) {
+  Bitmapset* read = nullptr;
+  pull_varattnos(reinterpret_cast<Node*>(expressions_of(plan)), plan.table, &read);
+  List* columns = list_copy(plan.first.columns);
+  for (int at = -1; (at = bms_next_member(read, at)) >= 0;)
+    if (const int number = at + FirstLowInvalidHeapAttributeNumber; number > 0)
+      columns = list_append_unique_int(columns, number);
+  list_sort(columns, list_int_cmp);
+  return columns;
+}
+
+// The store is read in the state in which it is when the query begins.
+void begin_foreign(CustomScanState* node) {
+  VectorScan* scan = as_vector(node);
+  EState* estate = node->ss.ps.state;
+  auto* plan = castNode(CustomScan, node->ss.ps.plan);
+  const RangeTblEntry* entry = exec_rt_fetch(plan->scan.scanrelid, estate);
+  const Oid user = OidIsValid(entry->checkAsUser) ? entry->checkAsUser : GetUserId();
+  scan->foreign = fdw::open_other_table(scan->relation, estate->es_snapshot, user,
+                                        columns_read(plan_of(node)), estate->es_query_cxt);
+}
+
+}  // namespace
+
 void begin_vector_scan(CustomScanState* node, EState* estate, int flags) {
   VectorScan* scan = as_vector(node);
   // What it returns are no rows of the table: WHERE CURRENT OF must not find one here.
@@ -38,6 +68,7 @@ void begin_vector_scan(CustomScanState* node, EState* estate, int flags) {
     node->custom_ps =
         lappend(node->custom_ps, ExecInitNode(static_cast<Plan*>(lfirst(cell)), estate, flags));
   if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
+  if (fdw::is_other_table(scan->relation)) begin_foreign(node);
   scan->row = table_slot_create(scan->relation, &estate->es_tupleTable);
   scan->context =
       AllocSetContextCreate(estate->es_query_cxt, "datahike aggregate", ALLOCSET_DEFAULT_SIZES);
@@ -90,16 +121,13 @@ List* parameter_values(CustomScanState* node) {
 }
 
 void aggregate(Run& run, VectorScan* scan) {
-  const am::RelationInfo& info = am::relation_info(scan->relation);
-  set_missing_values(run.compiler.program, run.compiler.attributes, scan->relation, info);
-  am::TableView view = am::begin_batch_scan(scan->scan, info);
-  am::BatchCursor cursor(view, scan->relation, info, run.attributes, scan->row);
+  const std::unique_ptr<Pieces> all = open_pieces(scan, run.attributes);
   run.groups.reset();
   run.groups = std::make_unique<vector::ParallelAggregation>(run.compiler.program, run.execution);
   const auto poll = [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); };
   std::vector<PieceRows> read;
   for (;;) {
-    std::vector<vector::Piece> pieces = cursor.next();
+    std::vector<vector::Piece> pieces = all->next();
     for (const vector::Piece& piece : pieces) read.push_back(rows_of(piece));
     run.groups->add(pieces, poll);
     if (pieces.empty()) break;
@@ -191,6 +219,32 @@ std::vector<int> attributes_of(const Compiler& compiler, const AggregatePlan& pl
   return attributes;
 }
 
+// Where the program's columns are in the table's segments, and what they are in older rows.
+void bind_columns(Run& run, VectorScan* scan, const AggregatePlan& bound) {
+  vector::Program& program = run.compiler.program;
+  const std::vector<int>& attributes = run.compiler.attributes;
+  if (!scan->foreign)
+    return set_missing_values(program, attributes, scan->relation,
+                              am::relation_info(scan->relation));
+  for (size_t i = 0; i < attributes.size(); ++i)
+    if (attributes[i] >= 0)
+      program.columns[i].number = fdw::attribute_there(*scan->foreign, attributes[i]).number;
+  fdw::leave_out_rows(*scan->foreign, bound.filters, bound.table);
+}
+
+// The run goes with the scan.
+void attach(VectorScan* scan, std::shared_ptr<Run> run) {
+  scan->run = run.get();
+  if (scan->scan) return am::attach_to_scan(scan->scan, std::move(run));
+  auto* callback = pg::call([scan] {
+    return static_cast<MemoryContextCallback*>(
+        MemoryContextAlloc(scan->context, sizeof(MemoryContextCallback)));
+  });
+  callback->arg = new std::shared_ptr<Run>(std::move(run));
+  callback->func = [](void* kept) { delete static_cast<std::shared_ptr<Run>*>(kept); };
+  MemoryContextRegisterResetCallback(scan->context, callback);
+}
+
 void run_aggregate(VectorScan* scan, const AggregatePlan& bound) {
   auto run = std::make_shared<Run>(scan->relation, bound);
   if (!compile(run->compiler, bound))
@@ -201,6 +255,7 @@ void run_aggregate(VectorScan* scan, const AggregatePlan& bound) {
     run->compiler.program.join.build = read_build_side(
         static_cast<PlanState*>(linitial(scan->state.custom_ps)), run->compiler, bound.columns);
   run->attributes = attributes_of(run->compiler, bound);
+  bind_columns(*run, scan, bound);
   run->execution.threads = threads();
   run->execution.most_bytes = pg::call([] { return get_hash_memory_limit(); });
   run_pass(scan, *run);
@@ -211,9 +266,8 @@ void run_aggregate(VectorScan* scan, const AggregatePlan& bound) {
   scan->total.pruned += c.pruned;
   scan->total.rows += c.rows;
   scan->total.passed += c.passed;
-  am::count_batch_rows(scan->scan, c.rows);
-  scan->run = run.get();
-  am::attach_to_scan(scan->scan, std::move(run));
+  if (scan->scan) am::count_batch_rows(scan->scan, c.rows);
+  attach(scan, std::move(run));
 }
 
 }  // namespace
@@ -243,7 +297,8 @@ void run_vector_scan(CustomScanState* node) {
                                bind_parameters(reinterpret_cast<Node*>(expressions), values)));
   }
   MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
-  scan->scan = table_beginscan(scan->relation, node->ss.ps.state->es_snapshot, 0, nullptr);
+  if (!scan->foreign)
+    scan->scan = table_beginscan(scan->relation, node->ss.ps.state->es_snapshot, 0, nullptr);
   MemoryContextSwitchTo(scan->context);
   pg::guard([&bound, scan] { run_aggregate(scan, bound); });
   MemoryContextSwitchTo(old);
@@ -256,7 +311,9 @@ void forget_run(VectorScan* scan) {
 }
 
 void end_vector_scan(CustomScanState* node) {
-  forget_run(as_vector(node));
+  VectorScan* scan = as_vector(node);
+  forget_run(scan);
+  if (scan->foreign) fdw::close_scan(std::exchange(scan->foreign, nullptr));
   ListCell* cell;
   foreach (cell, node->custom_ps) ExecEndNode(static_cast<PlanState*>(lfirst(cell)));
 }
@@ -304,6 +361,15 @@ void explain_list(CustomScanState* node, List* ancestors, ExplainState* out, con
     return ExplainPropertyText(label, text, out);
   }
   ExplainPropertyList(label, deparse_list(node, ancestors, out, expressions), out);
+}
+
+void explain_source(CustomScanState* node, ExplainState* out) {
+  const Relation relation = as_vector(node)->relation;
+  if (!fdw::is_other_table(relation)) return;
+  const Oid foreign = RelationGetRelid(relation);
+  ExplainPropertyText(
+      "View", fdw::describe_view(fdw::server_options(GetForeignTable(foreign)->serverid)), out);
+  ExplainPropertyText("Relation", fdw::quoted(fdw::table_name(foreign)), out);
 }
 
 void explain_counters(CustomScanState* node, ExplainState* out) {

@@ -4,6 +4,10 @@
 #include "column/vector/window_rows.h"
 #include "exec/aggregate.h"
 
+namespace datahike::fdw {
+struct Scan;
+}
+
 namespace datahike::exec {
 
 // Which rows a piece has.
@@ -36,6 +40,7 @@ struct VectorScan {
   CustomScanState state;
   Relation relation;
   TableScanDesc scan;     // nullptr: not begun
+  fdw::Scan* foreign;     // of another store's table instead; nullptr: it is none
   TupleTableSlot* row;    // of the table, for rows that are converted one by one
   List* parameters;       // ExprStates
   MemoryContext context;  // of the run
@@ -67,6 +72,8 @@ void rescan_vector_scan(CustomScanState* node);
 List* deparse_list(CustomScanState* node, List* ancestors, ExplainState* out, List* expressions);
 void explain_list(CustomScanState* node, List* ancestors, ExplainState* out, const char* label,
                   List* expressions, bool conjunction);
+// Of another store's table: what the server reads, and the table there.
+void explain_source(CustomScanState* node, ExplainState* out);
 // Segments, those that zone maps excluded, and rows that did not pass.
 void explain_counters(CustomScanState* node, ExplainState* out);
 

@@ -240,11 +240,18 @@ const store::SegmentReader& OtherRows::segment() {
   if (segment_ && at >= segment_->first_rowid() && at <= segment_->last_rowid() &&
       !segment_->is_hole(static_cast<uint32_t>(at - segment_->first_rowid())))
     return *segment_;
-  segment_ = store_.env->segment(table_, at);
-  if (!segment_)
-    throw CorruptError("row " + std::to_string(at) + " of table " + std::to_string(table_) +
-                       " is live but missing in the store");
-  return *segment_;
+  return segment_.emplace(segment_of(at));
+}
+
+store::SegmentReader OtherRows::segment_of(uint64_t rowid) {
+  std::optional<store::SegmentReader> found = store_.env->segment(table_, rowid);
+  if (!found) missing(rowid);
+  return *found;
+}
+
+void OtherRows::missing(uint64_t rowid) const {
+  throw CorruptError("row " + std::to_string(rowid) + " of table " + std::to_string(table_) +
+                     " is live but missing in the store");
 }
 
 }  // namespace datahike::fdw

@@ -3,6 +3,8 @@
 // published (store/backup.h), or what a backup holds.
 #pragma once
 
+#include <span>
+
 #include "fdw/target.h"
 #include "store/version.h"
 #include "tree/memory_nodes.h"
@@ -49,6 +51,12 @@ class OtherRows {
   bool next();
   uint64_t rowid() const { return high_ << 16 | static_cast<uint64_t>(bit_); }
   const store::SegmentReader& segment();  // that holds the row
+  // By whole containers of the live set instead: a bit for each rowid from container_rowid() on.
+  bool next_container() { return load_container(); }
+  uint64_t container_rowid() const { return high_ << 16; }
+  std::span<const uint64_t> container_words() const { return container_.words; }
+  store::SegmentReader segment_of(uint64_t rowid);  // valid while the store's state is kept
+  [[noreturn]] void missing(uint64_t rowid) const;
   uint64_t count() { return tree::live_count(nodes_, live_); }
 
  private:

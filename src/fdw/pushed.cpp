@@ -7,6 +7,7 @@ extern "C" {
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/restrictinfo.h"
 #include "utils/typcache.h"
 }
 
@@ -92,15 +93,18 @@ void narrow(RowCondition& condition, int strategy, int64_t value) {
 
 }  // namespace
 
-List* pushed_conditions(List* restrictions, Index relid) {
+List* pushed_clauses(List* clauses, Index relid) {
   List* pushed = NIL;
   ListCell* cell;
-  foreach (cell, restrictions) {
-    List* one =
-        pushed_condition(reinterpret_cast<Node*>(lfirst_node(RestrictInfo, cell)->clause), relid);
+  foreach (cell, clauses) {
+    List* one = pushed_condition(static_cast<Node*>(lfirst(cell)), relid);
     if (one != NIL) pushed = lappend(pushed, one);
   }
   return pushed;
+}
+
+List* pushed_conditions(List* restrictions, Index relid) {
+  return pushed_clauses(extract_actual_clauses(restrictions, false), relid);
 }
 
 void push_conditions(const List* pushed, Scan& scan) {

@@ -8,6 +8,7 @@ namespace datahike::fdw {
 // Of a scan's RestrictInfos: a list of (attribute of the foreign table, btree strategy, Const).
 // Plain PostgreSQL code.
 List* pushed_conditions(List* restrictions, Index relid);
+List* pushed_clauses(List* clauses, Index relid);  // likewise, of clauses themselves
 // For the columns that a scan has opened. REQUIRES: in a guard.
 void push_conditions(const List* pushed, Scan& scan);
 

@@ -8,7 +8,7 @@ use Cluster;
 use Test::More;
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 47;
+plan tests => 58;
 
 my $far = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
 my $c = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
@@ -88,9 +88,16 @@ $far->sql('INSERT INTO sales VALUES (3000)');
 ok($c->wait_for(sub { $c->sql('SELECT count(*) FROM far.sales') eq '902' }), 'later commits appear');
 my $session = $c->session;
 ok($c->tell($session, 'BEGIN; DECLARE c CURSOR FOR SELECT id FROM far.sales; FETCH 1 FROM c;'), 'a cursor is open');
+my $by_column = 'SET datahike.vectorized_min_rows = 0; SET cpu_tuple_cost = 1000;';
+ok($c->tell($session, "$by_column DECLARE a CURSOR FOR SELECT 'was', count(*), sum(id) FROM far.sales;"), 'and one of aggregates');
+like($c->sql("$by_column EXPLAIN SELECT count(*), sum(id) FROM far.sales"), qr/Datahike Aggregate/, 'which are computed by column');
+my $before = $c->sql("$by_column SELECT 'was', count(*), sum(id) FROM far.sales");
 $far->sql('DELETE FROM sales WHERE id = 3000; SELECT datahike.gc(now() + interval \'1 day\', \'0\')');
 ok($c->tell($session, 'MOVE FORWARD ALL FROM c;'), 'the cursor goes on');
+ok($c->wait_for(sub { $c->sql("$by_column SELECT count(*) FROM far.sales") eq '901' }), 'there are other rows there now');
+ok($c->tell($session, 'FETCH ALL FROM a;'), 'the other one begins');
 close $session->{to};
+is(`grep was $session->{out}`, "$before\n", 'with what was there when it was opened');
 ok(!`grep ERROR $session->{out}`, 'in the state that it was opened in');
 is($c->sql('SELECT count(*) FROM side.sales'), '1000', 'after gc there');
 
@@ -130,6 +137,26 @@ $c->sql('CREATE TABLE own (a int); INSERT INTO own VALUES (1); SELECT datahike.c
 like($c->sql($drop . server("store '$c->{dir}/data/datahike/$own'") . $ask), qr/22023/, 'the database\'s own store');
 system("mkdir $c->{dir}/bad && head -c 20000 $far->{dir}/copy/data.mdb >$c->{dir}/bad/data.mdb && chown -R postgres $c->{dir}/bad") == 0 or die;
 like($c->sql($drop . server("store '$c->{dir}/bad'") . $ask), qr/XX001/, 'a store that was cut off');
+
+# A foreign aggregate says the same of them.
+my $count = "SET client_min_messages = error; $by_column SELECT count(*), sum(id) FROM x;";
+like($c->sql($drop . server("store '$store', branch 'nowhere'") . $count), qr/42704/, 'a missing branch, by column');
+system("mkdir $c->{dir}/torn && cp $far->{dir}/copy/data.mdb $c->{dir}/torn/ && chown -R postgres $c->{dir}/torn") == 0 or die;
+{
+    local (@ARGV, $/, $^I) = ("$c->{dir}/torn/data.mdb", undef, '');
+    while (<>) { s/b500/b5#0/g; print }
+}
+like($c->sql($drop . server("store '$c->{dir}/torn'") . $count), qr/XX001/, 'a damaged store, by column');
+
+# Text that is none of this database's encoding is refused where a row with it is asked for.
+(my $ascii = $far->command) =~ s/ test$/ ascii/;
+my $filled = `$ascii -d postgres -c "CREATE DATABASE ascii ENCODING 'SQL_ASCII' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'" 2>&1; $ascii -c 'CREATE EXTENSION datahike' -c "CREATE TABLE sales (id int, word text) USING datahike; INSERT INTO sales SELECT g, CASE WHEN g = 50 THEN E'\\xff' ELSE 'w' || g % 3 END FROM generate_series(1, 100) g" -c 'SELECT datahike.commit_id()' 2>&1; $ascii -Atc "SELECT oid FROM pg_database WHERE datname = 'ascii'"`;
+my ($ascii_oid) = $filled =~ /(\d+)\s*\z/;
+$c->sql("$drop CREATE SERVER x FOREIGN DATA WRAPPER datahike OPTIONS (store '$far->{dir}/data/datahike/$ascii_oid'); CREATE FOREIGN TABLE x (id int, word text) SERVER x OPTIONS (relation 'sales');");
+my $words = 'SELECT word, count(*) FROM x %s GROUP BY word ORDER BY word';
+ok($c->wait_for(sub { $c->sql($by_column . sprintf($words, 'WHERE id < 50')) eq "w0|16\nw1|17\nw2|16" }), 'text of another encoding that is also of this one') or diag($filled, $c->sql($by_column . sprintf($words, 'WHERE id < 50')));
+like($c->sql($by_column . sprintf($words, '')), qr/22021/, 'or is refused');
+is($c->sql($by_column . 'SELECT count(*), sum(id) FROM x'), '100|5050', 'where it is asked for');
 
 # Another database of the cluster.
 $c->sql($drop . "SET client_min_messages = error; CREATE DATABASE second");
