@@ -206,29 +206,41 @@ bool take_function(Described* d, const WindowFunc* call, int frame) {
   return true;
 }
 
-// Of the target: the columns and functions that it is made of.
-bool take_outputs(const PathTarget* target, int frame, Described* d) {
-  auto* exprs = reinterpret_cast<Node*>(target->exprs);
-  if (contain_volatile_functions(exprs)) return false;
-  ListCell* cell;
-  List* parts = pull_var_clause(exprs, PVC_INCLUDE_WINDOWFUNCS | PVC_INCLUDE_PLACEHOLDERS);
-  foreach (cell, parts) {
-    auto* part = static_cast<Node*>(lfirst(cell));
-    if (IsA(part, WindowFunc)) {
-      if (list_member(d->functions, part)) continue;
-      if (!take_function(d, reinterpret_cast<WindowFunc*>(part), frame)) return false;
-      d->functions = lappend(d->functions, part);
-      continue;
-    }
-    if (!IsA(part, Var)) return false;
-    auto* var = reinterpret_cast<Var*>(part);
-    if (var->varno != static_cast<int>(d->plan.table) || var->varattno <= 0) return false;
-    if (list_member(d->outputs, part)) continue;
-    const int source = source_of(d, part);
-    if (source < 0) return false;
-    d->window.columns = lappend_int(d->window.columns, source);
-    d->outputs = lappend(d->outputs, part);
+// What walks through a target.
+struct Outputs {
+  Described* described;
+  List* inputs;  // what the rows below PostgreSQL's own node have
+  int frame;
+};
+
+// True where something is neither an input nor a function nor made of such.
+bool collect_output(Node* node, void* context) {
+  if (!node) return false;
+  const auto* outputs = static_cast<const Outputs*>(context);
+  Described* d = outputs->described;
+  if (IsA(node, WindowFunc)) {
+    if (list_member(d->functions, node)) return false;
+    if (!take_function(d, reinterpret_cast<WindowFunc*>(node), outputs->frame)) return true;
+    d->functions = lappend(d->functions, node);
+    return false;
   }
+  if (list_member(outputs->inputs, node)) {
+    if (list_member(d->outputs, node)) return false;
+    const int source = source_of(d, node);
+    if (source < 0) return true;
+    d->window.columns = lappend_int(d->window.columns, source);
+    d->outputs = lappend(d->outputs, node);
+    return false;
+  }
+  if (IsA(node, Var) || IsA(node, PlaceHolderVar)) return true;
+  return expression_tree_walker(node, untyped(collect_output), context);
+}
+
+// Of the target: what it is made of. An expression that rows are sorted by is one input.
+bool take_outputs(const PathTarget* target, List* inputs, int frame, Described* d) {
+  auto* exprs = reinterpret_cast<Node*>(target->exprs);
+  Outputs outputs{d, inputs, frame};
+  if (contain_volatile_functions(exprs) || collect_output(exprs, &outputs)) return false;
   d->outputs = list_concat(d->outputs, list_copy(d->functions));
   return d->functions != NIL;
 }
@@ -253,8 +265,8 @@ double bytes_of(PlannerInfo* root, const AggregatePlan& plan, double rows) {
   return rows * of_row + texts;
 }
 
-// PostgreSQL's cheapest plan of the window, giving what this one gives.
-Path* path_by_row(PlannerInfo* root, RelOptInfo* output, const Described& d) {
+// PostgreSQL's cheapest plan of the window; nullptr: something else than rows is wanted of it.
+WindowAggPath* plan_by_row(RelOptInfo* output) {
   WindowAggPath* best = nullptr;
   ListCell* cell;
   foreach (cell, output->pathlist) {
@@ -262,12 +274,18 @@ Path* path_by_row(PlannerInfo* root, RelOptInfo* output, const Described& d) {
     if (IsA(path, WindowAggPath) && (!best || path->path.total_cost < best->path.total_cost))
       best = path;
   }
-  if (!best || best->qual != NIL || best->winclause->runCondition != NIL) return nullptr;
+  return best && best->qual == NIL && best->winclause->runCondition == NIL ? best : nullptr;
+}
+
+// The same, giving what this one gives.
+Path* path_by_row(PlannerInfo* root, RelOptInfo* output, const WindowAggPath* path,
+                  const Described& d) {
   PathTarget* target = create_empty_pathtarget();
+  ListCell* cell;
   foreach (cell, d.outputs) add_column_to_pathtarget(target, static_cast<Expr*>(lfirst(cell)), 0);
   set_pathtarget_cost_width(root, target);
-  return &create_windowagg_path(root, output, best->subpath, target, d.functions, best->winclause,
-                                NIL, best->topwindow)
+  return &create_windowagg_path(root, output, path->subpath, target, d.functions, path->winclause,
+                                NIL, path->topwindow)
               ->path;
 }
 
@@ -338,6 +356,8 @@ void add_window_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output) {
   if (input->reloptkind != RELOPT_BASEREL || !describe_input(root, input, &sides) ||
       sides.probe->tuples < pg::setting_vectorized_min_rows)
     return;
+  const WindowAggPath* standard = plan_by_row(output);
+  if (!standard) return;
   Described d{};
   d.plan.table = sides.probe->relid;
   auto* clause = linitial_node(WindowClause, query->windowClause);
@@ -346,12 +366,12 @@ void add_window_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output) {
   d.window.partition = list_length(clause->partitionClause);
   if (!take_filters(root, sides.probe, &d.plan.filters) || !take_frame(clause, &frame) ||
       !take_terms(root, clause->partitionClause, &d) ||
-      !take_terms(root, clause->orderClause, &d) || !take_outputs(target, frame, &d) ||
+      !take_terms(root, clause->orderClause, &d) ||
+      !take_outputs(target, standard->subpath->pathtarget->exprs, frame, &d) ||
       !can_run(planner_rt_fetch(d.plan.table, root), d.plan) ||
       bytes_of(root, d.plan, input->rows) > static_cast<double>(get_hash_memory_limit()))
     return;
-  Path* by_row = path_by_row(root, output, d);
-  if (!by_row) return;
+  Path* by_row = path_by_row(root, output, standard, d);
   auto* path = makeNode(CustomPath);
   path->path.pathtype = T_CustomScan;
   path->path.parent = output;

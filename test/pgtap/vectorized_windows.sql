@@ -48,8 +48,11 @@ END $$;
 SELECT same_set(format('SELECT id, %s FROM t WINDOW w AS (%s)', functions, of_window)) FROM (VALUES
   ('rank() OVER w, dense_rank() OVER w, count(*) OVER w, count(d) OVER w, sum(n) OVER w, sum(d) OVER w, avg(b) OVER w, min(f) OVER w = max(f) OVER w, max(day) OVER w, min(w) OVER w')) f(functions), (VALUES
   ('PARTITION BY i2 ORDER BY n'), ('PARTITION BY f'), ('ORDER BY r'), ('ORDER BY f DESC'), (''), ('PARTITION BY s ORDER BY day DESC NULLS LAST, ok'), ('PARTITION BY d ORDER BY s'), ('ORDER BY late'), ('PARTITION BY late, i2 ORDER BY i2')) o(of_window);
+-- Windows of expressions, which are computed once: with a sort above as well.
+SELECT same('SELECT id, n, n % 7, sum(n) OVER w, lag(n % 7) OVER w, d * 2 FROM t WINDOW w AS (PARTITION BY n % 7, d * 2 ORDER BY b / 3, f * 2, id)');
+SELECT same('SELECT id, row_number() OVER w FROM t WINDOW w AS (PARTITION BY n % 7 ORDER BY (b - n) DESC, id)');
+SELECT same('SELECT n % 7 + 1, row_number() OVER w FROM t WINDOW w AS (PARTITION BY n % 7 ORDER BY id) ORDER BY id');
 -- Conditions, expressions of functions, what is above.
-SELECT same('SELECT id, n - lag(n) OVER w AS change, 100 * d / sum(abs(n)) OVER w FROM t WINDOW w AS (ORDER BY id)') WHERE false;
 SELECT same('SELECT id, n - lag(n) OVER w AS change, row_number() OVER w || s FROM t WHERE n > 0 AND s <> ''a1'' AND d < 300 WINDOW w AS (PARTITION BY i2 ORDER BY id)');
 SELECT same('SELECT * FROM (SELECT id, i2, sum(n) OVER (PARTITION BY i2 ORDER BY id) x FROM t WHERE id BETWEEN 500 AND 5000) q WHERE x > 0 ORDER BY id');
 SELECT same('SELECT i2, max(x), count(*) FROM (SELECT i2, n - lag(n, 1, 0) OVER (PARTITION BY i2 ORDER BY id) x FROM t) q GROUP BY 1 ORDER BY 1');
@@ -72,6 +75,7 @@ SELECT matches(plan_of('SELECT sum(f) OVER (PARTITION BY i2 ORDER BY id) FROM t 
 SELECT throws_ok('SELECT sum(f) OVER (PARTITION BY i2 ORDER BY id) FROM t WHERE f < 1.7e308 AND f > -1', '22003', 'value out of range: overflow', 'sum');
 SELECT throws_ok('SELECT avg(f) OVER (PARTITION BY i2 ORDER BY id) FROM t WHERE f < 1.7e308 AND f > -1', '22003', 'value out of range: overflow', 'average');
 SELECT throws_ok('SELECT sum(f) OVER (PARTITION BY i2 ORDER BY id) FROM h WHERE f < 1.7e308 AND f > -1', '22003', 'value out of range: overflow', 'heap');
+SELECT throws_ok('SELECT count(*) OVER (PARTITION BY 5 / (n - 500)) FROM t', '22012', 'division by zero', 'in a key');
 SELECT throws_ok('SELECT lag(n / i2) OVER (ORDER BY id) FROM t', '22012', 'division by zero', 'division');
 SELECT throws_ok('SELECT sum(n * 2000000000) OVER (ORDER BY id) FROM t', '22003', 'integer out of range', 'integers');
 -- More rows than the memory holds, which the planner did not expect: by row, the same answers.

@@ -2,6 +2,7 @@
 // partitions and peers begin. The sources of these values are the program's keys.
 #pragma once
 
+#include <cstring>
 #include <functional>
 
 #include "column/vector/evaluator.h"
@@ -41,12 +42,10 @@ class WindowRows {
   uint32_t peers_end(uint32_t place) const { return next_set(peers_, place + 1); }
   bool is_null(unsigned source, uint32_t place) const {
     const Values& v = values_[source];
-    return v.any_null && bit(v.nulls, order_[place]);
+    return v.any_null && bit(v.nulls, place);
   }
   // As a vector has it; of strings their number. REQUIRES: not NULL.
-  uint64_t word(unsigned source, uint32_t place) const {
-    return values_[source].word(order_[place]);
-  }
+  uint64_t word(unsigned source, uint32_t place) const { return values_[source].word(place); }
   ByteView text(unsigned source, uint32_t place) const {
     return values_[source].texts->text(static_cast<uint32_t>(word(source, place)));
   }
@@ -57,15 +56,29 @@ class WindowRows {
   const Counters& counters() const { return counters_; }
 
  private:
-  // Of a source, in the order in which rows were added: integers in as few bytes as their type has.
+  template <class Stored>
+  static uint64_t widened(const uint8_t* from) {
+    Stored value;
+    std::memcpy(&value, from, sizeof value);
+    return static_cast<uint64_t>(int64_t{value});
+  }
+  // Of a source, in the order in which rows were added, and once they are sorted in that one.
+  // Integers in as few bytes as their type has.
   struct Values {
     unsigned bytes = 8;
     bool real = false, any_null = false;
     LargeVector<uint8_t> data;
     LargeVector<uint64_t> nulls;
     std::unique_ptr<TextNumbers> texts;
-    uint64_t word(uint32_t row) const;
+    uint64_t word(uint32_t row) const {
+      const uint8_t* from = data.data() + size_t{row} * bytes;
+      return bytes == 8   ? widened<int64_t>(from)
+             : bytes == 4 ? widened<int32_t>(from)
+             : bytes == 2 ? widened<int16_t>(from)
+                          : widened<int8_t>(from);
+    }
     void append(const Vector& v, uint32_t at, unsigned n);
+    void rearrange(const LargeVector<uint32_t>& order, const Poll& poll);
   };
   static bool bit(const LargeVector<uint64_t>& bits, uint32_t at) {
     return bits[at / 64] >> at % 64 & 1;
@@ -73,10 +86,16 @@ class WindowRows {
   uint32_t next_set(const LargeVector<uint64_t>& bits, uint32_t from) const;
   void add_chunk();
   void check_size(size_t more) const;
-  void sort_by(const WindowOrder& term, LargeVector<uint32_t>& scratch, const Poll& poll);
-  template <class Digit>
-  void sort_pass(unsigned digits, LargeVector<uint32_t>& scratch, const Poll& poll, Digit digit);
-  void mark_where_differ(unsigned source, LargeVector<uint64_t>& marks, const Poll& poll) const;
+  // A term of the order, and what is known of its values.
+  struct Term;
+  Term describe(const WindowOrder& order, const Poll& poll) const;
+  void sort_partitions(const Term& term, LargeVector<uint32_t>& scratch, const Poll& poll);
+  void mark_where_differ(const Term& term, const Poll& poll);
+  struct Item;
+  void sort_partition(std::span<const Term> terms, size_t packed, std::vector<Item>& items,
+                      uint32_t begin, uint32_t end, const Poll& poll);
+  void sort_within(std::span<const Term> within, const Poll& poll);
+  static int compare(std::span<const Term> terms, uint32_t a, uint32_t b);
 
   const Program& program_;
   size_t most_bytes_;
@@ -84,7 +103,7 @@ class WindowRows {
   std::vector<Values> values_;
   std::unique_ptr<Vector> numbers_;  // of strings of the chunk at hand
   uint32_t rows_ = 0;
-  LargeVector<uint32_t> order_;
+  LargeVector<uint32_t> order_;  // while they are sorted: rows as they were added
   LargeVector<uint64_t> partitions_, peers_;
   Counters counters_;
 };
