@@ -32,10 +32,12 @@ uint64_t ordered(uint64_t word, bool real) {
 }
 
 // By the strings' numbers: which of them comes how far in the order of their bytes.
-std::vector<uint32_t> ranks_of(const TextNumbers& texts) {
+std::vector<uint32_t> ranks_of(const TextNumbers& texts, const WindowRows::Poll& poll) {
   std::vector<uint32_t> sorted(texts.size()), ranks(texts.size());
   std::iota(sorted.begin(), sorted.end(), 0u);
-  std::ranges::sort(sorted, [&texts](uint32_t a, uint32_t b) {
+  uint32_t compared = 0;
+  std::ranges::sort(sorted, [&](uint32_t a, uint32_t b) {
+    if (++compared % kPollRows == 0) poll();
     const ByteView x = texts.text(a), y = texts.text(b);
     return std::ranges::lexicographical_compare(x, y);
   });
@@ -138,10 +140,12 @@ void WindowRows::add(const Piece& piece, const Poll& poll) {
     return;
   }
   for (uint32_t base = 0; base < piece.segment.rows(); base += kChunkRows) {
-    if (evaluator_.chunk(base) > 0) add_chunk();
+    if (evaluator_.chunk(base) > 0) {
+      add_chunk();
+      check_size(0);
+    }
     poll();
   }
-  check_size(0);
 }
 
 void WindowRows::add_chunk() {
@@ -245,7 +249,7 @@ WindowRows::Term WindowRows::describe(const WindowOrder& order, const Poll& poll
   term.nulls_first = order.nulls_first;
   if (const TextNumbers* texts = term.values->texts.get()) {
     check_size(size_t{2} * texts->size() * sizeof(uint32_t));
-    term.ranks = ranks_of(*texts);
+    term.ranks = ranks_of(*texts, poll);
   }
   uint64_t least = ~uint64_t{0}, most = 0;
   term.with_words([&](const auto& word) {
