@@ -31,15 +31,10 @@ void unpack_run(ByteView packed, uint64_t first, unsigned width, uint64_t base,
 
 void copy_bits(const uint64_t* from, uint64_t at, uint64_t count, uint64_t* to, uint64_t to_at) {
   while (count > 0) {
-    // Whole words of `to`, but for the last of `from`, behind which nothing may be read.
-    for (; to_at % 64 == 0 && count >= 128; at += 64, to_at += 64, count -= 64) {
-      const uint64_t low = from[at / 64] >> at % 64;
-      to[to_at / 64] = at % 64 ? low | from[at / 64 + 1] << (64 - at % 64) : low;
-    }
-    unsigned take = static_cast<unsigned>(
-        std::min<uint64_t>(count, std::min<uint64_t>(64 - at % 64, 64 - to_at % 64)));
-    uint64_t bits = from[at / 64] >> at % 64 & low_bits(take);
-    to[to_at / 64] |= bits << to_at % 64;
+    const auto take = static_cast<unsigned>(std::min<uint64_t>(count, 64 - to_at % 64));
+    uint64_t bits = from[at / 64] >> at % 64;
+    if (at % 64 + take > 64) bits |= from[at / 64 + 1] << (64 - at % 64);
+    to[to_at / 64] |= (bits & low_bits(take)) << to_at % 64;
     at += take;
     to_at += take;
     count -= take;

@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "column/bit_packing.h"
+#include "column/kernels.h"
 #include "column/nested.h"
 
 namespace datahike::column {
@@ -142,7 +143,8 @@ uint64_t read_word(const Encoded& column, uint32_t row) {
 void read_words(const Encoded& column, uint32_t first, std::span<uint64_t> out) {
   const Decimals decimals = decimals_of(column);
   decimals.integers.words(first, out);
-  for (uint64_t& word : out) word = decimals.value(word);
+  kernels().to_fraction(reinterpret_cast<const int64_t*>(out.data()), out.size(), decimals.power,
+                        reinterpret_cast<double*>(out.data()));
   for (uint32_t at = decimals.find(first); at < decimals.exceptions; ++at) {
     const uint32_t row = decimals.exception_row(at);
     if (row < first || row - first >= out.size()) break;

@@ -100,14 +100,65 @@ void unpack_narrow(const uint8_t* packed, uint64_t bit, unsigned width, uint64_t
     out[i] = base + (load64(packed + bit / 8) >> bit % 8 & low_bits(width));
 }
 
+#if HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+// Where four values lie that begin at bit `start` of a byte: two in 16 bytes from that one on, two
+// in 16 bytes from byte `second` on. Each lane's 8 bytes, and how far they are to be shifted.
+struct Places {
+  alignas(32) uint8_t bytes[32];
+  alignas(32) uint64_t shifts[4];
+  size_t second;
+
+  Places(unsigned start, unsigned width) : second((start + 2 * width) / 8) {
+    for (unsigned lane = 0; lane < 4; ++lane) {
+      const size_t bit = start + lane * width - (lane < 2 ? 0 : 8 * second);
+      for (unsigned i = 0; i < 8; ++i) bytes[8 * lane + i] = static_cast<uint8_t>(bit / 8 + i);
+      shifts[lane] = bit % 8;
+    }
+  }
+};
+
+// Four at a time, as many as 16 bytes may be loaded for, of at most 56 bits; returns how many.
+size_t unpack_wide(const uint8_t* packed, uint64_t bit, unsigned width, uint64_t base, size_t n,
+                   uint64_t* HWY_RESTRICT out) {
+  const hn::FixedTag<uint64_t, 4> d;
+  const hn::FixedTag<uint64_t, 2> half;
+  const hn::Repartition<uint8_t, decltype(d)> bytes;
+  const hn::Repartition<uint8_t, decltype(half)> half_bytes;
+  const auto mask = hn::Set(d, low_bits(width)), bases = hn::Set(d, base);
+  // 4 * width is a multiple of 4, so fours begin at one of two bits.
+  const Places places[2] = {Places(bit % 8, width), Places((bit + 4 * width) % 8, width)};
+  const decltype(hn::Zero(bytes)) order[2] = {hn::Load(bytes, places[0].bytes),
+                                              hn::Load(bytes, places[1].bytes)};
+  const decltype(hn::Zero(d)) shifts[2] = {hn::Load(d, places[0].shifts),
+                                           hn::Load(d, places[1].shifts)};
+  const uint64_t end = (bit + (n - 1) * width) / 8 + 8;  // what may be read
+  size_t i = 0;
+  for (unsigned phase = 0; i + 4 <= n; i += 4, bit += 4 * width, phase ^= 1) {
+    const uint64_t at = bit / 8;
+    if (at + places[phase].second + 16 > end) break;
+    const auto low = hn::BitCast(half, hn::LoadU(half_bytes, packed + at));
+    const auto high = hn::BitCast(half, hn::LoadU(half_bytes, packed + at + places[phase].second));
+    const auto lanes =
+        hn::TableLookupBytes(hn::BitCast(bytes, hn::Combine(d, high, low)), order[phase]);
+    const auto values = hn::And(hn::Shr(hn::BitCast(d, lanes), shifts[phase]), mask);
+    hn::StoreU(hn::Add(values, bases), d, out + i);
+  }
+  return i;
+}
+#else
+size_t unpack_wide(const uint8_t*, uint64_t, unsigned, uint64_t, size_t, uint64_t*) { return 0; }
+#endif
+
 void unpack(const uint8_t* packed, uint64_t first, unsigned width, uint64_t base, size_t n,
             uint64_t* HWY_RESTRICT out) {
+  constexpr unsigned kWidest = 56;  // with a shift of up to 7 in 64 bits
   uint64_t bit = first * width;
   // 4 * width bits from bit `bit` on are among 64 bits from that byte on.
   if (width <= 14 || (width == 15 && bit % 4 == 0) || (width == 16 && bit % 8 == 0))
     return unpack_narrow(packed, bit, width, base, n, out);
   const uint64_t mask = low_bits(width);
-  for (size_t i = 0; i < n; ++i, bit += width)
+  size_t i = width <= kWidest && n >= 8 ? unpack_wide(packed, bit, width, base, n, out) : 0;
+  for (bit += i * width; i < n; ++i, bit += width)
     out[i] = base + (load64(packed + bit / 8) >> bit % 8 & mask);
 }
 
@@ -226,8 +277,26 @@ bool multiply_float(const double* a, const double* b, size_t n, double* HWY_REST
   return all_plain<true>(out, n);
 }
 
+// Both halves of an int64 are exact as doubles, so their sum is rounded once, as a cast is.
 void to_float(const int64_t* v, size_t n, double* HWY_RESTRICT out) {
-  for (size_t i = 0; i < n; ++i) out[i] = static_cast<double>(v[i]);
+  const Ints ints;
+  const Floats floats;
+  const size_t lanes = hn::Lanes(ints);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(hn::ConvertTo(floats, hn::LoadU(ints, v + i)), floats, out + i);
+  for (; i < n; ++i) out[i] = static_cast<double>(v[i]);
+}
+
+void to_fraction(const int64_t* v, size_t n, double divisor, double* out) {
+  const Ints ints;
+  const Floats floats;
+  const size_t lanes = hn::Lanes(ints);
+  const auto divisors = hn::Set(floats, divisor);
+  size_t i = 0;
+  for (; i + lanes <= n; i += lanes)
+    hn::StoreU(hn::Div(hn::ConvertTo(floats, hn::LoadU(ints, v + i)), divisors), floats, out + i);
+  for (; i < n; ++i) out[i] = static_cast<double>(v[i]) / divisor;
 }
 
 int64_t sum(const int64_t* v, size_t n) {
@@ -244,6 +313,31 @@ int64_t min(const int64_t* v, size_t n, int64_t start) {
 int64_t max(const int64_t* v, size_t n, int64_t start) {
   for (size_t i = 0; i < n; ++i) start = v[i] > start ? v[i] : start;
   return start;
+}
+
+// What lies outside of 32 bits is told apart from what does not by its upper half.
+bool places(const uint64_t* v, size_t n, uint64_t low, uint32_t width, uint32_t stride,
+            uint32_t* HWY_RESTRICT place) {
+  uint64_t upper = 0;
+  uint32_t largest = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t distance = v[i] - low;
+    const auto lower = static_cast<uint32_t>(distance);
+    upper |= distance >> 32;
+    largest = largest > lower ? largest : lower;
+    place[i] = place[i] * stride + lower;
+  }
+  return upper == 0 && largest < width;
+}
+
+void places_or_none(const uint64_t* v, size_t n, uint64_t low, uint32_t width, uint32_t stride,
+                    uint32_t* HWY_RESTRICT place) {
+  for (size_t i = 0; i < n; ++i) {
+    const uint64_t distance = v[i] - low;
+    const uint32_t far = distance >> 32 ? ~uint32_t{0} : 0;
+    const uint32_t lower = static_cast<uint32_t>(distance) | far;
+    place[i] = place[i] * stride + (lower < width ? lower : width);
+  }
 }
 
 }  // namespace
@@ -266,9 +360,12 @@ const Kernels* table() {
                                      subtract_float,
                                      multiply_float,
                                      to_float,
+                                     to_fraction,
                                      sum,
                                      min,
-                                     max};
+                                     max,
+                                     places,
+                                     places_or_none};
   return &kTable;
 }
 

@@ -47,10 +47,19 @@ struct Kernels {
   bool (*subtract_float)(const double* a, const double* b, size_t n, double* out);
   bool (*multiply_float)(const double* a, const double* b, size_t n, double* out);
   void (*to_float)(const int64_t* v, size_t n, double* out);
+  // Each as a double, divided; `out` may be where `v` is.
+  void (*to_fraction)(const int64_t* v, size_t n, double divisor, double* out);
 
   int64_t (*sum)(const int64_t* v, size_t n);  // modulo 2^64
   int64_t (*min)(const int64_t* v, size_t n, int64_t start);
   int64_t (*max)(const int64_t* v, size_t n, int64_t start);
+
+  // place * stride + (value - low); false if some value is not among the `width` ones from low on.
+  bool (*places)(const uint64_t* v, size_t n, uint64_t low, uint32_t width, uint32_t stride,
+                 uint32_t* place);
+  // The same with `width` for values that are not among them.
+  void (*places_or_none)(const uint64_t* v, size_t n, uint64_t low, uint32_t width, uint32_t stride,
+                         uint32_t* place);
 };
 
 // Those of the best instruction set that this machine has.

@@ -8,6 +8,7 @@
 
 #include "column/bit_packing.h"
 #include "column/nested.h"
+#include "column/normalise.h"
 
 namespace datahike::column {
 namespace {
@@ -93,10 +94,18 @@ void read_words(const Encoded& column, uint32_t first, std::span<uint64_t> out) 
   const Runs runs = runs_of(column);
   uint64_t at = first;
   const uint64_t last = first + out.size();
-  for (uint32_t run = runs.find(first); at < last && run < runs.count; ++run) {
-    const uint64_t end = std::min(runs.end(run), last);
-    const uint64_t word = normalised(column.kind, runs.values.word(run));
-    for (; at < end; ++at) out[at - first] = word;
+  constexpr uint32_t kPart = 64;
+  uint64_t ends[kPart], words[kPart];
+  for (uint32_t run = runs.find(first); at < last && run < runs.count;) {
+    const uint32_t n = std::min(kPart, runs.count - run);
+    unpack_run(runs.ends, run, runs.width, 0, {ends, n});
+    runs.values.words(run, {words, n});
+    normalise(column.kind, {words, n});
+    for (uint32_t i = 0; i < n && at < last; ++i) {
+      const uint64_t end = std::min(ends[i], last);
+      for (; at < end; ++at) out[at - first] = words[i];
+    }
+    run += n;
   }
   if (at < last) throw CorruptError("column: runs end before the rows do");
 }

@@ -9,6 +9,7 @@
 
 #include "column/bit_packing.h"
 #include "column/encoding.h"
+#include "column/normalise.h"
 
 namespace datahike::column {
 namespace {
@@ -119,7 +120,14 @@ uint64_t read_word(const Encoded& column, uint32_t row) {
 void read_words(const Encoded& column, uint32_t first, std::span<uint64_t> out) {
   const Dictionary dictionary = dictionary_of(column);
   unpack_run(dictionary.codes, first, dictionary.width, 0, out);
-  for (uint64_t& word : out) word = normalised(column.kind, dictionary.word(word));
+  uint64_t largest = 0;
+  const uint64_t last = dictionary.count - 1;
+  for (uint64_t& word : out) {
+    largest = std::max(largest, word);
+    word = load64(dictionary.words + 8 * std::min(word, last));
+  }
+  if (largest > last) throw CorruptError("column: code of no word");
+  normalise(column.kind, out);
 }
 
 }  // namespace

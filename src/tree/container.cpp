@@ -138,7 +138,8 @@ void Container::add_range(uint16_t first, uint16_t last) {
     uint64_t mask = ~uint64_t{0};
     if (w == first >> 6) mask &= ~uint64_t{0} << (first & 63);
     if (w == last >> 6) mask &= ~uint64_t{0} >> (63 - (last & 63));
-    count += static_cast<uint32_t>(std::popcount(mask & ~words[w]));
+    const uint64_t fresh = mask & ~words[w];
+    count += fresh == ~uint64_t{0} ? 64 : static_cast<uint32_t>(std::popcount(fresh));
     words[w] |= mask;
   }
 }

@@ -168,6 +168,8 @@ TEST_F(Kernel, FloatArithmeticSaysWhetherToLookCloser) {
     }
     k.to_float(v.a, n, v.z);
     for (size_t i = 0; i < n; ++i) ASSERT_EQ(v.z[i], static_cast<double>(v.a[i]));
+    k.to_fraction(v.a, n, 1000, v.z);
+    for (size_t i = 0; i < n; ++i) ASSERT_EQ(v.z[i], static_cast<double>(v.a[i]) / 1000);
   });
 }
 
@@ -200,6 +202,33 @@ TEST_F(Kernel, UnpacksEveryWidth) {
         k.unpack(packed.data(), first, width, 1000, n, out.data());
         for (size_t i = 0; i < n; ++i)
           ASSERT_EQ(out[i], values[first + i] + 1000) << "width " << width;
+        // No byte is read behind the eight from the last value's first one on.
+        const Bytes enough(packed.begin(),
+                           packed.begin() + static_cast<long>((first + n - 1) * width / 8 + 8));
+        k.unpack(enough.data(), first, width, 0, n, out.data());
+        for (size_t i = 0; i < n; ++i) ASSERT_EQ(out[i], values[first + i]) << "width " << width;
+      }
+    }
+  });
+}
+
+TEST_F(Kernel, PlacesTellWhatIsOutside) {
+  each([&](const Kernels& k, size_t n) {
+    for (const int64_t low : {int64_t{-10}, int64_t{0}, INT64_MIN, INT64_MAX - 3}) {
+      constexpr uint32_t kWidth = 21, kStride = 22;
+      std::vector<uint32_t> place(n), or_none(n);
+      bool inside = true;
+      for (size_t i = 0; i < n; ++i)
+        inside &= static_cast<uint64_t>(v.a[i]) - static_cast<uint64_t>(low) < kWidth;
+      for (size_t i = 0; i < n; ++i) place[i] = or_none[i] = static_cast<uint32_t>(i % 3);
+      const auto* words = reinterpret_cast<const uint64_t*>(v.a);
+      ASSERT_EQ(k.places(words, n, static_cast<uint64_t>(low), kWidth, kStride, place.data()),
+                inside);
+      k.places_or_none(words, n, static_cast<uint64_t>(low), kWidth, kStride, or_none.data());
+      for (size_t i = 0; i < n; ++i) {
+        const uint64_t distance = static_cast<uint64_t>(v.a[i]) - static_cast<uint64_t>(low);
+        if (inside) ASSERT_EQ(place[i], i % 3 * kStride + distance);
+        ASSERT_EQ(or_none[i], i % 3 * kStride + (distance < kWidth ? distance : kWidth));
       }
     }
   });
