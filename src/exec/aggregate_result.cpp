@@ -278,8 +278,8 @@ Datum aggregate_result(const Aggregation& groups, const Output& output, uint32_t
   if (output.form == Output::DecimalSum || output.form == Output::DecimalAverage ||
       output.form == Output::DistinctInteger || output.form == Output::QuotientSum ||
       output.form == Output::QuotientAverage)
-    if (output.rows < 0) count = sum.decimal(group).rows;
-  *isnull = count == 0;
+    if (output.rows < 0 && output.present < 0) count = sum.decimal(group).rows;
+  *isnull = output.present >= 0 ? groups.state(output.present).integer(group) == 0 : count == 0;
   if (*isnull) return 0;
   switch (output.form) {
     case Output::SumInteger:

@@ -57,6 +57,7 @@ struct Output {
   };
   Form form = Count;
   int rows = -1, nulls = -1, sum = -1;
+  int present = -1;  // whether there is a value, where rows and nulls do not count them
   int squares = -1;  // of variances of integers and decimals
   int scale = 0;     // of decimals
   // TextExtreme: by which collation it is to be found among all strings, if not by their bytes.

@@ -220,7 +220,7 @@ bool Compiler::text_extreme(Aggref* a, Output& output) {
   output.collation = bytewise ? InvalidOid : collation;
   output.sum = bytewise ? accumulator(output.greatest ? Sum::MaxText : Sum::MinText, -1, -1, text)
                         : accumulator(Sum::Distinct, -1, 0, text);
-  count_values(presence(text), output);
+  output.present = accumulator(Sum::Present, presence(text));
   return true;
 }
 
@@ -248,7 +248,7 @@ bool Compiler::distinct_sum(Aggref* a, Output& output) {
     case Output::DecimalWord:
       output.form = known.form;
       output.sum = accumulator(known.sum, value);
-      count_values(value, output);
+      output.present = accumulator(Sum::Present, value);
       return true;
     default:
       return false;
@@ -271,7 +271,11 @@ bool Compiler::simple(Aggref* a, Output& output) {
   output.scale = program.expressions[value].scale;
   if ((sums || known.form == Output::DecimalWord) && output.scale < 0) return false;
   output.sum = accumulator(known.sum, value);
-  count_values(value, output);
+  if (known.form == Output::AverageNumeric || known.form == Output::AverageReal ||
+      known.form == Output::DecimalAverage)
+    count_values(value, output);
+  else if (known.sum != Sum::Moments)
+    output.present = accumulator(Sum::Present, value);
   return true;
 }
 

@@ -10,6 +10,14 @@ namespace datahike::vector {
 
 namespace {
 
+constexpr uint32_t kMostBuildRows = 1 << 20;  // whose groups are remembered
+
+bool is_of_build(const Program& program, const Key& key) {
+  if (key.text >= 0) return program.columns[key.text].build >= 0;
+  const Expression& e = program.expressions[key.expression];
+  return e.op == Op::Column && program.columns[e.argument].build >= 0;
+}
+
 std::vector<bool> float_keys(const Program& program) {
   std::vector<bool> floats;
   for (const Key& key : program.keys)
@@ -27,34 +35,23 @@ Aggregation::Aggregation(const Program& program, Part part)
       texts_(program.keys.size()),
       text_keys_(program.keys.size()),
       hashes_(program.keys.size()),
+      packed_(program, states_),
       done_(program.accumulators.size()) {
   for (const Accumulator& a : program.accumulators) states_.push_back(make_state(program, a));
   if (program.keys.empty()) resize(1);
+  by_build_row_ = !program.keys.empty() && std::ranges::all_of(program.keys, [&](const Key& key) {
+    return is_of_build(program, key);
+  }) && program.join.build->rows() <= kMostBuildRows;
 }
 
 Aggregation::~Aggregation() = default;
 
-// Without a zone map: what turns up first.
+// Where nothing is known: what turns up first.
 void Aggregation::expect(std::span<const Piece> pieces) {
   std::vector<KeyRange> ranges(program_.keys.size());
-  for (size_t k = 0; k < program_.keys.size(); ++k) {
-    const Key& key = program_.keys[k];
-    if (key.text >= 0 || program_.expressions[key.expression].op != Op::Column) continue;
-    const Column& column = program_.columns[program_.expressions[key.expression].argument];
-    if (column.build >= 0) {
-      ranges[k] = program_.join.build->range(column.build);
-      continue;
-    }
-    const int16_t number = column.number;
-    for (const Piece& piece : pieces) {
-      const int at = piece.segment.find(number);
-      if (at < 0) continue;
-      const column::ZoneMap zone = vector::zone_of(piece.segment, at, column);
-      if (!zone.ordered) continue;
-      ranges[k].low = std::min(ranges[k].low, zone.min);
-      ranges[k].high = std::max(ranges[k].high, zone.max);
-    }
-  }
+  for (size_t k = 0; k < program_.keys.size(); ++k)
+    if (program_.keys[k].text < 0)
+      ranges[k] = range_of(program_, program_.keys[k].expression, pieces);
   groups_.expect(ranges);
 }
 
@@ -80,6 +77,7 @@ void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
   }
   counters_.rows += piece.live_rows;
   const uint64_t answered = add_from_zones();
+  if (!program_.keys.empty()) packed_.begin(evaluator_, done_, groups_.size());
   if (answered == states_.size() && program_.keys.empty()) {
     counters_.passed += piece.live_rows;
     return;
@@ -96,6 +94,7 @@ void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
     check_size();
     poll();
   }
+  packed_.flush();
 }
 
 void Aggregation::add_first_chunk(const Piece& piece) {
@@ -167,6 +166,81 @@ void Aggregation::check_size() const {
   if (is_too_large() || is_morsel_too_large()) throw TooManyGroups();
 }
 
+void Aggregation::assign_groups(uint32_t* groups) {
+  if (by_build_row_) return assign_by_build_row(groups);
+  if (program_.keys.size() == 1 && program_.keys[0].text >= 0 && assign_by_code(groups)) return;
+  assign_by_keys(groups);
+}
+
+void Aggregation::assign_by_keys(uint32_t* groups) {
+  const Vector* keys[Groups::kMostKeys];
+  for (size_t k = 0; k < program_.keys.size(); ++k) {
+    const Key& key = program_.keys[k];
+    if (key.text < 0) {
+      keys[k] = &evaluator_.value(key.expression);
+    } else {
+      evaluator_.text_numbers(key.text, texts_[k], text_keys_[k]);
+      keys[k] = &text_keys_[k];
+    }
+  }
+  groups_.assign(std::span(keys, program_.keys.size()), evaluator_.selected(), groups);
+}
+
+// All keys are of the build side: each of its rows has one group, and so has what matches none.
+void Aggregation::assign_by_build_row(uint32_t* groups) {
+  const uint32_t none = program_.join.build->rows();
+  if (known_groups_.empty()) known_groups_.assign(size_t{none} + 1, Groups::kNone);
+  const uint32_t* row = evaluator_.build_rows();
+  const unsigned n = evaluator_.selected();
+  uint32_t most = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    groups[i] = known_groups_[std::min(row[i], none)];
+    most = std::max(most, groups[i]);
+  }
+  if (most != Groups::kNone) return;
+  assign_by_keys(groups);
+  for (unsigned i = 0; i < n; ++i) known_groups_[std::min(row[i], none)] = groups[i];
+}
+
+// One key, of strings behind codes: each code of the piece has one group. False where it has none.
+bool Aggregation::assign_by_code(uint32_t* groups) {
+  const int column = program_.keys[0].text;
+  const uint32_t* code = evaluator_.selected_codes(column);
+  if (!code) return false;
+  if (codes_of_ != evaluator_.pieces()) {
+    known_groups_.assign(evaluator_.code_count(column), Groups::kNone);
+    codes_of_ = evaluator_.pieces();
+  }
+  const unsigned n = evaluator_.selected();
+  const auto look_up = [&] {
+    uint32_t most = 0;
+    for (unsigned i = 0; i < n; ++i) {
+      groups[i] = known_groups_[code[i]];
+      most = std::max(most, groups[i]);
+    }
+    return most != Groups::kNone;
+  };
+  if (look_up()) return true;
+  constexpr uint32_t kAsked = Groups::kNone - 1;  // which is no group's number
+  uint32_t fresh[kChunkRows], found[kChunkRows];
+  ByteView texts[kChunkRows];
+  unsigned count = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    uint32_t& known = known_groups_[code[i]];
+    if (known != Groups::kNone) continue;
+    known = kAsked;
+    texts[count] = evaluator_.coded_strings(column)[code[i]];
+    fresh[count++] = code[i];
+  }
+  Vector& numbers = text_keys_[0];
+  numbers.any_null = false;
+  texts_[0].number_all(texts, count, nullptr, numbers.words);
+  const Vector* key = &numbers;
+  groups_.assign(std::span(&key, 1), count, found);
+  for (unsigned i = 0; i < count; ++i) known_groups_[fresh[i]] = found[i];
+  return look_up();
+}
+
 void Aggregation::add_chunk() {
   if (part_.of > 1) {
     keep_part();
@@ -174,26 +248,17 @@ void Aggregation::add_chunk() {
   }
   alignas(64) uint32_t groups[kChunkRows];
   if (!program_.keys.empty()) {
-    const Vector* keys[Groups::kMostKeys];
-    for (size_t k = 0; k < program_.keys.size(); ++k) {
-      const Key& key = program_.keys[k];
-      if (key.text < 0) {
-        keys[k] = &evaluator_.value(key.expression);
-      } else {
-        evaluator_.text_numbers(key.text, texts_[k], text_keys_[k]);
-        keys[k] = &text_keys_[k];
-      }
-    }
-    groups_.assign(std::span(keys, program_.keys.size()), evaluator_.selected(), groups);
+    assign_groups(groups);
     // Ahead of need, so that a chunk with one new group does not move all states.
     if (groups_.size() > sized_) resize(std::max<uint32_t>(groups_.size(), sized_ + sized_ / 8));
   }
   const bool grouped = !program_.keys.empty();
   const auto add_states = [&](int condition, const uint32_t* of_rows) {
     for (size_t i = 0; i < states_.size(); ++i)
-      if (!done_[i] && program_.accumulators[i].filter == condition)
+      if (!done_[i] && !packed_.has(i) && program_.accumulators[i].filter == condition)
         states_[i]->add(evaluator_, grouped ? of_rows : nullptr);
   };
+  if (grouped) packed_.add(evaluator_, groups, groups_.size());
   add_states(-1, groups);
   for (size_t c = 0; c < program_.conditions.size(); ++c) {
     evaluator_.with_condition(program_.conditions[c], [&](const uint16_t* places) {

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "column/vector/groups.h"
+#include "column/vector/packed_sums.h"
 #include "column/vector/states.h"
 
 namespace datahike::vector {
@@ -17,9 +18,6 @@ struct Part {
   // and by the groups alone, so that the number of threads does not decide whether it is too much.
   unsigned morsels = 0, tables = 0;
 };
-
-// Of each accumulator; nullptr: not of this one.
-using States = std::vector<std::unique_ptr<State>>;
 
 class Aggregation;
 // What groups of another aggregation, and strings of their keys, are numbered in this one.
@@ -74,6 +72,10 @@ class Aggregation {
 
  private:
   void add_chunk();
+  void assign_groups(uint32_t* groups);
+  void assign_by_keys(uint32_t* groups);
+  void assign_by_build_row(uint32_t* groups);
+  bool assign_by_code(uint32_t* groups);
   void keep_part();
   void check_size() const;
   bool is_too_large() const;
@@ -89,8 +91,13 @@ class Aggregation {
   std::vector<TextNumbers> texts_;  // of each key
   std::vector<Vector> text_keys_;   // likewise, of the chunk at hand
   std::vector<TextHashes> hashes_;  // of each key
+  // Groups by row of the build side, or by code of the piece at hand; kNone: not known.
+  std::vector<uint32_t> known_groups_;
+  bool by_build_row_ = false;
+  uint64_t codes_of_ = 0;  // the piece's number
   States states_;
   States set_aside_;
+  PackedSums packed_;
   std::vector<char> done_;  // states that zone maps have answered for the piece at hand
   uint32_t sized_ = 0;
   Counters counters_;

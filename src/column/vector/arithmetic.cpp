@@ -37,6 +37,22 @@ void check_float(Op op, double a, double b, double result) {
     throw ValueError(ValueError::FloatUnderflow);
 }
 
+// Of values from 0 to 2^32 - 1 by a constant that is one of them: the quotient by multiplication,
+// after Lemire et al., "Faster remainder by direct computation" (2019). False for all others.
+bool modulo_constant(const Expression& by, const int64_t* a, unsigned n, int64_t* out) {
+  if (by.op != Op::Constant || by.null || by.value < 2 || by.value >> 32) return false;
+  const uint64_t divisor = by.value, inverse = ~uint64_t{0} / divisor + 1;
+  uint64_t all = 0;
+  for (unsigned i = 0; i < n; ++i) {
+    const auto value = static_cast<uint64_t>(a[i]);
+    const auto quotient =
+        static_cast<uint64_t>(static_cast<unsigned __int128>(inverse) * value >> 64);
+    out[i] = static_cast<int64_t>(value - quotient * divisor);
+    all |= value;
+  }
+  return all >> 32 == 0;
+}
+
 }  // namespace
 
 void Evaluator::compute(int expression, Vector& out) {
@@ -61,6 +77,8 @@ void Evaluator::compute_int(const Expression& e, const Vector& left, const Vecto
                             Vector& out) {
   const int64_t *a = left.ints(), *b = right.ints();
   const unsigned n = selected_;
+  if (e.op == Op::Modulo && modulo_constant(program_.expressions[e.right], a, n, out.ints()))
+    return;
   if (e.op == Op::Divide || e.op == Op::Modulo) {
     for (unsigned i = 0; i < n; ++i) {
       if (out.any_null && out.null[i]) continue;

@@ -82,6 +82,13 @@ class Evaluator {
   void text_hashes(int column, TextHashes& hashes, uint64_t* out);
   // Numbers of the strings of a text column, the same for equal ones.
   void text_numbers(int column, TextNumbers& numbers, Vector& out);
+  // The same by the codes of the selected rows; nullptr where the piece has none, or some are NULL.
+  const uint32_t* selected_codes(int column);
+  uint32_t code_count(int column) const;            // 0: it has none in the piece at hand
+  const ByteView* coded_strings(int column) const;  // by code. REQUIRES: they were asked for
+  uint64_t pieces() const { return pieces_; }       // taken up so far
+  // With a join, the build side's row of each selected row; Groups::kNone: none.
+  const uint32_t* build_rows() const;
   // The strings, and in `out` only which of them are NULL. REQUIRES: a column of the table.
   void text_values(int column, ByteView* texts, Vector& out);
   // Whether every row of the piece passes the filters, and what is known of an expression's values
@@ -90,6 +97,8 @@ class Evaluator {
   const Piece& piece() const { return *piece_; }
   const ZoneOfRows* zone_of(int expression);
   bool is_column(int expression) const;
+  // The same whatever rows pass, or match.
+  std::optional<column::ZoneMap> zone_of_values(int expression) const;
 
  private:
   static constexpr unsigned kLeastInRuns = 8;  // selected rows for each that is not
@@ -97,9 +106,7 @@ class Evaluator {
   const Vector& raw(int column);
   const ByteView* strings(int column);
   void number_codes(int column, const uint32_t* code, TextNumbers& numbers, const Vector& nulls);
-  uint32_t code_count(int column) const;  // 0: it has none in the piece at hand
   const uint32_t* codes(int column);
-  const ByteView* coded_strings(int column) const;  // by code. REQUIRES: codes() was called
   void read_nulls(Read& read);
   const uint64_t* null_bits(int column);  // of the chunk's rows; nullptr: none is NULL
   void apply(const Filter& filter, int number);
@@ -169,7 +176,8 @@ class Evaluator {
   uint64_t epoch_ = 0;  // another one with each chunk, and each selection
   alignas(64) uint64_t mask_[kMaskWords];
   bool has_chosen_ = false;
-  uint16_t chosen_[kChunkRows];    // if has_chosen_
+  uint16_t chosen_[kChunkRows];  // if has_chosen_
+  uint32_t chosen_codes_[kChunkRows];
   std::vector<char> filter_done_;  // by the zone maps
   // Of the piece at hand: the rows that do not count, and what is known of the columns.
   std::vector<uint32_t> removed_;

@@ -1,5 +1,6 @@
 // Joins: finding the matches of a chunk's rows, and reading the build side's columns.
 #include <algorithm>
+#include <numeric>
 
 #include "column/vector/hash.h"
 #include "column/vector/matches.h"
@@ -93,11 +94,19 @@ void Evaluator::select_one_match() {
   Matches& m = *matches_;
   const Join::Kind kind = program_.join.kind;
   const bool with_match = kind != Join::Anti, without = kind == Join::Left || kind == Join::Anti;
+  static_assert(Matches::kNone == ~uint32_t{0});
+  const uint32_t most = m.rows == 0 ? 0 : *std::max_element(m.key, m.key + m.rows);
   unsigned n = 0;
-  for (unsigned i = 0; i < m.rows; ++i) {
-    chosen_[n] = m.row[i];
-    m.build[n] = m.key[i];
-    n += m.key[i] == Matches::kNone ? without : with_match;
+  if (with_match && (without || most != Matches::kNone)) {
+    n = m.rows;
+    std::copy_n(m.row, n, chosen_);
+    std::copy_n(m.key, n, m.build);
+  } else {
+    for (unsigned i = 0; i < m.rows; ++i) {
+      chosen_[n] = m.row[i];
+      m.build[n] = m.key[i];
+      n += m.key[i] == Matches::kNone ? without : with_match;
+    }
   }
   m.next = m.rows;
   has_chosen_ = true;
@@ -135,6 +144,8 @@ void Evaluator::select_all_matches() {
   has_chosen_ = true;
   all_chosen_ = in_runs_ = false;
 }
+
+const uint32_t* Evaluator::build_rows() const { return matches_->build; }
 
 void Evaluator::build_nulls(const Column& column, Vector& out) const {
   const BuildTable& build = *program_.join.build;

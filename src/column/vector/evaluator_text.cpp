@@ -38,6 +38,17 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
   fill();
 }
 
+const uint32_t* Evaluator::selected_codes(int column) {
+  make_selection();
+  if (program_.columns[column].build >= 0 || code_count(column) == 0 || null_bits(column))
+    return nullptr;
+  const uint32_t* code = codes(column);
+  if (all_chosen_) return code;
+  const uint16_t* of_selected = chosen();
+  for (unsigned i = 0; i < selected_; ++i) chosen_codes_[i] = code[of_selected[i]];
+  return chosen_codes_;
+}
+
 // Numbers the strings of the selected rows' codes that have none yet, all at once.
 void Evaluator::number_codes(int column, const uint32_t* code, TextNumbers& numbers,
                              const Vector& nulls) {

@@ -13,6 +13,13 @@ bool Evaluator::is_column(int expression) const {
   return program_.expressions[expression].op == Op::Column;
 }
 
+std::optional<column::ZoneMap> Evaluator::zone_of_values(int expression) const {
+  const Expression& e = program_.expressions[expression];
+  if (e.op != Op::Column || program_.columns[e.argument].build >= 0) return std::nullopt;
+  if (read_at(e.argument) < 0) return std::nullopt;
+  return zone_of_column(e.argument);
+}
+
 // Nothing is known of a piece of which many rows do not count: reading it is as fast.
 const ZoneOfRows* Evaluator::zone_of(int expression) {
   constexpr uint32_t kLeastForEach = 16;  // rows for each that does not count

@@ -5,9 +5,12 @@
 #include <limits>
 #include <utility>
 
+#include "column/kernels.h"
 #include "column/vector/hash.h"
 
 namespace datahike::vector {
+
+using column::kernels;
 
 namespace {
 
@@ -20,9 +23,27 @@ uint32_t hash_of(const uint64_t* words, unsigned keys, uint32_t nulls) {
   return static_cast<uint32_t>(hash);
 }
 
+// Places that the range needs, without NULL's.
 uint64_t width_of(const KeyRange& r) {
-  return static_cast<uint64_t>(r.high) - static_cast<uint64_t>(r.low) + 1;
+  return (static_cast<uint64_t>(r.high) - static_cast<uint64_t>(r.low)) / r.step + 1;
 }
+
+// Distances from the lowest value in steps; what is no multiple of the step becomes larger than
+// any distance that an array has places for. By the step's inverse modulo 2^64: whatever it
+// multiplies to a small number is a multiple.
+class Steps {
+ public:
+  explicit Steps(const KeyRange& r)
+      : low_(static_cast<uint64_t>(r.low)), zeros_(std::countr_zero(r.step)) {
+    const uint64_t odd = r.step >> zeros_;
+    for (int i = 0; i < 6; ++i) inverse_ *= 2 - odd * inverse_;  // Newton: 1 bit, 2, 4, ... 64
+  }
+  uint64_t distance(uint64_t word) const { return std::rotr((word - low_) * inverse_, zeros_); }
+
+ private:
+  uint64_t low_, inverse_ = 1;
+  int zeros_;
+};
 
 // Places of an array for keys in these ranges; more than kMostPlaces where it would be too large.
 uint64_t places_of(std::span<const KeyRange> ranges) {
@@ -30,8 +51,8 @@ uint64_t places_of(std::span<const KeyRange> ranges) {
   for (const KeyRange& r : ranges) {
     if (r.low > r.high) continue;
     const uint64_t width = static_cast<uint64_t>(r.high) - static_cast<uint64_t>(r.low);
-    if (width > kMostPlaces) return kMostPlaces + 1;
-    places *= width + 2;
+    if (width / r.step > kMostPlaces || r.step > kMostPlaces) return kMostPlaces + 1;
+    places *= width / r.step + 2;
     if (places > kMostPlaces) return kMostPlaces + 1;
   }
   return places;
@@ -61,7 +82,7 @@ bool Groups::make_array(std::vector<KeyRange> ranges) {
   const uint64_t places = places_of(ranges);
   if (places > kMostPlaces) return false;
   for (KeyRange& r : ranges)
-    if (r.low > r.high) r = {0, 0};
+    if (r.low > r.high) r = {0, 0, 1};
   if (places_of(ranges) > kMostPlaces) return false;
   ranges_ = std::move(ranges);
   array_.assign(places_of(ranges_), 0);
@@ -77,7 +98,7 @@ uint64_t Groups::place_of(const uint64_t* words, uint32_t nulls) const {
   for (unsigned k = 0; k < keys_; ++k) {
     const uint64_t width = width_of(ranges_[k]);
     const bool null = nulls >> k & 1;
-    place = place * (width + 1) + (null ? width : words[k] - static_cast<uint64_t>(ranges_[k].low));
+    place = place * (width + 1) + (null ? width : Steps(ranges_[k]).distance(words[k]));
   }
   return place;
 }
@@ -103,33 +124,52 @@ void Groups::take_row(std::span<const Vector* const> keys, unsigned row, uint64_
 }
 
 void Groups::assign_in_array(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) {
-  alignas(64) uint32_t place[kChunkRows];
-  bool outside = false;
+  alignas(64) uint32_t place[kChunkRows] = {};
+  bool inside = true;
   for (unsigned k = 0; k < keys_; ++k) {
     const Vector& key = *keys[k];
-    const uint64_t low = static_cast<uint64_t>(ranges_[k].low);
-    const uint64_t width = width_of(ranges_[k]);  // NULL's place
-    const uint32_t stride = static_cast<uint32_t>(width + 1);
+    const auto low = static_cast<uint64_t>(ranges_[k].low);
+    const auto width = static_cast<uint32_t>(width_of(ranges_[k]));  // NULL's place
+    if (!key.any_null && ranges_[k].step == 1) {
+      inside &= kernels().places(key.words, n, low, width, width + 1, place);
+      continue;
+    }
+    const Steps steps(ranges_[k]);
+    alignas(64) uint64_t distances[kChunkRows];
+    for (unsigned i = 0; i < n; ++i) distances[i] = steps.distance(key.words[i]);
+    if (!key.any_null) {
+      inside &= kernels().places(distances, n, 0, width, width + 1, place);
+      continue;
+    }
     for (unsigned i = 0; i < n; ++i) {
-      uint64_t distance = key.words[i] - low;
-      if (key.any_null && key.null[i])
-        distance = width;
-      else
-        outside |= distance >= width;
-      place[i] = (k == 0 ? 0 : place[i] * stride) + static_cast<uint32_t>(distance);
+      const uint64_t distance = key.null[i] ? width : distances[i];
+      inside &= key.null[i] || distance < width;
+      place[i] = place[i] * (width + 1) + static_cast<uint32_t>(distance);
     }
   }
-  if (outside) {
+  if (!inside) {
     widen(keys, n);
     return assign(keys, n, groups);
   }
+  uint32_t most = 0;
   for (unsigned i = 0; i < n; ++i) {
-    uint32_t group = array_[place[i]];
+    groups[i] = array_[place[i]] - 1;
+    most = std::max(most, groups[i]);
+  }
+  if (most == kNone) add_places(keys, n, place, groups);
+}
+
+// The groups of the rows that have none yet.
+void Groups::add_places(std::span<const Vector* const> keys, unsigned n, const uint32_t* place,
+                        uint32_t* groups) {
+  for (unsigned i = 0; i < n; ++i) {
+    if (groups[i] != kNone) continue;
+    uint32_t& group = array_[place[i]];
     if (group == 0) {
       uint64_t words[kMostKeys];
       uint32_t nulls;
       take_row(keys, i, words, nullptr, &nulls);
-      array_[place[i]] = group = add(words, nulls, words) + 1;
+      group = add(words, nulls, words) + 1;
     }
     groups[i] = group - 1;
   }
@@ -140,6 +180,7 @@ void Groups::widen(std::span<const Vector* const> keys, unsigned n) {
   std::vector<KeyRange> ranges = ranges_;
   for (unsigned k = 0; k < keys_; ++k) {
     KeyRange& r = ranges[k];
+    r.step = 1;  // whoever goes beyond what was expected may do so in another step
     const KeyRange before = r;
     for (unsigned i = 0; i < n; ++i) {
       if (keys[k]->any_null && keys[k]->null[i]) continue;
@@ -183,6 +224,16 @@ void Groups::assign_by_hash(std::span<const Vector* const> keys, unsigned n, uin
   for (unsigned begin = 0; begin < n; begin += kPart) {
     const unsigned part = std::min(kPart, n - begin);
     const size_t mask = slots_.size() - 1;
+    if (keys_ == 1 && !any_float_ && !keys[0]->any_null) {
+      const uint64_t* key = keys[0]->words + begin;
+      for (unsigned i = 0; i < part; ++i) {
+        hashes[i] = hash_of(key + i, 1, 0);
+        nulls[i] = 0;
+        __builtin_prefetch(&slots_[hashes[i] & mask]);
+      }
+      probe<1>(key, key, nulls, hashes, part, groups + begin);
+      continue;
+    }
     for (unsigned i = 0; i < part; ++i) {
       take_row(keys, begin + i, words + i * keys_, shown + i * keys_, &nulls[i]);
       hashes[i] = hash_of(words + i * keys_, keys_, nulls[i]);
@@ -250,26 +301,21 @@ void Groups::find(std::span<const Vector* const> keys, unsigned n, uint32_t* gro
   }
 }
 
-// REQUIRES: no group has a NULL.
+// REQUIRES: no group has a NULL, so that NULL's place is free for what is outside.
 void Groups::find_in_array(std::span<const Vector* const> keys, unsigned n,
                            uint32_t* groups) const {
-  alignas(64) uint32_t place[kChunkRows];
-  alignas(64) uint8_t outside[kChunkRows];
+  alignas(64) uint32_t place[kChunkRows] = {};
   for (unsigned k = 0; k < keys_; ++k) {
-    const Vector& key = *keys[k];
-    const uint64_t low = static_cast<uint64_t>(ranges_[k].low);
-    const uint64_t width = width_of(ranges_[k]);
-    const uint32_t stride = static_cast<uint32_t>(width + 1);
-    for (unsigned i = 0; i < n; ++i) {
-      const uint64_t distance = key.words[i] - low;
-      const bool out = distance >= width;
-      place[i] = (k == 0 ? 0 : place[i] * stride) + (out ? 0 : static_cast<uint32_t>(distance));
-      outside[i] = (k == 0 ? 0 : outside[i]) | out;
-    }
-    if (!key.any_null) continue;
-    for (unsigned i = 0; i < n; ++i) outside[i] |= key.null[i];
+    const auto width = static_cast<uint32_t>(width_of(ranges_[k]));
+    kernels().places_or_none(keys[k]->words, n, static_cast<uint64_t>(ranges_[k].low), width,
+                             width + 1, place);
   }
-  for (unsigned i = 0; i < n; ++i) groups[i] = outside[i] ? kNone : array_[place[i]] - 1;
+  for (unsigned i = 0; i < n; ++i) groups[i] = array_[place[i]] - 1;
+  for (unsigned k = 0; k < keys_; ++k) {
+    if (!keys[k]->any_null) continue;
+    for (unsigned i = 0; i < n; ++i)
+      if (keys[k]->null[i]) groups[i] = kNone;
+  }
 }
 
 bool Groups::read(uint32_t begin, unsigned n, unsigned key, uint64_t* words, uint8_t* null) const {

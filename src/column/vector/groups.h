@@ -9,14 +9,10 @@
 #include <vector>
 
 #include "column/vector/evaluator.h"
+#include "column/vector/key_range.h"
 #include "column/vector/large_vector.h"
 
 namespace datahike::vector {
-
-// The least and greatest value of a key; none where low > high.
-struct KeyRange {
-  int64_t low = INT64_MAX, high = INT64_MIN;
-};
 
 class Groups {
  public:
@@ -50,6 +46,8 @@ class Groups {
     uint32_t group;  // its number plus 1; 0: free
   };
   void assign_in_array(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
+  void add_places(std::span<const Vector* const> keys, unsigned n, const uint32_t* place,
+                  uint32_t* groups);
   void assign_by_hash(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
   template <unsigned Keys>
   void probe(const uint64_t* words, const uint64_t* shown, const uint32_t* nulls,

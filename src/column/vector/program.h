@@ -138,6 +138,7 @@ inline int64_t high_of(const Filter& f) {
 enum class Sum : uint8_t {
   Rows,            // all rows of the group
   Nulls,           // rows whose argument is NULL
+  Present,         // 1 if the argument of some row is not NULL, else 0
   Int64,           // sum that cannot overflow (of int2 and int4)
   Int128,          // sum of int8
   Squares,         // Int128 sum of squares, with the sum itself kept as another

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "column/bit_packing.h"
 #include "column/kernels.h"
 #include "column/vector/decimals.h"
 #include "column/vector/distinct.h"
@@ -90,6 +91,10 @@ class Rows final : public Values<int64_t> {
       for (unsigned i = 0; i < n; ++i) ++values_[groups[i]];
     }
   }
+  void add_packed(std::span<const uint64_t> words, const PackedField& field) override {
+    const size_t groups = std::min(words.size(), values_.size());
+    for (size_t g = 0; g < groups; ++g) values_[g] += static_cast<int64_t>(words[g] & field.rows);
+  }
   bool add_zone(Evaluator& rows) override {
     values_[0] += rows.piece().live_rows;
     return true;
@@ -113,6 +118,45 @@ class Nulls final : public Values<int64_t> {
   int64_t integer(uint32_t group) const override { return values_[group]; }
 };
 
+// Whether a group has a row whose argument is not NULL. Where nothing is NULL that is known of the
+// groups that are new, so that rows need not be looked at one by one.
+class Present final : public Values<uint8_t> {
+ public:
+  // `all_rows`: none is left out by a condition.
+  Present(int argument, bool all_rows) : Values(argument, 0), absent_(!all_rows) {}
+  void merge(State& later, std::span<const uint32_t> to) override {
+    Values::merge(later, to);
+    absent_ = true;
+  }
+  void add(Evaluator& rows, const uint32_t* groups) override {
+    const Vector& v = rows.value(argument_);
+    const unsigned n = rows.selected();
+    uint32_t end = 1;
+    for (unsigned i = 0; groups && i < n; ++i) end = std::max(end, groups[i] + 1);
+    if (v.any_null || absent_) {
+      for (unsigned i = 0; i < n; ++i)
+        if (!v.any_null || !v.null[i]) values_[groups ? groups[i] : 0] = 1;
+      absent_ = true;
+    } else if (n > 0 && end > known_) {
+      std::fill(values_.begin() + known_, values_.begin() + end, 1);
+    }
+    known_ = std::max(known_, end);
+  }
+  bool add_zone(Evaluator& rows) override {
+    const ZoneOfRows* zone = rows.zone_of(argument_);
+    if (zone && !zone->all_null()) values_[0] = 1;
+    return zone != nullptr;
+  }
+  int64_t integer(uint32_t group) const override { return values_[group]; }
+
+ protected:
+  void combine(uint8_t& present, const uint8_t& later) override { present |= later; }
+
+ private:
+  uint32_t known_ = 0;  // groups that had rows by the last chunk
+  bool absent_;         // some of them may be without a value
+};
+
 template <class T>
 class IntSum final : public Values<T> {
  public:
@@ -127,6 +171,15 @@ class IntSum final : public Values<T> {
       }
     }
     this->each(v, rows.selected(), groups, [=](T& sum, unsigned i) { sum += values[i]; });
+  }
+  void add_packed(std::span<const uint64_t> words, const PackedField& field) override {
+    const size_t groups = std::min(words.size(), this->values_.size());
+    const uint64_t mask = column::low_bits(field.bits);
+    for (size_t g = 0; g < groups; ++g) {
+      const auto distances = static_cast<T>(words[g] >> field.shift & mask);
+      this->values_[g] +=
+          distances + static_cast<T>(field.base) * static_cast<T>(words[g] & field.rows);
+    }
   }
   bool add_zone(Evaluator& rows) override {
     const ZoneOfRows* zone = rows.zone_of(this->argument_);
@@ -411,6 +464,8 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
   switch (a.sum) {
     case Sum::Rows:
       return std::make_unique<Rows>();
+    case Sum::Present:
+      return std::make_unique<Present>(a.argument, a.filter < 0);
     case Sum::Nulls:
       return std::make_unique<Nulls>(a.argument);
     case Sum::Int64:

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <stdexcept>
 #include <vector>
 
 #include "column/vector/evaluator.h"
@@ -23,6 +24,14 @@ struct DecimalSum {
   }
 };
 
+// Where a sum lies in a group's word (packed_sums.h): each of its rows has added its distance from
+// `base`, and 1 to the bits of `rows`.
+struct PackedField {
+  unsigned shift, bits;
+  int64_t base;
+  uint64_t rows;
+};
+
 class State {
  public:
   virtual ~State() = default;
@@ -33,6 +42,10 @@ class State {
   // The chunk at hand, whose selected rows are of these groups; nullptr: all of group 0.
   // Throws ValueError, Unbounded.
   virtual void add(Evaluator& rows, const uint32_t* groups) = 0;
+  // What these words, of the first groups, have in a field. REQUIRES: a count or a sum of integers.
+  virtual void add_packed(std::span<const uint64_t>, const PackedField&) {
+    throw std::logic_error("no packed sum");
+  }
   // All rows of the evaluator's piece at once, for group 0, from its zone maps; false: they do not
   // say. REQUIRES: all rows of the piece that count pass.
   virtual bool add_zone(Evaluator&) { return false; }
@@ -59,6 +72,9 @@ class State {
   virtual std::span<uint64_t> values(uint32_t, const std::function<void()>&) const { return {}; }
   virtual const double* moments(uint32_t) const { return nullptr; }  // 3 or 6 of them
 };
+
+// Of each accumulator; nullptr: not of this one.
+using States = std::vector<std::unique_ptr<State>>;
 
 // Whether results depend on the order in which rows are added up or partial results are merged.
 // (And how much memory those need, as for strings.)
