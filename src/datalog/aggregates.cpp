@@ -1,10 +1,11 @@
+#include "datalog/aggregates.h"
+
 #include <algorithm>
 #include <cmath>
 #include <random>
 
 #include "datalog/arithmetic.h"
 #include "datalog/functions.h"
-#include "datalog/run.h"
 
 namespace datahike::datalog {
 

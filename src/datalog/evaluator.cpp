@@ -107,7 +107,7 @@ Relation join_stored(const Relation& left, Stored& right, const std::vector<Var>
     other.charge();
     return join(left, other);
   }
-  auto index = right.indexes.try_emplace(right_columns, right_columns).first;
+  auto index = right.indexes.try_emplace(right_columns, right_columns, left.budget()).first;
   index->second.extend(right.relation);
   m = match(left, left_columns, right.relation, index->second, left.budget());
   Relation out = left.gather(m.left);
@@ -361,9 +361,7 @@ Relation Evaluator::disjunction(const Clause& c, const Relation& rows, const Sco
     if (rows.has(v)) shared.push_back(v);
   Relation start = shared.empty() ? Relation::unit(budget_) : distinct(rows.project(shared));
   Relation found(budget_, c.vars);
-  std::vector<size_t> all(c.vars.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
-  HashIndex index(all);
+  HashIndex index(all_columns(c.vars.size()), budget_);
   const Scope inner = within(scope, shared);
   for (const auto& branch : c.branches) {
     Relation some =
@@ -389,6 +387,11 @@ Relation Evaluator::rule_call(const Clause& c, const Relation& rows, const Scope
     }
   Relation wanted = bound.empty() ? Relation::unit(budget_) : distinct(with.project(bound));
   RuleEngine engine(*this, c.source == "$" ? scope.source : c.source);
+  for (const Part& part : scope.parts)
+    for (size_t i = 0; i < call.names.size(); ++i)
+      // Where something is bound, what is wanted is in parts already, or the same for all of them.
+      if (mask == 0 && call.names[i] == part.var && keeps_argument(rules, c.name, i))
+        engine.restrict(c.name, i, part);
   Relation answers = engine.solve(c.name, mask, wanted, call.names);
   for (const auto& [a, b] : call.equal) {
     const Column &x = answers.of(a), &y = answers.of(b);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "datalog/query.h"
+#include "datalog/row_set.h"
 #include "datalog/source.h"
 
 namespace datahike::datalog {
@@ -18,9 +19,8 @@ struct Argument {
 };
 
 // What the evaluator's surroundings provide.
-class Host {
+class Host : public FileMaker {
  public:
-  virtual ~Host() = default;
   // Calls a function that is not of the fixed list, once for each row. nullopt: there is none.
   virtual std::optional<Column> call(const std::string& name,
                                      const std::vector<Argument>& arguments, size_t rows) = 0;
@@ -74,14 +74,16 @@ class Evaluator {
   // Rows of `wanted`, not necessarily distinct.
   Relation conjunction(const std::vector<Clause>& clauses, Relation start,
                        const std::set<Var>& wanted);
-  // The distinct rows of `wanted`, by parts where they do not fit into memory at once. OutOfMemory:
-  // by parts neither.
-  Relation answers(const std::vector<Clause>& clauses, Relation start, const std::set<Var>& wanted);
+  // The distinct rows of `wanted`, by parts where what they are joined from does not fit into
+  // memory at once. `key`: RowSet. OutOfMemory: by parts neither.
+  RowSet answers(const std::vector<Clause>& clauses, Relation start, const std::set<Var>& wanted,
+                 const std::vector<Var>& key);
   // Rows that a binding makes of a value.
   Relation bind(const Binding& binding, const Value& value);
 
   Names& names() { return names_; }
   Budget& budget() { return budget_; }
+  FileMaker& files() { return host_; }
   std::vector<std::string>* explain = nullptr;  // a line for each step, where asked for
 
  private:
@@ -121,12 +123,13 @@ class Evaluator {
     const std::set<Var>& wanted;
     std::map<Var, size_t> vars;  // that it may be split by: in how many patterns they are
   };
-  void in_parts(const Parted& parted, std::vector<Part>& parts, Relation& all, HashIndex& index);
+  void in_parts(const Parted& parted, std::vector<Part>& parts, RowSet& all);
   std::optional<Var> split_var(const Parted& parted, const std::vector<Part>& parts) const;
   // Notes what did not fit, and how evenly its variables would split it.
   void blame(const Relation& rows, const Scope& scope);
   Relation blamed(Relation rows, const Scope& scope);  // the same, without its rows
   size_t evaluated_parts_ = 0;
+  double found_parts_ = 0, found_share_ = 0;  // those that fit, and how much of all they are
   std::map<Var, double> largest_;  // share of a quarter, of each variable of what did not fit
 
   Relation pattern(const Clause& clause, const Relation& rows, const std::vector<Step>& rest,

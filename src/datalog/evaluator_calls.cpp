@@ -174,7 +174,7 @@ std::optional<Column> Evaluator::call_with_source(const Clause& c, const Relatio
       Evaluator inner(names_, budget_, host_);
       inner.depth_ = depth_ + 1;
       inner.nesting_ = nesting_;
-      QueryResult result = run_query(inner, query, std::move(inputs));
+      QueryResult result = run_query(inner, query, std::move(inputs), false);
       found->second = to_value(result, query);
       budget_.made(found->second);
     }

@@ -2,12 +2,14 @@
 // the values of some variables have some bits in their hashes. Values that are equal have the same
 // hash, so a row of the answer is in one part, and what a pattern finds for the others is left out
 // as it is read. A part that does not fit either is parted again, by a variable of what did not.
-// What is read again for each part is the price; nothing is written.
+// What is read again for each part is the price; only what has been found is written.
 //
-// Only what the parts have found must fit: the distinct rows of the wanted variables.
+// What the parts have found is a RowSet, which need not fit either.
 #include <algorithm>
+#include <cmath>
 
 #include "datalog/evaluator.h"
+#include "datalog/rules.h"
 
 namespace datahike::datalog {
 
@@ -93,8 +95,7 @@ std::optional<Var> Evaluator::split_var(const Parted& parted,
   return best;
 }
 
-void Evaluator::in_parts(const Parted& parted, std::vector<Part>& parts, Relation& all,
-                         HashIndex& index) {
+void Evaluator::in_parts(const Parted& parted, std::vector<Part>& parts, RowSet& all) {
   if (parts.size() >= kMostSplits) throw OutOfMemory();
   const std::optional<Var> v = split_var(parted, parts);
   if (!v) throw OutOfMemory();
@@ -111,42 +112,53 @@ void Evaluator::in_parts(const Parted& parted, std::vector<Part>& parts, Relatio
           steps(steps_of(parted.clauses, scope), parted.start.copy(), parted.wanted, scope));
     } catch (const OutOfMemory&) {
     }
-    if (found) {
-      add_distinct(all, index, *found);
-      budget_.take(index.bytes());
-      budget_.give_back(index.bytes());
-    } else {
-      in_parts(parted, parts, all, index);
+    if (!found) {
+      in_parts(parted, parts, all);
+      parts.pop_back();
+      continue;
     }
+    all.add(*found);
+    // What is hopeless is not written for hours first.
+    ++found_parts_;
+    found_share_ += std::pow(0.25, parts.size());
+    if (all.is_in_files() && found_parts_ >= 8 && found_parts_ / found_share_ > 4 * kMostParts)
+      throw OutOfMemory();
     parts.pop_back();
   }
 }
 
-Relation Evaluator::answers(const std::vector<Clause>& clauses, Relation start,
-                            const std::set<Var>& wanted) {
+RowSet Evaluator::answers(const std::vector<Clause>& clauses, Relation start,
+                          const std::set<Var>& wanted, const std::vector<Var>& key) {
   std::map<Var, size_t> vars = pattern_vars(clauses);
-  // Rules may be without end.
-  if (vars.empty() || has_rules(clauses))
-    return distinct(conjunction(clauses, std::move(start), wanted));
+  for (const Clause& c : clauses) {
+    if (c.kind != Clause::Rule || !std::all_of(c.terms.begin(), c.terms.end(), [](const Term& t) {
+          return t.kind != Term::Constant;
+        }))
+      continue;
+    for (size_t i = 0; i < c.terms.size(); ++i)
+      if (c.terms[i].kind == Term::Variable && keeps_argument(rules, c.name, i))
+        vars.try_emplace(c.terms[i].var, 1);
+  }
+  // Rules that make values may be without end.
+  const bool has_parts = !vars.empty() && (!has_rules(clauses) || make_no_values(rules));
+  RowSet all(budget_, host_, {wanted.begin(), wanted.end()}, key);
   const size_t explained = explain ? explain->size() : 0;
   largest_.clear();
   try {
-    return distinct(conjunction(clauses, start.copy(), wanted));
+    all.add_all(conjunction(clauses, has_parts ? start.copy() : std::move(start), wanted));
+    return all;
   } catch (const OutOfMemory&) {
+    if (!has_parts) throw;
   }
   std::vector<std::string>* lines = std::exchange(explain, nullptr);
   Parted parted{clauses, std::move(start), wanted, std::move(vars)};
-  Relation all(budget_, {wanted.begin(), wanted.end()});
-  std::vector<size_t> columns(wanted.size());
-  for (size_t i = 0; i < columns.size(); ++i) columns[i] = i;
-  HashIndex index(columns);
   std::vector<Part> parts;
   evaluated_parts_ = 0;
-  in_parts(parted, parts, all, index);
+  found_parts_ = found_share_ = 0;
+  in_parts(parted, parts, all);
   if (lines) {
     lines->resize(explained);
-    lines->push_back("by parts, for all of it does not fit into memory  -> " +
-                     describe(all, names_));
+    lines->push_back("by parts, for all of it does not fit into memory");
     explain = lines;
   }
   return all;

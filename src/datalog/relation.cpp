@@ -318,6 +318,7 @@ std::vector<uint64_t> hash_rows(const Relation& relation, const std::vector<size
 }
 
 void HashIndex::rehash(size_t size) {
+  memory_.set(size * 4 + size / 2 * 12);
   heads_.assign(size, kNone);
   for (uint32_t row = 0; row < hashes_.size(); ++row) {
     uint32_t& head = heads_[hashes_[row] & (size - 1)];
@@ -330,9 +331,9 @@ void HashIndex::add(uint64_t hash) {
   if (hashes_.size() + 1 >= kNone)
     throw QueryError("54000", "a relation of the query has more than 2^32 rows");
   auto row = static_cast<uint32_t>(hashes_.size());
+  if (heads_.size() < (hashes_.size() + 1) * 2) rehash(std::max<size_t>(heads_.size() * 2, 16));
   hashes_.push_back(hash);
   next_.push_back(kNone);
-  if (heads_.size() < hashes_.size() * 2) return rehash(std::max<size_t>(heads_.size() * 2, 16));
   uint32_t& head = heads_[hash & (heads_.size() - 1)];
   next_[row] = head;
   head = row;
@@ -450,6 +451,7 @@ size_t add_distinct(Relation& to, HashIndex& index, const Relation& from) {
     to.rows = to.rows || from.rows;
     return to.rows - before;
   }
+  const Charge memory(to.budget(), from.rows * sizeof(uint64_t));
   std::vector<uint64_t> hashes = hash_rows(from, from_columns);
   size_t before = to.rows;
   for (size_t row = 0; row < from.rows; ++row) {
@@ -459,9 +461,9 @@ size_t add_distinct(Relation& to, HashIndex& index, const Relation& from) {
          r = index.next(r, hashes[row]))
       found = agree(from, from_columns, row, to, all, r);
     if (found) continue;
+    index.add(hashes[row]);
     for (size_t c = 0; c < all.size(); ++c)
       to.columns[c].push_back(from.columns[from_columns[c]][row]);
-    index.add(hashes[row]);
     ++to.rows;
     if ((to.rows & 0xffff) == 0) to.charge();
   }
@@ -469,13 +471,22 @@ size_t add_distinct(Relation& to, HashIndex& index, const Relation& from) {
   return to.rows - before;
 }
 
+bool is_distinct(const Relation& relation) {
+  return std::any_of(relation.columns.begin(), relation.columns.end(), [](const Column& c) {
+    return c.is_integers() && are_distinct_integers(c.integers());
+  });
+}
+
+std::vector<size_t> all_columns(size_t count) {
+  std::vector<size_t> all(count);
+  for (size_t i = 0; i < count; ++i) all[i] = i;
+  return all;
+}
+
 Relation distinct(Relation relation) {
-  for (const Column& c : relation.columns)
-    if (c.is_integers() && are_distinct_integers(c.integers())) return relation;
+  if (is_distinct(relation)) return relation;
   Relation out(relation.budget(), relation.vars);
-  std::vector<size_t> all(relation.vars.size());
-  for (size_t i = 0; i < all.size(); ++i) all[i] = i;
-  HashIndex index(all);
+  HashIndex index(all_columns(relation.vars.size()), relation.budget());
   add_distinct(out, index, relation);
   return out;
 }

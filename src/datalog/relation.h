@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "datalog/column.h"
@@ -28,6 +29,7 @@ class Budget {
   bool has_room(size_t bytes) const;
   void give_back(size_t bytes) noexcept { used_ -= bytes; }
   size_t used() const { return used_; }
+  size_t limit() const { return limit_; }
   // What a function has made for a row: large values are counted before the next one is made.
   // OutOfMemory.
   void made(const Value& value);
@@ -36,6 +38,36 @@ class Budget {
   size_t limit_, used_ = 0;
   size_t held_;  // by values of others, when the work began
   std::function<void()> interrupted_;
+};
+
+// Memory of a query that is no relation's.
+class Charge {
+ public:
+  Charge() = default;  // of no query: not counted
+  explicit Charge(Budget& budget, size_t bytes = 0) : budget_(&budget) { set(bytes); }
+  Charge(Charge&& other) noexcept
+      : budget_(other.budget_), bytes_(std::exchange(other.bytes_, 0)) {}
+  Charge& operator=(Charge&& other) noexcept {
+    std::swap(budget_, other.budget_);
+    std::swap(bytes_, other.bytes_);
+    return *this;
+  }
+  ~Charge() {
+    if (budget_) budget_->give_back(bytes_);
+  }
+  void set(size_t bytes) {  // in all; OutOfMemory
+    if (!budget_) return;
+    if (bytes > bytes_)
+      budget_->take(bytes - bytes_);
+    else
+      budget_->give_back(bytes_ - bytes);
+    bytes_ = bytes;
+  }
+  void add(size_t bytes) { set(bytes_ + bytes); }
+
+ private:
+  Budget* budget_ = nullptr;
+  size_t bytes_ = 0;
 };
 
 // Rows of values of variables; without variables: whether there is a row at all.
@@ -82,6 +114,8 @@ class Relation {
 class HashIndex {
  public:
   explicit HashIndex(std::vector<size_t> columns) : columns_(std::move(columns)) {}
+  HashIndex(std::vector<size_t> columns, Budget& budget)  // OutOfMemory as it grows
+      : columns_(std::move(columns)), memory_(budget) {}
   void extend(const Relation& relation);
   void add(uint64_t hash);  // of the next row
   size_t indexed() const { return hashes_.size(); }
@@ -104,6 +138,7 @@ class HashIndex {
   std::vector<size_t> columns_;
   std::vector<uint64_t> hashes_;
   std::vector<uint32_t> heads_, next_;
+  Charge memory_;
 };
 
 // Hashes of all rows from `from` on over some columns, as HashIndex has them.
@@ -124,6 +159,10 @@ Relation join_indexed(const Relation& left, const Relation& right, const HashInd
 // Rows of `left` that agree with a row, or with no row, of `right` in the variables of both.
 Relation semi_join(const Relation& left, const Relation& right, bool anti);
 Relation distinct(Relation relation);
+// Whether all rows are known to differ, without looking at more than one column: false may mean
+// anything.
+bool is_distinct(const Relation& relation);
+std::vector<size_t> all_columns(size_t count);  // 0, 1, ...
 // Appends rows of `from` (with the same variables in whatever order) that `to` does not have yet;
 // `index` is over all columns of `to`. Returns how many.
 size_t add_distinct(Relation& to, HashIndex& index, const Relation& from);

@@ -9,12 +9,6 @@ namespace {
 constexpr size_t kMostTables = 2000;  // of rules by bound arguments, in one call
 constexpr int kLookups = 8;           // by a few values, before a pattern is read as a whole
 
-std::vector<size_t> all_columns(size_t count) {
-  std::vector<size_t> all(count);
-  for (size_t i = 0; i < count; ++i) all[i] = i;
-  return all;
-}
-
 size_t count_bits(uint64_t mask) { return static_cast<size_t>(__builtin_popcountll(mask)); }
 
 // Rows [from, to) under other names.
@@ -37,8 +31,8 @@ RuleTable::RuleTable(Budget& budget, std::string name, uint64_t mask, size_t arg
       arguments(arguments),
       demand(budget, count_bits(mask)),
       answers(budget, arguments),
-      demand_set(all_columns(count_bits(mask))),
-      answer_set(all_columns(arguments)) {
+      demand_set(all_columns(count_bits(mask)), budget),
+      answer_set(all_columns(arguments), budget) {
   for (size_t i = 0; i < arguments; ++i)
     if (mask >> i & 1) bound.push_back(i);
 }
@@ -68,7 +62,9 @@ RuleTable& RuleEngine::table(const std::string& name, uint64_t mask) {
 
 void RuleEngine::plan(RuleTable& t) {
   t.planned = true;
-  std::string instead = rewrite_right_linear(rules_, evaluator_.names(), t.name, t.mask);
+  // What a rule is rewritten to has relations without the argument that is restricted.
+  std::string instead =
+      parts_.count(t.name) ? "" : rewrite_right_linear(rules_, evaluator_.names(), t.name, t.mask);
   for (const RuleBranch& branch : rules_.at(instead.empty() ? t.name : instead))
     plan_branch(t, branch);
 }
@@ -157,7 +153,31 @@ void RuleEngine::derive(RuleTable& t, RuleTable::Branch& branch, std::vector<Ste
   answers.rows = found.rows;
   for (size_t i = 0; i < head.size(); ++i)
     answers.add_column(static_cast<Var>(i), found.of(head[i]));
+  if (auto parts = parts_.find(t.name); parts != parts_.end()) {
+    std::optional<std::vector<uint32_t>> kept;
+    for (size_t i = 0; i < head.size(); ++i)
+      keep_parts(parts->second, static_cast<Var>(i), answers.columns[i], answers.rows, kept);
+    if (kept) answers = answers.gather(*kept);
+  }
   add_distinct(t.answers.relation, t.answer_set, answers);
+}
+
+void RuleEngine::derive_from(RuleTable& t, RuleTable::Branch& branch,
+                             const std::vector<Step>& steps, const Relation& rows, size_t from,
+                             size_t to, const std::vector<Var>& names) {
+  try {
+    return derive(t, branch, steps, slice(rows, from, to, names));
+  } catch (const OutOfMemory&) {
+    if (to - from < 2) throw;
+  }
+  // What has been derived already is derived again, which adds nothing.
+  const size_t middle = from + (to - from) / 2;
+  derive_from(t, branch, steps, rows, from, middle, names);
+  derive_from(t, branch, steps, rows, middle, to, names);
+}
+
+void RuleEngine::restrict(const std::string& name, size_t position, const Part& part) {
+  parts_[name].push_back({static_cast<Var>(position), part.shift, part.which});
 }
 
 void RuleEngine::run_branch(RuleTable& t, RuleTable::Branch& branch, size_t demand_from,
@@ -166,10 +186,10 @@ void RuleEngine::run_branch(RuleTable& t, RuleTable::Branch& branch, size_t dema
   std::vector<Var> bound_head;
   for (size_t i : t.bound) bound_head.push_back(branch.rule->head[i]);
   // What is newly wanted, with all answers so far.
-  if (demand_to > demand_from)
-    derive(t, branch, branch.steps,
-           t.bound.empty() ? Relation::unit(evaluator_.budget())
-                           : slice(t.demand.relation, demand_from, demand_to, bound_head));
+  if (demand_to > demand_from && t.bound.empty())
+    derive(t, branch, branch.steps, Relation::unit(evaluator_.budget()));
+  else if (demand_to > demand_from)
+    derive_from(t, branch, branch.steps, t.demand.relation, demand_from, demand_to, bound_head);
   // New answers of each call, with all that is wanted.
   for (const RuleTable::Call& call : branch.calls) {
     auto [from, to] = fresh.at(call.callee);
@@ -183,7 +203,7 @@ void RuleEngine::run_branch(RuleTable& t, RuleTable::Branch& branch, size_t dema
       demand.names = bound_head;
       steps[call.step] = std::move(demand);
     }
-    derive(t, branch, std::move(steps), slice(call.callee->answers.relation, from, to, call.names));
+    derive_from(t, branch, steps, call.callee->answers.relation, from, to, call.names);
   }
 }
 
@@ -227,6 +247,65 @@ Relation RuleEngine::solve(const std::string& name, uint64_t mask, const Relatio
     run_round();
   }
   return slice(t.answers.relation, 0, t.answers.relation.rows, names);
+}
+
+namespace {
+
+void collect_calls(const std::vector<Clause>& clauses, std::vector<const Clause*>& calls) {
+  for (const Clause& c : clauses) {
+    if (c.kind == Clause::Rule) calls.push_back(&c);
+    for (const auto& branch : c.branches) collect_calls(branch, calls);
+  }
+}
+
+bool reaches(const Rules& rules, const std::string& from, const std::string& to,
+             std::set<std::string>& seen) {
+  if (!seen.insert(from).second) return false;
+  auto rule = rules.find(from);
+  if (rule == rules.end()) return false;
+  for (const RuleBranch& branch : rule->second) {
+    std::vector<const Clause*> calls;
+    collect_calls(branch.body, calls);
+    for (const Clause* c : calls)
+      if (c->name == to || reaches(rules, c->name, to, seen)) return true;
+  }
+  return false;
+}
+
+bool makes_values(const std::vector<Clause>& clauses) {
+  return std::any_of(clauses.begin(), clauses.end(), [](const Clause& c) {
+    return (c.kind == Clause::Call && !c.is_predicate) ||
+           std::any_of(c.branches.begin(), c.branches.end(), makes_values);
+  });
+}
+
+}  // namespace
+
+bool keeps_argument(const Rules& rules, const std::string& name, size_t position) {
+  auto rule = rules.find(name);
+  if (rule == rules.end()) return false;
+  for (const RuleBranch& branch : rule->second) {
+    std::vector<const Clause*> calls;
+    collect_calls(branch.body, calls);
+    for (const Clause* c : calls) {
+      std::set<std::string> seen;
+      if (c->name != name) {
+        if (reaches(rules, c->name, name, seen)) return false;
+        continue;
+      }
+      if (position >= c->terms.size() || position >= branch.head.size()) return false;
+      const Term& t = c->terms[position];
+      if (t.kind != Term::Variable || t.var != branch.head[position]) return false;
+    }
+  }
+  return true;
+}
+
+bool make_no_values(const Rules& rules) {
+  return std::none_of(rules.begin(), rules.end(), [](const auto& rule) {
+    return std::any_of(rule.second.begin(), rule.second.end(),
+                       [](const RuleBranch& branch) { return makes_values(branch.body); });
+  });
 }
 
 // Steps of the same text have the same rows.

@@ -52,6 +52,9 @@ class RuleEngine {
   // All of a pattern's rows, once it has been asked for often or for many rows; else nullptr.
   Stored* cached(const Step& pattern, const Relation& rows, std::vector<Var>* names);
   const std::string& source() const { return source_; }
+  // Of a rule that is to be solved, the answers alone whose argument at that position is in a part.
+  // REQUIRES: keeps_argument().
+  void restrict(const std::string& name, size_t position, const Part& part);
 
  private:
   RuleTable& table(const std::string& name, uint64_t mask);
@@ -61,10 +64,14 @@ class RuleEngine {
   void run_branch(RuleTable& table, RuleTable::Branch& branch, size_t demand_from, size_t demand_to,
                   const std::map<RuleTable*, std::pair<size_t, size_t>>& fresh);
   void derive(RuleTable& table, RuleTable::Branch& branch, std::vector<Step> steps, Relation start);
+  // The same from rows [from, to), some at a time where what comes of them does not fit.
+  void derive_from(RuleTable& table, RuleTable::Branch& branch, const std::vector<Step>& steps,
+                   const Relation& rows, size_t from, size_t to, const std::vector<Var>& names);
 
   Evaluator& evaluator_;
   std::string source_;
-  Rules rules_;  // of the query, with what was derived from them
+  Rules rules_;                                     // of the query, with what was derived from them
+  std::map<std::string, std::vector<Part>> parts_;  // of rules; the variable is the position
   std::deque<RuleTable> tables_;
   std::map<std::pair<std::string, uint64_t>, RuleTable*> by_call_;
   struct Cached {
@@ -83,6 +90,11 @@ class RuleEngine {
 // QueryError 42P19: a rule depends on its own negation. 42601: a call with the wrong number of
 // arguments; 42883: of a rule that is not there.
 void check_rules(const Rules& rules, const std::vector<Clause>& clauses);
+// Whether all that a rule derives from its own answers has the same value at that position: then
+// answers can be computed for some of its values alone. True of no rule of mutual recursion.
+bool keeps_argument(const Rules& rules, const std::string& name, size_t position);
+// Whether rules make no values that no fact has: then they come to an end.
+bool make_no_values(const Rules& rules);
 // Disjunctions with calls of rules become rules of their own.
 void lift_disjunctions(Rules& rules, Names& names);
 // Adds rules that a rule with these arguments bound is to be replaced by, and returns the name of

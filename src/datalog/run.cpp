@@ -1,127 +1,170 @@
 #include "datalog/run.h"
 
 #include <algorithm>
-#include <numeric>
 
+#include "datalog/grouping.h"
 #include "datalog/rules.h"
+#include "datalog/sorting.h"
 
 namespace datahike::datalog {
 
 namespace {
 
-// The rows that all groups have, one group after another: `ends` are where they end.
-struct Groups {
-  std::vector<uint32_t> rows, ends;
-  std::vector<uint32_t> first;  // a row of each
+// What has been found, one or the other. The variables of `rows` are the elements of :find.
+struct Found {
+  Relation rows;
+  std::unique_ptr<RowFile> file;
 };
 
-Groups group(const Relation& rows, const std::vector<size_t>& columns) {
-  Groups g;
-  std::vector<uint32_t> group_of(rows.rows);
-  if (columns.empty()) {
-    if (rows.rows) g.first.push_back(0);
+// Writes rows to a file as they are read.
+class RowWriter : public RowSet::Reader {
+ public:
+  RowWriter(const Query& query, RowFile& out) : query_(query), out_(out) {}
+  void whole(const Relation& rows) override {
+    Columns columns;
+    for (const FindElement& e : query_.find) columns.push_back(rows.of(e.var));
+    out_.append(columns, 0, rows.rows);
+  }
+  void some(const Relation& rows) override { whole(rows); }
+  void end() override {}
+
+ private:
+  const Query& query_;
+  RowFile& out_;
+};
+
+Relation find_columns(const Query& query, Relation rows) {
+  Relation found(rows.budget());
+  found.rows = rows.rows;
+  for (size_t i = 0; i < query.find.size(); ++i) {
+    const auto same = [&](const FindElement& e) { return e.var == query.find[i].var; };
+    const bool last =
+        std::none_of(query.find.begin() + static_cast<ptrdiff_t>(i) + 1, query.find.end(), same);
+    Column& column = rows.columns[rows.index_of(query.find[i].var)];
+    Column taken = last ? std::move(column) : column;
+    rows.charge();
+    found.add_column(static_cast<Var>(i), std::move(taken));
+  }
+  return found;
+}
+
+// The rows of :find, of what the clauses have found.
+Found find(Evaluator& evaluator, const Query& query, RowSet& answers, bool aggregates) {
+  Budget& budget = evaluator.budget();
+  Found found{Relation(budget), nullptr};
+  if (!answers.is_in_files()) {
+    Relation rows = answers.take();
+    if (!aggregates) {
+      found.rows = find_columns(query, std::move(rows));
+      return found;
+    }
+    try {
+      found.rows = aggregate_groups(query, rows);
+      return found;
+    } catch (const OutOfMemory&) {
+    }
+    answers.add_all(std::move(rows));
+    answers.move_to_files();
+  }
+  found.file = make_row_file(budget, evaluator.files().make_file(), query.find.size());
+  if (aggregates) {
+    GroupReader groups(budget, query, *found.file);
+    answers.read(groups);
   } else {
-    HashIndex index(columns);
-    std::vector<uint64_t> hashes = hash_rows(rows, columns);
-    std::vector<uint32_t> group_at;  // of the rows in the index
-    for (size_t row = 0; row < rows.rows; ++row) {
-      rows.budget().poll_row(row);
-      uint32_t found = index.first(hashes[row]);
-      for (; found != HashIndex::kNone; found = index.next(found, hashes[row])) {
-        bool same = true;
-        for (size_t c : columns)
-          same = same && rows.columns[c].is_equal(row, rows.columns[c], g.first[found]);
-        if (same) break;
-      }
-      if (found == HashIndex::kNone) {
-        found = static_cast<uint32_t>(g.first.size());
-        g.first.push_back(static_cast<uint32_t>(row));
-        index.add(hashes[row]);
-      }
-      group_of[row] = found;
-    }
+    RowWriter all(query, *found.file);
+    answers.read(all);
   }
-  std::vector<uint32_t> at(g.first.size() + 1);
-  for (uint32_t of : group_of) ++at[of + 1];
-  std::partial_sum(at.begin(), at.end(), at.begin());
-  g.ends.assign(at.begin() + 1, at.end());
-  g.rows.resize(rows.rows);
-  for (size_t row = 0; row < rows.rows; ++row)
-    g.rows[at[group_of[row]]++] = static_cast<uint32_t>(row);
-  return g;
+  found.file->flush();
+  return found;
 }
 
-QueryResult aggregate_all(const Query& query, const Relation& rows) {
-  std::vector<size_t> by;
-  for (const FindElement& e : query.find) {
-    size_t column = rows.index_of(e.var);
-    if (e.kind != FindElement::Aggregate && std::find(by.begin(), by.end(), column) == by.end())
-      by.push_back(column);
-  }
-  Groups g = group(rows, by);
-  QueryResult result;
-  result.rows = g.first.size();
-  for (const FindElement& e : query.find) {
-    const Column& values = rows.of(e.var);
-    Column column;
-    std::vector<int64_t> integers;
-    for (size_t i = 0, from = 0; i < g.first.size(); from = g.ends[i++]) {
-      rows.budget().poll_row(i);
-      if (e.kind != FindElement::Aggregate) {
-        column.push_back(values[g.first[i]]);
-        continue;
-      }
-      bool plain = e.arguments.empty();
-      if (plain && e.name == "count") {
-        column.push_integer(g.ends[i] - static_cast<int64_t>(from));
-        continue;
-      }
-      if (plain && values.is_integers()) {
-        integers.clear();
-        for (size_t k = from; k < g.ends[i]; ++k) integers.push_back(values.integers()[g.rows[k]]);
-        if (auto result = aggregate_integers(e.name, integers)) {
-          column.push_back(std::move(*result));
-          continue;
-        }
-      }
-      Values of_group;
-      of_group.reserve(g.ends[i] - from);
-      for (size_t k = from; k < g.ends[i]; ++k) of_group.push_back(values[g.rows[k]]);
-      column.push_back(aggregate(e.name, e.arguments, of_group));
-    }
-    result.columns.push_back(std::move(column));
-  }
-  return result;
+void move_to_file(Evaluator& evaluator, Found& found) {
+  Relation& rows = found.rows;
+  found.file = make_row_file(rows.budget(), evaluator.files().make_file(), rows.columns.size());
+  found.file->append(rows.columns, 0, rows.rows);
+  found.file->flush();
+  rows = Relation(rows.budget());
 }
 
-void order(const Query& query, QueryResult& result) {
-  std::vector<uint32_t> rows(result.rows);
-  std::iota(rows.begin(), rows.end(), 0);
-  if (!query.order_by.empty())
-    std::stable_sort(rows.begin(), rows.end(), [&](uint32_t a, uint32_t b) {
-      for (const OrderBy& o : query.order_by) {
-        int c = result.columns[o.element][a].compare(result.columns[o.element][b]);
-        if (c) return o.descending ? c > 0 : c < 0;
-      }
-      return false;
-    });
-  size_t from = std::min<uint64_t>(query.offset, rows.size());
-  size_t count = rows.size() - from;
-  if (query.limit) count = std::min<uint64_t>(*query.limit, count);
-  bool one = query.shape == Query::Tuple || query.shape == Query::Scalar;
-  if (one) count = std::min<size_t>(count, 1);
-  if (query.order_by.empty() && from == 0 && count == rows.size()) return;
-  rows.erase(rows.begin(), rows.begin() + static_cast<ptrdiff_t>(from));
-  rows.resize(count);
-  for (Column& column : result.columns) {
-    column = column.gather(rows);
+void sort(Evaluator& evaluator, const Query& query, Found& found) {
+  if (!found.file) {
+    try {
+      return sort_rows(query, found.rows);
+    } catch (const OutOfMemory&) {
+    }
+    move_to_file(evaluator, found);
   }
-  result.rows = count;
+  found.file = sort_file(query, evaluator.budget(), evaluator.files(), std::move(found.file));
+}
+
+class Pulls {
+ public:
+  // QueryError 42601: a source or pattern is not there.
+  Pulls(Evaluator& evaluator, const Query& query, const std::map<std::string, Value>& patterns)
+      : evaluator_(evaluator) {
+    for (size_t i = 0; i < query.find.size(); ++i) {
+      const FindElement& e = query.find[i];
+      if (e.kind != FindElement::Pull) continue;
+      const Value* pattern = &e.pattern;
+      if (pattern->is(Kind::Symbol)) {
+        auto found = patterns.find(pattern->text());
+        if (found == patterns.end())
+          throw QueryError(kSyntax, "the query has no input " + pattern->text() + " in :in");
+        pattern = &found->second;
+      }
+      auto source = evaluator.sources.find(e.source);
+      if (source == evaluator.sources.end() || !source->second.facts)
+        throw QueryError(kSyntax, "pull needs a database, which " + e.source + " is not");
+      pulls_.push_back({i, source->second.facts.get(), pattern});
+    }
+  }
+  bool any() const { return !pulls_.empty(); }
+  // Replaces entities by what is pulled. OutOfMemory: the columns are as before.
+  void apply(Columns& columns) const {
+    Columns pulled;
+    for (const Pull& p : pulls_) {
+      Column entities = columns[p.column];
+      pulled.emplace_back(pull(evaluator_, *p.source, *p.pattern, std::move(entities).take()));
+    }
+    for (size_t i = 0; i < pulls_.size(); ++i) columns[pulls_[i].column] = std::move(pulled[i]);
+  }
+
+ private:
+  struct Pull {
+    size_t column;
+    Source* source;
+    const Value* pattern;
+  };
+  Evaluator& evaluator_;
+  std::vector<Pull> pulls_;
+};
+
+void apply(Evaluator& evaluator, const Pulls& pulls, Found& found) {
+  if (!pulls.any()) return;
+  if (!found.file) {
+    try {
+      pulls.apply(found.rows.columns);
+      found.rows.charge();
+      return;
+    } catch (const OutOfMemory&) {
+    }
+    move_to_file(evaluator, found);
+  }
+  auto out =
+      make_row_file(evaluator.budget(), evaluator.files().make_file(), found.file->columns());
+  for (size_t number = 0; number < found.file->blocks(); ++number) {
+    Columns columns = found.file->read_number(number);
+    pulls.apply(columns);
+    out->append(columns, 0, columns[0].size());
+  }
+  out->flush();
+  found.file = std::move(out);
 }
 
 }  // namespace
 
-QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<QueryInput> inputs) {
+QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<QueryInput> inputs,
+                      bool may_use_file) {
   if (inputs.size() != query.inputs.size())
     throw QueryError(kSyntax, "the query has " + std::to_string(query.inputs.size()) +
                                   " inputs in :in, and is given " + std::to_string(inputs.size()));
@@ -162,37 +205,35 @@ QueryResult run_query(Evaluator& evaluator, const Query& query, std::vector<Quer
     wanted.insert(e.var);
     aggregates = aggregates || e.kind == FindElement::Aggregate;
   }
-  rows = evaluator.answers(query.where, std::move(rows), wanted);
+  const std::vector<Var> all_vars(wanted.begin(), wanted.end());
+  RowSet answers = evaluator.answers(query.where, std::move(rows), wanted,
+                                     aggregates ? group_vars(query) : all_vars);
+  Found found = find(evaluator, query, answers, aggregates);
+  sort(evaluator, query, found);
+  apply(evaluator, Pulls(evaluator, query, patterns), found);
   QueryResult result;
-  if (aggregates) {
-    result = aggregate_all(query, rows);
-  } else {
-    result.rows = rows.rows;
-    for (size_t i = 0; i < query.find.size(); ++i) {
-      const auto same = [&](const FindElement& e) { return e.var == query.find[i].var; };
-      const bool last =
-          std::none_of(query.find.begin() + static_cast<ptrdiff_t>(i) + 1, query.find.end(), same);
-      Column& column = rows.columns[rows.index_of(query.find[i].var)];
-      result.columns.push_back(last ? std::move(column) : column);
+  if (found.file && !may_use_file) {
+    for (size_t i = 0; i < query.find.size(); ++i) found.rows.add_column(static_cast<Var>(i), {});
+    for (size_t number = 0; number < found.file->blocks(); ++number) {
+      Columns columns = found.file->read_number(number);
+      found.rows.rows += columns[0].size();
+      for (size_t i = 0; i < columns.size(); ++i)
+        found.rows.columns[i].append(std::move(columns[i]));
+      found.rows.charge();
     }
+    found.file.reset();
   }
-  order(query, result);
-  for (size_t i = 0; i < query.find.size(); ++i) {
-    const FindElement& e = query.find[i];
-    if (e.kind != FindElement::Pull) continue;
-    const Value* pattern = &e.pattern;
-    if (pattern->is(Kind::Symbol)) {
-      auto found = patterns.find(pattern->text());
-      if (found == patterns.end())
-        throw QueryError(kSyntax, "the query has no input " + pattern->text() + " in :in");
-      pattern = &found->second;
-    }
-    auto source = evaluator.sources.find(e.source);
-    if (source == evaluator.sources.end() || !source->second.facts)
-      throw QueryError(kSyntax, "pull needs a database, which " + e.source + " is not");
-    result.columns[i] = Column(
-        pull(evaluator, *source->second.facts, *pattern, std::move(result.columns[i]).take()));
+  if (found.file) {
+    result.rows = found.file->rows();
+    if (evaluator.explain)
+      evaluator.explain->push_back("in a temporary file, for it does not fit into memory  -> " +
+                                   std::to_string(result.rows) + " rows, " +
+                                   std::to_string(found.file->file_bytes() / 1024) + " kB");
+    result.file = std::move(found.file);
+    return result;
   }
+  result.rows = found.rows.rows;
+  result.columns = std::move(found.rows.columns);
   return result;
 }
 

@@ -5,6 +5,7 @@
 #include "exec/score.h"
 #include "exec/view_call.h"
 #include "datalog/sql/answer_scan.h"
+#include "datalog/sql/temporary_file.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
@@ -29,6 +30,7 @@ void _PG_init(void) {
   datahike::exec::install_expansion();
   datahike::exec::install_view_paths();
   datahike::query::install_answer_scan();
+  datahike::query::install_temporary_files();
   datahike::exec::install_score_paths();
   datahike::exec::install_view_statistics();
   datahike::exec::install_aggregate_paths();

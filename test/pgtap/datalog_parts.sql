@@ -53,7 +53,7 @@ SELECT is(datahike.q_json('[:find (pull ?q [:b/m]) :where [?q :b/id 7] [?q :b/k 
 SELECT is((SELECT count(*) FROM datahike.q('[:find ?g ?m :where [?p :a/k ?k] [?p :a/g ?g] [?q :b/k ?k] [?q :b/m ?m]]') AS t(g text, m int)), 56::bigint, 'rows');
 
 -- What it ends with.
-SELECT throws_ok($$SELECT datahike.q_json('[:find (count ?i) . :with ?j :where [?p :a/id ?i] [?q :b/id ?j]]')$$, '53200', NULL, 'what is found must fit');
+SELECT throws_ok($$SELECT datahike.q_json('[:find (count ?i) . :with ?j :where [?p :a/id ?i] [?q :b/id ?j]]')$$, '53200', NULL, 'what would take too many parts');
 SELECT throws_ok($$SELECT datahike.q_json('[:find ?m :where [?p :a/k ?k] [?p :a/g ?g] [?q :b/k ?k] [?q :b/m ?m] [(< ?g ?m)]]')$$, '42804', NULL, 'an error within a part');
 CREATE FUNCTION is_cancelled() RETURNS bool LANGUAGE plpgsql AS $$
 BEGIN

@@ -129,9 +129,9 @@ TEST(DatalogQuery, MemoryIsBounded) {
   std::string tuples = "[";
   for (int i = 0; i < 3000; ++i)
     tuples += "[" + std::to_string(i) + " :x " + std::to_string(i) + "]";
-  EXPECT_EQ(
-      answer(tuples + "]", "[:find ?a ?b ?c :where [?a :x] [?b :x] [?c :x]]", {}).substr(0, 5),
-      "53200");
+  EXPECT_EQ(answer(tuples + "]", "[:find ?a ?b ?c :where [?a :x] [?b :x] [?c :x]]", {}, 4 << 20)
+                .substr(0, 5),
+            "53200");
 }
 
 TEST(DatalogQuery, Pull) {

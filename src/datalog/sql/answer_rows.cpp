@@ -11,33 +11,45 @@ namespace datahike::query {
 
 using datalog::Column;
 
-AnswerRows::AnswerRows(const Answer& answer, TupleDesc desc) : answer_(answer), desc_(desc) {
-  const size_t columns = answer.result.columns.size();
+namespace {
+constexpr size_t kAtOnce = 1000;
+}
+
+AnswerRows::AnswerRows(const Answer& answer, TupleDesc desc)
+    : answer_(answer),
+      desc_(desc),
+      at_once_(answer.result.file ? answer.result.file->rows_of_block() : kAtOnce) {
+  const size_t columns = answer.query.find.size();
   if (static_cast<size_t>(desc->natts) != columns)
     throw datalog::QueryError("42804",
                               "the query finds " + std::to_string(columns) +
                                   " values a row, and the column definition list has " +
                                   std::to_string(desc->natts),
                               "SELECT * FROM datahike.q(...) AS t(a int, b text)");
-  values_.resize(columns * kAtOnce);
-  nulls_.resize(columns * kAtOnce);
+  values_.resize(columns * at_once_);
+  nulls_.resize(columns * at_once_);
 }
 
 void AnswerRows::read(size_t first, MemoryContext memory) {
   count_ = 0;
   pg::call([=] { MemoryContextReset(memory); });
+  const datalog::QueryResult& result = answer_.result;
+  datalog::Columns block;
+  if (result.file) block = result.file->read_number(first / at_once_);
+  const datalog::Columns& columns = result.file ? block : result.columns;
+  const size_t from = result.file ? 0 : first;
   MemoryContext before = MemoryContextSwitchTo(memory);
   first_ = first;
-  count_ = std::min(kAtOnce, rows() - first);
-  for (size_t c = 0; c < answer_.result.columns.size(); ++c) read_column(c);
+  count_ = std::min(at_once_, rows() - first);
+  for (size_t c = 0; c < columns.size(); ++c) read_column(columns[c], from, c);
   MemoryContextSwitchTo(before);
 }
 
 // Values that are one in memory, as those of a dictionary are, become one text.
-void AnswerRows::read_texts(const Column& column, Datum* out) {
+void AnswerRows::read_texts(const Column& column, size_t from, Datum* out) {
   constexpr size_t kKnown = 64;
   const std::string* texts[kAtOnce];
-  for (size_t i = 0; i < count_; ++i) texts[i] = &column.at(first_ + i).text();
+  for (size_t i = 0; i < count_; ++i) texts[i] = &column.at(from + i).text();
   const std::string* const* t = texts;
   const size_t count = count_;
   pg::call([=] {
@@ -57,15 +69,14 @@ void AnswerRows::read_texts(const Column& column, Datum* out) {
   });
 }
 
-void AnswerRows::read_column(size_t c) {
-  const Column& column = answer_.result.columns[c];
+void AnswerRows::read_column(const Column& column, size_t from, size_t c) {
   Form_pg_attribute attribute = TupleDescAttr(desc_, static_cast<int>(c));
   const Oid type = attribute->atttypid;
-  Datum* out = values_.data() + c * kAtOnce;
-  uint8_t* nulls = nulls_.data() + c * kAtOnce;
+  Datum* out = values_.data() + c * at_once_;
+  uint8_t* nulls = nulls_.data() + c * at_once_;
   std::fill(nulls, nulls + count_, 0);
   if (column.is_integers()) {
-    const int64_t* integers = column.integers().data() + first_;
+    const int64_t* integers = column.integers().data() + from;
     const size_t count = count_;
     bool fits = type == INT8OID || type == FLOAT8OID || type == INT4OID;
     if (type == INT4OID)
@@ -83,12 +94,12 @@ void AnswerRows::read_column(size_t c) {
       });
   } else if (type == TEXTOID && GetDatabaseEncoding() == PG_UTF8) {
     bool texts = true;
-    for (size_t i = 0; i < count_; ++i) texts &= column.at(first_ + i).is(Kind::String);
-    if (texts) return read_texts(column, out);
+    for (size_t i = 0; i < count_; ++i) texts &= column.at(from + i).is(Kind::String);
+    if (texts) return read_texts(column, from, out);
   }
   for (size_t i = 0; i < count_; ++i) {
     bool isnull;
-    out[i] = datum_of(column[first_ + i], type, attribute->atttypmod, &isnull);
+    out[i] = datum_of(column[from + i], type, attribute->atttypmod, &isnull);
     nulls[i] = isnull;
   }
 }

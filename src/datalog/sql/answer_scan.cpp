@@ -125,7 +125,7 @@ bool move(AnswerScan* scan) {
     CHECK_FOR_INTERRUPTS();
     AnswerRows* r = &rows;
     MemoryContext batch = scan->batch;
-    pg::guard([=] { r->read(row / AnswerRows::kAtOnce * AnswerRows::kAtOnce, batch); });
+    pg::guard([=] { r->read(row / r->at_once() * r->at_once(), batch); });
   }
   const int columns = slot->tts_tupleDescriptor->natts;
   for (int c = 0; c < columns; ++c) {
@@ -171,6 +171,10 @@ void rescan(CustomScanState* node) {
 }
 
 void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
+  const Held* held = as_scan(node)->held;
+  if (out->analyze && held && held->answer.result.file)
+    ExplainPropertyInteger("Temporary File", "kB",
+                           static_cast<int64>(held->answer.result.file->file_bytes() / 1024), out);
   if (!out->verbose) return;
   List* context = set_deparse_context_plan(out->deparse_cxt, node->ss.ps.plan, ancestors);
   auto* call = reinterpret_cast<Node*>(as_scan(node)->call);

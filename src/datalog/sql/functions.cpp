@@ -174,7 +174,8 @@ Answer answer(const Call& call, std::vector<std::string>* explain = nullptr) {
   SqlFunctions host;
   datalog::Evaluator evaluator(names, budget, host);
   evaluator.explain = explain;
-  a.result = datalog::run_query(evaluator, a.query, inputs_of(a.query, call.given, call.count));
+  a.result =
+      datalog::run_query(evaluator, a.query, inputs_of(a.query, call.given, call.count), true);
   return a;
 }
 
@@ -187,7 +188,7 @@ void put_rows(const Answer& a, ReturnSetInfo* out) {
   const auto columns = static_cast<size_t>(desc->natts);
   Datum* values = static_cast<Datum*>(pg::call([=] { return palloc(sizeof(Datum) * columns); }));
   bool* nulls = static_cast<bool*>(pg::call([=] { return palloc(columns); }));
-  for (size_t first = 0; first < rows.rows(); first += AnswerRows::kAtOnce) {
+  for (size_t first = 0; first < rows.rows(); first += rows.at_once()) {
     rows.read(first, memory);
     const AnswerRows* r = &rows;
     pg::call([=] {
@@ -208,6 +209,28 @@ char* json_of(const Value& value) {
   std::string text;
   append_json(text, value);
   return from_utf8(text);
+}
+
+// An answer's text, which is one value whatever its size.
+char* json_of(const Answer& a) {
+  if (!a.result.file) return json_of(datalog::to_value(a.result, a.query, true));
+  const bool many =
+      a.query.shape == datalog::Query::Relation || a.query.shape == datalog::Query::Collection;
+  std::string text;
+  a.result.each_part([&](const datalog::QueryResult& part) {
+    interrupted();
+    const Value value = datalog::to_value(part, a.query, true);
+    if (!many) return append_json(text, value);
+    for (const Value& item : value.items()) {
+      text += text.empty() ? "[" : ", ";
+      append_json(text, item);
+    }
+    if (text.size() > MaxAllocSize)
+      throw datalog::QueryError("54000", "the answer is larger than a value can be",
+                                "datahike.q returns it as rows.");
+  });
+  if (many) text += text.empty() ? "[]" : "]";
+  return from_utf8(text.empty() ? "null" : text);
 }
 
 DatabaseValue database_argument(FunctionCallInfo fcinfo, int number) {
@@ -265,7 +288,7 @@ Datum datahike_q_json(PG_FUNCTION_ARGS) {
   const query::Call* c = &call;
   char* text = pg::guard([=] {
     query::Answer a = query::answer(*c);
-    return query::json_of(datalog::to_value(a.result, a.query, true));
+    return query::json_of(a);
   });
   PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(text)));
 }

@@ -1,6 +1,7 @@
 #include "datalog/sql/sql_functions.h"
 
 #include "pg/bridge.h"
+#include "datalog/sql/temporary_file.h"
 #include "datalog/sql/values.h"
 
 extern "C" {
@@ -76,6 +77,10 @@ Cell run(Prepared* p, Datum* values, const char* nulls) {
 }
 
 }  // namespace
+
+std::unique_ptr<datalog::TemporaryFile> SqlFunctions::make_file() {
+  return make_temporary_file(memory_, owner_);
+}
 
 std::optional<Column> SqlFunctions::call(const std::string& name,
                                          const std::vector<datalog::Argument>& arguments,

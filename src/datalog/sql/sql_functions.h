@@ -11,6 +11,12 @@ class SqlFunctions : public datalog::Host {
   std::optional<datalog::Column> call(const std::string& name,
                                       const std::vector<datalog::Argument>& arguments,
                                       size_t rows) override;
+  // For the memory context and the resource owner that were current when this was made.
+  std::unique_ptr<datalog::TemporaryFile> make_file() override;
+
+ private:
+  MemoryContext memory_ = CurrentMemoryContext;
+  ResourceOwner owner_ = CurrentResourceOwner;
 };
 
 }  // namespace datahike::query
