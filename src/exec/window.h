@@ -15,7 +15,11 @@ struct WindowFunction {
     RowNumber,
     Rank,
     DenseRank,
-    Lag,  // the row `offset` places further, or less
+    PercentRank,
+    CumulativeDistribution,
+    Tile,      // of `offset` tiles
+    NthValue,  // of the row at place `offset` of the frame, from 0
+    Lag,       // the row `offset` places further, or less
     FirstValue,
     LastValue,
     CountRows,

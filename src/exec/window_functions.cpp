@@ -121,6 +121,13 @@ uint32_t frame_end(const WindowState& s, const WindowPlace& at) {
   }
 }
 
+// The first tiles have a row more, where the rows cannot be divided evenly.
+int32 tile_of(int64 row, int64 rows, int64 tiles) {
+  const int64 least = rows / tiles, larger = rows % tiles, in_larger = larger * (least + 1);
+  if (row < in_larger) return static_cast<int32>(row / (least + 1) + 1);
+  return static_cast<int32>(larger + (row - in_larger) / least + 1);
+}
+
 void aggregate(const vector::WindowRows& rows, WindowState& s, const WindowPlace& at) {
   const bool begins = at.row == at.partition;
   if (begins) {
@@ -182,6 +189,25 @@ Datum window_value(const vector::WindowRows& rows, WindowState& s, const WindowP
       return Int64GetDatum(int64{at.peers} - at.partition + 1);
     case WindowFunction::DenseRank:
       return Int64GetDatum(at.dense);
+    case WindowFunction::PercentRank: {
+      const int64 others = int64{at.partition_end} - at.partition - 1;
+      if (others == 0) return Float8GetDatum(0.0);
+      return Float8GetDatum(static_cast<double>(at.peers - at.partition) /
+                            static_cast<double>(others));
+    }
+    case WindowFunction::CumulativeDistribution:
+      return Float8GetDatum(static_cast<double>(at.peers_end - at.partition) /
+                            static_cast<double>(at.partition_end - at.partition));
+    case WindowFunction::Tile:
+      return Int32GetDatum(
+          tile_of(at.row - at.partition, at.partition_end - at.partition, f.offset));
+    case WindowFunction::NthValue: {
+      const int64 place = int64{at.partition} + f.offset;
+      if (place < frame_end(s, at))
+        return source_value(rows, f.source, static_cast<uint32_t>(place), f.type, s.scale, is_null);
+      *is_null = true;
+      return 0;
+    }
     case WindowFunction::CountRows:
       return Int64GetDatum(int64{frame_end(s, at)} - at.partition);
     case WindowFunction::Lag: {

@@ -106,6 +106,14 @@ int kind_of(Oid function) {
       return WindowFunction::Rank;
     case F_DENSE_RANK_:
       return WindowFunction::DenseRank;
+    case F_PERCENT_RANK_:
+      return WindowFunction::PercentRank;
+    case F_CUME_DIST_:
+      return WindowFunction::CumulativeDistribution;
+    case F_NTILE:
+      return WindowFunction::Tile;
+    case F_NTH_VALUE:
+      return WindowFunction::NthValue;
     case F_LAG_ANYELEMENT:
     case F_LAG_ANYELEMENT_INT4:
     case F_LAG_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE:
@@ -185,6 +193,14 @@ bool take_offset(const WindowFunc* call, WindowFunction* f) {
   return true;
 }
 
+// A constant above 0; false for others.
+bool take_count(Node* node, int* count) {
+  auto* value = reinterpret_cast<Const*>(node);
+  if (!IsA(node, Const) || value->constisnull || value->consttype != INT4OID) return false;
+  *count = DatumGetInt32(value->constvalue);
+  return *count > 0;
+}
+
 bool take_function(Described* d, const WindowFunc* call, int frame) {
   WindowFunction f{};
   f.kind = kind_of(call->winfnoid);
@@ -192,15 +208,21 @@ bool take_function(Described* d, const WindowFunc* call, int frame) {
   f.type = call->wintype;
   f.source = -1;
   if (f.kind < 0 || call->aggfilter) return false;
-  if (call->args != NIL) {
+  if (f.kind == WindowFunction::Tile) {
+    if (!take_count(static_cast<Node*>(linitial(call->args)), &f.offset)) return false;
+  } else if (call->args != NIL) {
     auto* argument = static_cast<Node*>(linitial(call->args));
     f.source = source_of(d, argument);
     if (f.source < 0) return false;
     // What is returned is of the argument's own type.
     const bool returned = f.kind == WindowFunction::Lag || f.kind == WindowFunction::FirstValue ||
-                          f.kind == WindowFunction::LastValue;
+                          f.kind == WindowFunction::LastValue || f.kind == WindowFunction::NthValue;
     if (returned && exprType(argument) != f.type) return false;
     if (f.kind == WindowFunction::Lag && !take_offset(call, &f)) return false;
+    if (f.kind == WindowFunction::NthValue) {
+      if (!take_count(static_cast<Node*>(lsecond(call->args)), &f.offset)) return false;
+      --f.offset;
+    }
   }
   d->window.functions = lappend(d->window.functions, pack(f));
   return true;

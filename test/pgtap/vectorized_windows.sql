@@ -26,6 +26,7 @@ END $$;
 -- Of every window with the id last rows have one order alone.
 SELECT same(format('SELECT id, %s FROM t WINDOW w AS (%s)', functions, of_window)) FROM (VALUES
   ('row_number() OVER w, rank() OVER w, dense_rank() OVER w, n, s'),
+  ('percent_rank() OVER w, cume_dist() OVER w, ntile(1) OVER w, ntile(4) OVER w, ntile(7000) OVER w, nth_value(n, 1) OVER w, nth_value(s, 3) OVER w, nth_value(d, 99) OVER w'),
   ('lag(n) OVER w, lead(n) OVER w, lag(n, 3) OVER w, lead(n, 2, -7) OVER w, lag(s) OVER w, lead(s, 1, ''none''::text) OVER w, lag(c) OVER w'),
   ('lag(f, 0) OVER w, lag(f, -2) OVER w, lead(d, 5, 1.5::numeric) OVER w, lag(r) OVER w, lag(day, 1, DATE ''1999-01-01'') OVER w, lead(ok) OVER w, lag(b) OVER w, lead(v) OVER w, lag(ts) OVER w'),
   ('first_value(n) OVER w, last_value(n) OVER w, first_value(s) OVER w, last_value(d) OVER w, first_value(f) OVER w, last_value(r) OVER w'),
@@ -46,7 +47,7 @@ CREATE FUNCTION same_set(query text) RETURNS SETOF text LANGUAGE plpgsql AS $$ B
   RETURN NEXT is(digest(format('SELECT * FROM (%s) x ORDER BY 1', query)), digest(format('SELECT * FROM (%s) x ORDER BY 1', regexp_replace(query, '\mt\M', 'h', 'g'))), query);
 END $$;
 SELECT same_set(format('SELECT id, %s FROM t WINDOW w AS (%s)', functions, of_window)) FROM (VALUES
-  ('rank() OVER w, dense_rank() OVER w, count(*) OVER w, count(d) OVER w, sum(n) OVER w, sum(d) OVER w, avg(b) OVER w, min(f) OVER w = max(f) OVER w, max(day) OVER w, min(w) OVER w')) f(functions), (VALUES
+  ('rank() OVER w, dense_rank() OVER w, percent_rank() OVER w, cume_dist() OVER w, count(*) OVER w, count(d) OVER w, sum(n) OVER w, sum(d) OVER w, avg(b) OVER w, min(f) OVER w = max(f) OVER w, max(day) OVER w, min(w) OVER w')) f(functions), (VALUES
   ('PARTITION BY i2 ORDER BY n'), ('PARTITION BY f'), ('ORDER BY r'), ('ORDER BY f DESC'), (''), ('PARTITION BY s ORDER BY day DESC NULLS LAST, ok'), ('PARTITION BY d ORDER BY s'), ('ORDER BY late'), ('PARTITION BY late, i2 ORDER BY i2')) o(of_window);
 -- Windows of expressions, which are computed once: with a sort above as well.
 SELECT same('SELECT id, n, n % 7, sum(n) OVER w, lag(n % 7) OVER w, d * 2 FROM t WINDOW w AS (PARTITION BY n % 7, d * 2 ORDER BY b / 3, f * 2, id)');
@@ -63,7 +64,7 @@ SELECT same('SELECT h2.id, q.x FROM h h2 JOIN LATERAL (SELECT max(x) x FROM (SEL
 SELECT doesnt_match(plan_of('SELECT id, row_number() OVER (PARTITION BY i2 ORDER BY n, id) FROM t ORDER BY i2, n, id'), 'Sort.*Datahike Window', 'no sort above');
 SELECT same('SELECT id, row_number() OVER (PARTITION BY i2 ORDER BY n, id) FROM t ORDER BY i2, n, id');
 -- What is not computed by column.
-SELECT is((SELECT count(*) FROM (VALUES ('sum(n) OVER (ORDER BY id ROWS 3 PRECEDING)'), ('ntile(3) OVER (ORDER BY id)'), ('sum(n) FILTER (WHERE n > 0) OVER (ORDER BY id)'), ('lag(n, i2) OVER (ORDER BY id)'), ('lag(n, 1, i2) OVER (ORDER BY id)'),
+SELECT is((SELECT count(*) FROM (VALUES ('sum(n) OVER (ORDER BY id ROWS 3 PRECEDING)'), ('ntile(i2) OVER (ORDER BY id)'), ('ntile(0) OVER (ORDER BY id)'), ('nth_value(n, i2) OVER (ORDER BY id)'), ('sum(n) FILTER (WHERE n > 0) OVER (ORDER BY id)'), ('lag(n, i2) OVER (ORDER BY id)'), ('lag(n, 1, i2) OVER (ORDER BY id)'),
     ('lag(n, NULL) OVER (ORDER BY id)'), ('sum(n) OVER (ORDER BY id RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE TIES)'), ('row_number() OVER (ORDER BY id), row_number() OVER (ORDER BY n)'), ('row_number() OVER (ORDER BY s COLLATE "en-x-icu")'),
     ('row_number() OVER (ORDER BY c)'), ('max(s) OVER (ORDER BY id)'), ('sum(random()) OVER (ORDER BY id)'), ('sum(extract(year FROM ts)) OVER (ORDER BY id)')) q(f) WHERE plan_of('SELECT id, ' || f || ' FROM t') ~ 'Datahike Window'), 0::bigint, 'PostgreSQL''s');
 SELECT is(digest('SELECT id, sum(n) OVER (ORDER BY id ROWS 3 PRECEDING), row_number() OVER (PARTITION BY c ORDER BY s COLLATE "en-x-icu", id) FROM t'), digest('SELECT id, sum(n) OVER (ORDER BY id ROWS 3 PRECEDING), row_number() OVER (PARTITION BY c ORDER BY s COLLATE "en-x-icu", id) FROM h'), 'and its answers');
