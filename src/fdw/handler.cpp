@@ -2,6 +2,7 @@
 #include "fdw/fact_scan.h"
 #include "fdw/import.h"
 #include "fdw/modify.h"
+#include "fdw/paths.h"
 #include "fdw/pushed.h"
 #include "fdw/scan.h"
 #include "pg/bridge.h"
@@ -10,9 +11,11 @@ extern "C" {
 #include "access/sysattr.h"
 #include "commands/explain.h"
 #include "foreign/fdwapi.h"
+#include "common/pg_prng.h"
 #include "foreign/foreign.h"
-#include "optimizer/cost.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
+#include "optimizer/cost.h"
 #include "optimizer/pathnode.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
@@ -43,23 +46,12 @@ void estimate_size(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
   set_baserel_size_estimates(root, rel);
 }
 
-void add_paths(PlannerInfo* root, RelOptInfo* rel, Oid) {
-  Cost startup = rel->baserestrictcost.startup;
-  Cost total = startup + seq_page_cost * rel->pages +
-               (cpu_tuple_cost + rel->baserestrictcost.per_tuple) * rel->tuples;
-  add_path(rel, reinterpret_cast<Path*>(
-                    create_foreignscan_path(root, rel, nullptr, rel->rows, startup, total, NIL,
-                                            rel->lateral_relids, nullptr, NIL)));
-}
-
 // The columns that the scan has to bring: what is not asked for is not decoded.
-List* used_columns(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
+List* used_columns(RelOptInfo* rel, List* clauses, Oid foreign_table) {
   Bitmapset* used = nullptr;
   pull_varattnos(reinterpret_cast<Node*>(rel->reltarget->exprs), rel->relid, &used);
-  ListCell* cell;
-  foreach (cell, rel->baserestrictinfo)
-    pull_varattnos(reinterpret_cast<Node*>(static_cast<RestrictInfo*>(lfirst(cell))->clause),
-                   rel->relid, &used);
+  pull_varattnos(reinterpret_cast<Node*>(extract_actual_clauses(clauses, false)), rel->relid,
+                 &used);
   Relation relation = table_open(foreign_table, NoLock);
   List* columns = NIL;
   if (bms_is_member(-FirstLowInvalidHeapAttributeNumber, used)) {
@@ -75,13 +67,18 @@ List* used_columns(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table) {
   return columns;
 }
 
-ForeignScan* make_plan(PlannerInfo* root, RelOptInfo* rel, Oid foreign_table, ForeignPath*,
-                       List* tlist, List* clauses, Plan* outer) {
-  List* columns = used_columns(root, rel, foreign_table);
-  List* conditions = is_fact_table(foreign_table)
-                         ? fact_conditions(rel->baserestrictinfo, rel->relid, foreign_table)
-                         : pushed_conditions(rel->baserestrictinfo, rel->relid);
-  return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, NIL,
+ForeignScan* make_plan(PlannerInfo*, RelOptInfo* rel, Oid foreign_table, ForeignPath*, List* tlist,
+                       List* clauses, Plan* outer) {
+  List* columns = used_columns(rel, clauses, foreign_table);
+  List *conditions, *values = NIL;
+  if (is_fact_table(foreign_table)) {
+    conditions = fact_conditions(rel->baserestrictinfo, rel->relid, foreign_table);
+  } else {
+    List* pushed = pushed_conditions(clauses, rel->relid);
+    values = values_to_compute(pushed);
+    conditions = without_values(pushed);
+  }
+  return make_foreignscan(tlist, extract_actual_clauses(clauses, false), rel->relid, values,
                           list_make2(columns, conditions), NIL, NIL, outer);
 }
 
@@ -101,7 +98,13 @@ bool next_of(const Source& source, TupleTableSlot* slot) {
   return source.rows ? next_row(source.rows, slot) : next_fact_row(source.facts, slot);
 }
 
-Source* source_of(ForeignScanState* node) { return static_cast<Source*>(node->fdw_state); }
+struct ScanState {
+  Source source;
+  List* values;          // ExprStates: what conditions compare with
+  MemoryContext memory;  // of the values
+  bool knows_conditions;
+};
+ScanState* state_of(ForeignScanState* node) { return static_cast<ScanState*>(node->fdw_state); }
 
 Oid user_of(ForeignScanState* node) {
   auto* plan = castNode(ForeignScan, node->ss.ps.plan);
@@ -113,11 +116,44 @@ void begin(ForeignScanState* node, int flags) {
   if (flags & EXEC_FLAG_EXPLAIN_ONLY) return;
   EState* estate = node->ss.ps.state;
   auto* plan = castNode(ForeignScan, node->ss.ps.plan);
-  auto* source = static_cast<Source*>(MemoryContextAlloc(estate->es_query_cxt, sizeof(Source)));
-  *source = open_source({node->ss.ss_currentRelation, estate->es_snapshot, user_of(node),
-                         linitial_node(List, plan->fdw_private),
-                         lsecond_node(List, plan->fdw_private), estate->es_query_cxt});
-  node->fdw_state = source;
+  auto* state =
+      static_cast<ScanState*>(MemoryContextAllocZero(estate->es_query_cxt, sizeof(ScanState)));
+  List* conditions = lsecond_node(List, plan->fdw_private);
+  const bool facts = is_fact_table(RelationGetRelid(node->ss.ss_currentRelation));
+  state->values = ExecInitExprList(plan->fdw_exprs, &node->ss.ps);
+  state->memory =
+      AllocSetContextCreate(estate->es_query_cxt, "datahike conditions", ALLOCSET_SMALL_SIZES);
+  state->knows_conditions = facts;
+  state->source = open_source({node->ss.ss_currentRelation, estate->es_snapshot, user_of(node),
+                               linitial_node(List, plan->fdw_private), facts ? conditions : NIL,
+                               estate->es_query_cxt});
+  node->fdw_state = state;
+}
+
+// As they are with the parameters of now: not before the first row is asked for, as other parts of
+// the plan may have to run for them.
+void compute_conditions(ForeignScanState* node) {
+  ScanState* state = state_of(node);
+  auto* plan = castNode(ForeignScan, node->ss.ps.plan);
+  MemoryContextReset(state->memory);
+  MemoryContext old = MemoryContextSwitchTo(state->memory);
+  List* values = NIL;
+  ListCell *cell, *expression;
+  forboth(cell, state->values, expression, plan->fdw_exprs) {
+    auto* node_of = static_cast<Node*>(lfirst(expression));
+    bool isnull;
+    int16 length;
+    bool by_value;
+    const Datum value = ExecEvalExprSwitchContext(static_cast<ExprState*>(lfirst(cell)),
+                                                  node->ss.ps.ps_ExprContext, &isnull);
+    get_typlenbyval(exprType(node_of), &length, &by_value);
+    values = lappend(
+        values, makeConst(exprType(node_of), exprTypmod(node_of), exprCollation(node_of), length,
+                          isnull ? 0 : datumCopy(value, by_value, length), isnull, by_value));
+  }
+  set_conditions(state->source.rows, with_values(lsecond_node(List, plan->fdw_private), values));
+  MemoryContextSwitchTo(old);
+  state->knows_conditions = true;
 }
 
 void close_source(const Source& source) {
@@ -127,17 +163,21 @@ void close_source(const Source& source) {
 
 TupleTableSlot* iterate(ForeignScanState* node) {
   TupleTableSlot* slot = node->ss.ss_ScanTupleSlot;
-  next_of(*source_of(node), slot);
+  ScanState* state = state_of(node);
+  if (!state->knows_conditions) compute_conditions(node);
+  next_of(state->source, slot);
   return slot;
 }
 
 void rescan(ForeignScanState* node) {
-  Source* source = source_of(node);
-  source->rows ? rewind_scan(source->rows) : rewind_fact_scan(source->facts);
+  ScanState* state = state_of(node);
+  if (state->source.facts) return rewind_fact_scan(state->source.facts);
+  rewind_scan(state->source.rows);
+  if (state->values != NIL) state->knows_conditions = false;
 }
 
 void end(ForeignScanState* node) {
-  if (Source* source = source_of(node)) close_source(*source);
+  if (ScanState* state = state_of(node)) close_source(state->source);
 }
 
 // "column = value" of each condition that is looked up.
@@ -188,18 +228,32 @@ void explain(ForeignScanState* node, ExplainState* out) {
   if (out->verbose) ExplainPropertyList("Columns", names, out);
 }
 
-// A sample of all rows, each as likely as any other.
-int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* live,
-                   double* dead) {
-  bool pushed = !ActiveSnapshotSet();
-  if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
-  MemoryContext rows_memory = CurrentMemoryContext;
-  MemoryContext memory =
-      AllocSetContextCreate(CurrentMemoryContext, "datahike sample", ALLOCSET_DEFAULT_SIZES);
-  const Source source =
-      open_source({relation, GetActiveSnapshot(), GetUserId(), all_columns(relation), NIL, memory});
-  TupleTableSlot* slot =
-      MakeSingleTupleTableSlot(RelationGetDescr(relation), table_slot_callbacks(relation));
+HeapTuple copy_of(TupleTableSlot* slot, MemoryContext memory) {
+  MemoryContext old = MemoryContextSwitchTo(memory);
+  HeapTuple copy = ExecCopySlotHeapTuple(slot);
+  MemoryContextSwitchTo(old);
+  return copy;
+}
+
+// Where rows are known by their number: those that the sample is made of, in their order.
+int take_numbered(const Source& source, double live, TupleTableSlot* slot, HeapTuple* rows,
+                  int wanted, MemoryContext memory) {
+  BlockSamplerData numbers;
+  BlockSampler_Init(&numbers, static_cast<BlockNumber>(live), wanted,
+                    pg_prng_uint32(&pg_global_prng_state));
+  int taken = 0;
+  for (uint64_t at = 0; BlockSampler_HasMore(&numbers); ++at) {
+    const BlockNumber number = BlockSampler_Next(&numbers);
+    skip_rows(source.rows, number - at);
+    at = number;
+    if (!next_of(source, slot)) break;
+    rows[taken++] = copy_of(slot, memory);
+  }
+  return taken;
+}
+
+int take_unnumbered(const Source& source, double* live, TupleTableSlot* slot, HeapTuple* rows,
+                    int wanted, MemoryContext memory) {
   ReservoirStateData sampling;
   reservoir_init_selection_state(&sampling, wanted);
   double seen = 0, skip = -1;
@@ -215,14 +269,32 @@ int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* 
       place = static_cast<int>(wanted * sampler_random_fract(&sampling.randstate));
       heap_freetuple(rows[place]);
     }
-    MemoryContextSwitchTo(rows_memory);
-    rows[place] = ExecCopySlotHeapTuple(slot);
+    rows[place] = copy_of(slot, memory);
   }
+  *live = seen;
+  return taken;
+}
+
+// A sample of all rows, each as likely as any other.
+int acquire_sample(Relation relation, int, HeapTuple* rows, int wanted, double* live,
+                   double* dead) {
+  bool pushed = !ActiveSnapshotSet();
+  if (pushed) PushActiveSnapshot(GetTransactionSnapshot());
+  MemoryContext rows_memory = CurrentMemoryContext;
+  MemoryContext memory =
+      AllocSetContextCreate(CurrentMemoryContext, "datahike sample", ALLOCSET_DEFAULT_SIZES);
+  const Source source =
+      open_source({relation, GetActiveSnapshot(), GetUserId(), all_columns(relation), NIL, memory});
+  TupleTableSlot* slot =
+      MakeSingleTupleTableSlot(RelationGetDescr(relation), table_slot_callbacks(relation));
+  *live = source.rows ? count_rows_of(source.rows) : -1;
+  const bool numbered = *live >= 0 && *live < MaxBlockNumber;
+  const int taken = numbered ? take_numbered(source, *live, slot, rows, wanted, rows_memory)
+                             : take_unnumbered(source, live, slot, rows, wanted, rows_memory);
   ExecDropSingleTupleTableSlot(slot);
   close_source(source);
   MemoryContextDelete(memory);
   if (pushed) PopActiveSnapshot();
-  *live = seen;
   *dead = 0;
   return taken;
 }

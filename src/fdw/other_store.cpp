@@ -204,6 +204,14 @@ void OtherRows::rewind() {
   has_container_ = false;
 }
 
+uint64_t OtherRows::count_all() {
+  uint64_t rows = 0;
+  for (rewind(); load_container();)
+    for (const uint64_t word : container_.words) rows += static_cast<unsigned>(std::popcount(word));
+  rewind();
+  return rows;
+}
+
 bool OtherRows::load_container() {
   if (!containers_->valid()) return false;
   containers_->load(&container_);
@@ -241,6 +249,12 @@ const store::SegmentReader& OtherRows::segment() {
       !segment_->is_hole(static_cast<uint32_t>(at - segment_->first_rowid())))
     return *segment_;
   return segment_.emplace(segment_of(at));
+}
+
+void OtherRows::leave_segment() {
+  const store::SegmentReader& left = segment();
+  if (left.has_holes()) return;  // rows of others may lie in between
+  bit_ = static_cast<int>(std::min(left.last_rowid() - (high_ << 16), uint64_t{65535}));
 }
 
 store::SegmentReader OtherRows::segment_of(uint64_t rowid) {

@@ -51,12 +51,14 @@ class OtherRows {
   bool next();
   uint64_t rowid() const { return high_ << 16 | static_cast<uint64_t>(bit_); }
   const store::SegmentReader& segment();  // that holds the row
+  void leave_segment();  // the next row is none of the same segment, or of another container
   // By whole containers of the live set instead: a bit for each rowid from container_rowid() on.
   bool next_container() { return load_container(); }
   uint64_t container_rowid() const { return high_ << 16; }
   std::span<const uint64_t> container_words() const { return container_.words; }
   store::SegmentReader segment_of(uint64_t rowid);  // valid while the store's state is kept
   [[noreturn]] void missing(uint64_t rowid) const;
+  uint64_t count_all();  // begins anew; without those that purge() has erased, as next() does
   uint64_t count() { return tree::live_count(nodes_, live_); }
 
  private:

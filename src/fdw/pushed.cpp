@@ -6,7 +6,10 @@ extern "C" {
 #include "access/stratnum.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_operator.h"
+#include "nodes/nodeFuncs.h"
 #include "nodes/pathnodes.h"
+#include "optimizer/clauses.h"
+#include "optimizer/optimizer.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/typcache.h"
 }
@@ -30,6 +33,21 @@ int strategy_of(Oid op, Oid column, Oid constant, Oid collation) {
   return column == TEXTOID && op == TextEqualOperator && by_bytes ? BTEqualStrategyNumber : 0;
 }
 
+bool is_column(const Node* node, Index relid) {
+  if (!IsA(node, Var)) return false;
+  const auto* column = reinterpret_cast<const Var*>(node);
+  return column->varno == static_cast<int>(relid) && column->varlevelsup == 0 &&
+         column->varattno > 0;
+}
+
+// Whether it has one value for all rows of the table, so that it can be computed before they are
+// read: as the comparison values of an index scan are.
+bool is_known_first(Node* node, Index relid) {
+  if (IsA(node, Const)) return !reinterpret_cast<Const*>(node)->constisnull;
+  return !bms_is_member(static_cast<int>(relid), pull_varnos(nullptr, node)) &&
+         !contain_volatile_functions(node) && !contain_subplans(node);
+}
+
 List* pushed_condition(Node* clause, Index relid) {
   if (!IsA(clause, OpExpr)) return NIL;
   auto* comparison = reinterpret_cast<OpExpr*>(clause);
@@ -37,20 +55,15 @@ List* pushed_condition(Node* clause, Index relid) {
   auto* left = static_cast<Node*>(linitial(comparison->args));
   auto* right = static_cast<Node*>(lsecond(comparison->args));
   Oid op = comparison->opno;
-  if (IsA(left, Const)) {
+  if (!is_column(left, relid)) {
     std::swap(left, right);
     op = get_commutator(op);
   }
-  if (!OidIsValid(op) || !IsA(left, Var) || !IsA(right, Const)) return NIL;
+  if (!OidIsValid(op) || !is_column(left, relid) || !is_known_first(right, relid)) return NIL;
   auto* column = castNode(Var, left);
-  auto* constant = castNode(Const, right);
-  if (column->varno != static_cast<int>(relid) || column->varlevelsup != 0 ||
-      column->varattno <= 0 || constant->constisnull)
-    return NIL;
-  const int strategy =
-      strategy_of(op, column->vartype, constant->consttype, comparison->inputcollid);
+  const int strategy = strategy_of(op, column->vartype, exprType(right), comparison->inputcollid);
   if (strategy == 0) return NIL;
-  return list_make3(makeInteger(column->varattno), makeInteger(strategy), constant);
+  return list_make3(makeInteger(column->varattno), makeInteger(strategy), right);
 }
 
 int64_t integer_of(const Const* constant) {
@@ -107,12 +120,54 @@ List* pushed_conditions(List* restrictions, Index relid) {
   return pushed_clauses(extract_actual_clauses(restrictions, false), relid);
 }
 
+bool can_be_pushed(Node* clause, Index relid) { return pushed_condition(clause, relid) != NIL; }
+
+List* values_to_compute(List* pushed) {
+  List* values = NIL;
+  ListCell* cell;
+  foreach (cell, pushed)
+    if (auto* value = static_cast<Node*>(lthird(lfirst_node(List, cell))); !IsA(value, Const))
+      values = lappend(values, value);
+  return values;
+}
+
+List* without_values(List* pushed) {
+  List* kept = NIL;
+  ListCell* cell;
+  foreach (cell, pushed) {
+    auto* one = static_cast<List*>(lfirst(cell));
+    auto* value = static_cast<Node*>(lthird(one));
+    kept =
+        lappend(kept, list_make3(linitial(one), lsecond(one), IsA(value, Const) ? value : nullptr));
+  }
+  return kept;
+}
+
+List* with_values(List* pushed, List* values) {
+  List* all = NIL;
+  ListCell *cell, *value = list_head(values);
+  foreach (cell, pushed) {
+    auto* one = static_cast<List*>(lfirst(cell));
+    if (lthird(one)) {
+      all = lappend(all, one);
+      continue;
+    }
+    all = lappend(all, list_make3(linitial(one), lsecond(one), lfirst(value)));
+    value = lnext(values, value);
+  }
+  return all;
+}
+
 void push_conditions(const List* pushed, Scan& scan) {
   ListCell* cell;
   foreach (cell, pushed) {
     const auto* one = static_cast<List*>(lfirst(cell));
     const int index = intVal(linitial(one)) - 1;
     const auto* constant = lthird_node(Const, one);
+    if (constant->constisnull) {
+      scan.conditions.add_impossible();
+      continue;
+    }
     for (const Column& column : scan.columns) {
       // Values of another type or modifier are cast to the foreign table's: timestamps are rounded.
       if (column.index != index || (column.was && column.was->type_oid != column.as.type)) continue;

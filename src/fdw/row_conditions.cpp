@@ -39,10 +39,16 @@ bool RowConditions::passes(const Tested& tested, uint32_t row) {
   return bytes.size() == text.size() && std::memcmp(bytes.data(), text.data(), text.size()) == 0;
 }
 
-bool RowConditions::passes(const store::SegmentReader& segment, uint32_t row) {
-  if (conditions_.empty()) return true;
+bool RowConditions::exclude(const store::SegmentReader& segment) {
+  if (impossible_) return true;
+  if (conditions_.empty()) return false;
   if (segment_ != segment.raw().data() || checksum_ != segment.checksum()) open(segment);
-  if (!any_) return false;
+  return !any_;
+}
+
+bool RowConditions::passes(const store::SegmentReader& segment, uint32_t row) {
+  if (exclude(segment)) return false;
+  if (conditions_.empty()) return true;
   for (const Tested& tested : tested_)
     if (!passes(tested, row)) return false;
   return true;

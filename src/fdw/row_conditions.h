@@ -22,7 +22,9 @@ struct RowCondition {
 class RowConditions {
  public:
   void add(RowCondition condition) { conditions_.push_back(std::move(condition)); }
-  bool empty() const { return conditions_.empty(); }
+  void add_impossible() { impossible_ = true; }  // no row satisfies them
+  // Whether no row of the segment satisfies them, as far as its zone maps say.
+  bool exclude(const store::SegmentReader& segment);
   // Whether a row of the segment may satisfy them.
   bool passes(const store::SegmentReader& segment, uint32_t row);
 
@@ -35,6 +37,7 @@ class RowConditions {
   static bool passes(const Tested& tested, uint32_t row);
 
   std::vector<RowCondition> conditions_;
+  bool impossible_ = false;
   // Of the segment that was looked at last.
   const uint8_t* segment_ = nullptr;
   uint64_t checksum_ = 0;

@@ -192,6 +192,10 @@ bool next_of_other(Scan* scan, TupleTableSlot* slot) {
     const store::SegmentReader& segment = scan->other->segment();
     const uint64_t rowid = scan->other->rowid();
     const auto row = static_cast<uint32_t>(rowid - segment.first_rowid());
+    if (scan->conditions.exclude(segment)) {
+      scan->other->leave_segment();
+      continue;
+    }
     if (!scan->conditions.passes(segment, row)) continue;
     const RowFormat format{scan->columns, scan->target.table.schema, scan->foreign_table, false};
     decode_row(format, scan->known_columns, segment, row, slot, scan->row_memory);
@@ -310,6 +314,25 @@ void rewind_scan(Scan* scan) {
     table_rescan(scan->table_scan, nullptr);
   else
     pg::guard([=] { scan->other ? scan->other->rewind() : scan->cursor->rewind(); });
+}
+
+double count_rows_of(Scan* scan) {
+  if (!scan->other) return -1;
+  return pg::guard([=] { return static_cast<double>(scan->other->count_all()); });
+}
+
+void skip_rows(Scan* scan, uint64_t rows) {
+  pg::guard([=] {
+    uint64_t polled = 0;
+    for (uint64_t left = rows; left > 0 && scan->other->next(); --left) poll(polled);
+  });
+}
+
+void set_conditions(Scan* scan, const List* pushed) {
+  pg::guard([=] {
+    scan->conditions = RowConditions();
+    push_conditions(pushed, *scan);
+  });
 }
 
 void close_scan(Scan* scan) {

@@ -50,8 +50,13 @@ struct ScanRequest {
 };
 // Lives until the memory context goes. Checks privileges. Plain PostgreSQL code, as the others.
 Scan* open_scan(const ScanRequest& request);
-bool next_row(Scan* scan, TupleTableSlot* slot);  // false at the end
+void set_conditions(Scan* scan, const List* pushed);  // instead of those that it has
+bool next_row(Scan* scan, TupleTableSlot* slot);      // false at the end
 void rewind_scan(Scan* scan);
+// Of another store, of which rows are known by their number: how many there are in all, else -1;
+// and leaving out the next ones. REQUIRES: no conditions.
+double count_rows_of(Scan* scan);
+void skip_rows(Scan* scan, uint64_t rows);
 void close_scan(Scan* scan);
 
 // About how many rows the foreign table has; to users who may not read it no more than a guess.

@@ -63,7 +63,7 @@ CREATE TABLE empty_then (a int, b text);
 INSERT INTO empty_then VALUES (1, 'x');
 DELETE FROM empty_then;
 SELECT datahike.commit_id() \g /dev/null
-SELECT current_setting('data_directory') || '/copy_of_' || current_database() AS copy \gset
+SELECT current_setting('data_directory') || '/copy_for_foreign_aggregates' AS copy \gset
 SELECT datahike.backup(:'copy') \g /dev/null
 SELECT format('CREATE SERVER far FOREIGN DATA WRAPPER datahike OPTIONS (store %L)', :'copy') \gexec
 CREATE SCHEMA far;

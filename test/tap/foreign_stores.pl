@@ -8,7 +8,7 @@ use Cluster;
 use Test::More;
 
 plan skip_all => 'heap has no store' if $Cluster::am eq 'heap';
-plan tests => 58;
+plan tests => 57;
 
 my $far = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
 my $c = Cluster->new('datahike.fold_delay = 5ms', 'autovacuum = off');
@@ -143,8 +143,12 @@ my $count = "SET client_min_messages = error; $by_column SELECT count(*), sum(id
 like($c->sql($drop . server("store '$store', branch 'nowhere'") . $count), qr/42704/, 'a missing branch, by column');
 system("mkdir $c->{dir}/torn && cp $far->{dir}/copy/data.mdb $c->{dir}/torn/ && chown -R postgres $c->{dir}/torn") == 0 or die;
 {
-    local (@ARGV, $/, $^I) = ("$c->{dir}/torn/data.mdb", undef, '');
-    while (<>) { s/b500/b5#0/g; print }
+    open my $torn, '+<:raw', "$c->{dir}/torn/data.mdb" or die $!;
+    my $bytes = do { local $/; <$torn> };
+    $bytes =~ s/b500/b5#0/g or die 'the value is not found';
+    seek $torn, 0, 0;
+    print $torn $bytes;
+    close $torn or die $!;
 }
 like($c->sql($drop . server("store '$c->{dir}/torn'") . $count), qr/XX001/, 'a damaged store, by column');
 
