@@ -121,7 +121,8 @@ Relation aggregate_groups(const Query& query, const Relation& rows) {
 // What is known of a group after some of its rows. Aggregates that are made of those of parts take
 // no memory for each row; the others take all values.
 struct GroupReader::Fold {
-  explicit Fold(Budget& budget) : memory(budget) {}
+  explicit Fold(Budget& budget) : memory(budget, kItself) {}
+  static constexpr size_t kItself = 400;  // with its share of the group's key
   uint64_t count = 0;
   Value value;                   // min, max and several of them; sum of what is no long
   __int128 longs = 0;            // sum
@@ -198,7 +199,7 @@ void GroupReader::Fold::add(const FindElement& e, const Column& column,
     if (e.name == "count-distinct" || e.name == "distinct" || e.name == "sample") {
       std::sort(all.begin(), all.end());
       all.erase(std::unique(all.begin(), all.end()), all.end());
-      memory.set(all.size() * 2 * sizeof(Value));
+      memory.set(kItself + all.size() * 2 * sizeof(Value));
     }
   }
   count += rows.size();

@@ -11,15 +11,17 @@ constexpr unsigned kPartBits = 4, kParts = 1 << kPartBits;
 // How often rows are dealt again: by their key, and by all columns, where what is left are rows
 // that are equal.
 constexpr unsigned kMostByKey = 6, kMostLevels = 14;
-constexpr size_t kFewKeys = 4;  // of a block, which has sixteen rows at least
+constexpr size_t kFewKeys = 4, kLeastLookedAt = 16;  // of a block's rows
 
 // Those of a query's memory that the rows may have which are collected here, and those that wait to
 // be written.
 constexpr size_t kHeldShare = 4, kPendingShare = 8;
+constexpr size_t kText = 4;  // times what a value takes in a column, with its text
 
-unsigned part_of(const Relation& rows, const std::vector<size_t>& by, size_t row, unsigned level) {
+unsigned part_of(const Columns& columns, const std::vector<size_t>& by, size_t row,
+                 unsigned level) {
   uint64_t hash = level;
-  for (size_t c : by) hash = edn::mix(hash * 31 + rows.columns[c].hash(row));
+  for (size_t c : by) hash = edn::mix(hash * 31 + columns[c].hash(row));
   return static_cast<unsigned>(hash >> (64 - kPartBits));
 }
 
@@ -61,7 +63,9 @@ void RowSet::add(const Relation& rows) {
       add_distinct(held_, index_, rows);
       size_t bytes = index_.bytes();
       for (const Column& c : held_.columns) bytes += c.bytes();
-      if (bytes > budget_.limit() / kHeldShare) move_to_files();
+      // Texts are not in the columns.
+      if (bytes > budget_.limit() / kHeldShare || !budget_.has_room(budget_.limit() / 2))
+        move_to_files();
       return;
     } catch (const OutOfMemory&) {
       move_to_files();
@@ -99,23 +103,25 @@ void RowSet::move_to_files() {
 
 RowSet::Parts RowSet::make_parts() {
   std::shared_ptr<TemporaryFile> file = files_.make_file();
-  const size_t rows = rows_of_block(budget_.limit() / kPendingShare / kParts, all_.size());
+  const size_t rows = rows_of_block(budget_.limit() / kPendingShare / kParts / kText, all_.size());
   return Parts(kParts, RowFile(file, all_.size(), rows, false));
 }
 
 void RowSet::deal(const Relation& rows, const std::vector<size_t>& by, unsigned level,
                   Parts& parts) {
-  const Relation* given = &rows;
-  std::optional<Relation> in_order;
-  if (rows.vars != vars_) given = &in_order.emplace(rows.project(vars_));
-  for (size_t row = 0; row < given->rows; ++row) {
-    if ((row & 0xff) == 0xff) {
-      budget_.poll();
-      // Text that waits holds memory, too.
-      if (!budget_.has_room(0))
-        for (RowFile& part : parts) part.flush();
-    }
-    parts[part_of(*given, by, row, level)].append_row(given->columns, row);
+  // A few at a time, in the order of the set's columns: there may be no room for all of them again.
+  constexpr size_t kAtOnce = 256;
+  for (size_t from = 0; from < rows.rows; from += kAtOnce) {
+    budget_.poll();
+    const size_t count = std::min(kAtOnce, rows.rows - from);
+    Columns some(vars_.size());
+    for (size_t i = 0; i < some.size(); ++i)
+      some[i].append(rows.columns[rows.index_of(vars_[i])], from, from + count);
+    for (size_t row = 0; row < count; ++row)
+      parts[part_of(some, by, row, level)].append_row(some, row);
+    // Text that waits holds memory, too.
+    if (!budget_.has_room(budget_.limit() / 2))
+      for (RowFile& part : parts) part.flush();
   }
 }
 
@@ -130,11 +136,16 @@ RowSet::Parts RowSet::deal_again(RowFile& part, const std::vector<size_t>& by, u
 Relation RowSet::load(RowFile& part, bool* has_few_keys) {
   Relation all(budget_, vars_);
   HashIndex index(all_, budget_);
+  bool looked = false;
   for (uint64_t at = part.last_block(); at != RowFile::kNone;) {
     budget_.poll();
-    const bool first = all.rows == 0;
-    add_distinct(all, index, relation_of(budget_, vars_, part.read(at, &at)));
-    if (first && has_few_keys) *has_few_keys = has_few_keys_in(all, key_);
+    const Relation block = relation_of(budget_, vars_, part.read(at, &at));
+    // The last one written may have a few rows only.
+    if (has_few_keys && !looked && block.rows >= kLeastLookedAt) {
+      *has_few_keys = has_few_keys_in(block, key_);
+      looked = true;
+    }
+    add_distinct(all, index, block);
   }
   return all;
 }

@@ -1,5 +1,5 @@
 -- Answers that do not fit into work_mem are kept in temporary files: with the same rows as SQL finds, in bounded memory.
-SELECT plan(34);
+SELECT plan(35);
 SET jit = off;
 CREATE TABLE a (id int, k int, t text, d numeric) USING datahike;
 CREATE TABLE b (id int, k int) USING datahike;
@@ -39,6 +39,8 @@ SELECT is(differ('[:find [?t ...] :where [?e :a/t ?t]]', 't text', 'SELECT DISTI
 SELECT is(differ('[:find ?i (count ?j) (sum ?j) (min ?j) (max ?j) (avg ?j) (count-distinct ?j) (distinct ?k) :where [?e :a/id ?i] [(< ?i 9000)] [?e :a/k ?k] [?f :b/k ?k] [?f :b/id ?j]]',
   'i int, c int, s int, l int, m int, a float, d int, k jsonb', 'SELECT a.id, count(*)::int c, sum(b.id)::int s, min(b.id), max(b.id), avg(b.id)::float, count(DISTINCT b.id)::int n, jsonb_build_array(a.k)
   FROM plain_a a JOIN plain_b b USING (k) WHERE a.id < 9000 GROUP BY 1, 8'), '8999 rows, 0 wrong, 0 missing', 'many groups');
+SELECT is(differ('[:find ?t (count ?i) (sum ?k) :where [?e :a/id ?i] [?e :a/t ?t] [?e :a/k ?k]]', 't text, c int, s int', 'SELECT t, count(*)::int AS c, sum(k)::int AS s
+  FROM (SELECT DISTINCT id, t, k FROM plain_a) x WHERE t IS NOT NULL GROUP BY 1'), '18571 rows, 0 wrong, 0 missing', 'many texts to group by');
 CREATE FUNCTION aggregated(query text, sql text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE ours jsonb; theirs jsonb;
 BEGIN
