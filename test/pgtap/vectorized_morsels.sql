@@ -42,7 +42,14 @@ SELECT same(query) FROM (VALUES
   ('SELECT k, stddev(d), avg(d) FROM t GROUP BY k'),
   ('SELECT count(*), sum(f), stddev(f), min(name), max(f) FROM t'),
   ('SELECT name, n % 2, sum(f) FROM t GROUP BY 1, 2'),
-  ('SELECT n, late % 1000 AS l, min(id), max(id) FROM t GROUP BY 1, 2')) q(query);
+  ('SELECT n, late % 1000 AS l, min(id), max(id) FROM t GROUP BY 1, 2'),
+  -- Few different values are merged, several sums of integers share a word, and computed keys lie in steps.
+  ('SELECT k, count(DISTINCT id % 2), sum(DISTINCT n % 2), sum(f) FROM t GROUP BY k'),
+  ('SELECT name, count(DISTINCT k % 1), count(DISTINCT id % 2) FILTER (WHERE n > 5) FROM t GROUP BY name'),
+  ('SELECT k - k % 60, sum(n), count(*), avg(n), sum(late), sum(f) FROM t GROUP BY 1'),
+  ('SELECT late / 7 * 7 AS l, count(*), sum(n), sum(k), sum(id), avg(late) FROM t WHERE n <> 3 GROUP BY 1'),
+  ('SELECT late, sum(n), sum(id), count(*), sum(n) FILTER (WHERE k > 100) FROM t GROUP BY 1'),
+  ('SELECT id - id % 3, sum(n), count(*), sum(late) FROM t GROUP BY 1 HAVING count(*) < 3')) q(query);
 -- Which of rows that are equal by the order are first depends on the table alone.
 CREATE FUNCTION first_rows(threads int) RETURNS text LANGUAGE plpgsql AS $$ BEGIN
   PERFORM set_config('datahike.threads', threads::text, true);

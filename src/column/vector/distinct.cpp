@@ -153,6 +153,9 @@ class Distinct final : public State {
     return pairs_.bytes() + words_.bytes() + counts_.capacity() * 8 + numbers_.bytes() +
            sums_.capacity() * sizeof(DecimalSum);
   }
+  size_t own_bytes() const override {
+    return pairs_.bytes() + words_.bytes() + (a_.text >= 0 ? numbers_.text_bytes() : 0);
+  }
   size_t bytes_of_group() const override {
     return 8 + (a_.sum == Sum::DistinctSum ? sizeof(DecimalSum) : 0);
   }

@@ -50,10 +50,11 @@ bool needs_row_order(const Program& program) {
                              [](const Accumulator& a) { return a.sum == Sum::Float32; });
 }
 
+bool is_distinct(Sum sum) { return sum == Sum::Distinct || sum == Sum::DistinctSum; }
+
 bool has_distinct(const Program& program) {
-  return std::ranges::any_of(program.accumulators, [](const Accumulator& a) {
-    return a.sum == Sum::Distinct || a.sum == Sum::DistinctSum;
-  });
+  return std::ranges::any_of(program.accumulators,
+                             [](const Accumulator& a) { return is_distinct(a.sum); });
 }
 
 // How many groups there are by a sample, whose rows have so many, if none is more likely than
@@ -79,8 +80,9 @@ double groups_at_odds(double groups, double single, double rows, double all_rows
 
 // What some rows from here and there say of all.
 struct Sample {
-  double groups = 0;  // how many there are
-  bool many = false;  // so many that merging is not worth it
+  double groups = 0;       // how many there are
+  bool many = false;       // so many that merging is not worth it
+  bool few_values = true;  // different values are not many more than groups
 };
 
 Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
@@ -88,6 +90,8 @@ Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
   constexpr uint32_t kMany = 512;
   Program keys = program;
   keys.accumulators = {Accumulator{.sum = Sum::Rows}};
+  for (const Accumulator& a : program.accumulators)
+    if (is_distinct(a.sum)) keys.accumulators.push_back(a);
   Aggregation sample(keys);
   sample.expect(pieces);
   const size_t step = std::max<size_t>(1, pieces.size() / kPieces);
@@ -96,7 +100,14 @@ Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
     sample.add_first_chunk(pieces[i]);
     sampled += std::min<double>(kChunkRows, pieces[i].segment.rows());
   }
-  if (sample.groups() < kMany) return {};
+  bool few_values = true;
+  for (size_t i = 1; i < keys.accumulators.size(); ++i) {
+    uint64_t values = 0;
+    for (uint32_t g = 0; g < sample.groups(); ++g)
+      values += static_cast<uint64_t>(sample.state(static_cast<int>(i)).integer(g));
+    few_values &= values <= 2 * uint64_t{sample.groups()};
+  }
+  if (sample.groups() < kMany) return {.few_values = few_values};
   for (const Piece& piece : pieces) rows += piece.segment.rows();
   const double passed = static_cast<double>(sample.counters().passed);
   rows *= passed / sampled;
@@ -107,7 +118,7 @@ Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
   // once for each morsel.
   const bool many = groups_at_odds(sample.groups(), single, passed, rows) > rows / 16 ||
                     (depends_on_order(program) && groups > static_cast<double>(kMorselRows / 2));
-  return {std::min(groups, rows), many};
+  return {std::min(groups, rows), many, few_values};
 }
 
 // Items that threads take one after the other. Kept by every task that may still start.
@@ -234,7 +245,7 @@ void ParallelAggregation::decide(std::span<const Piece> pieces) {
   const bool matters = execution_.threads > 1 || depends_on_order(program_);
   Sample sample;
   if (keys && !pieces.empty()) sample = sample_groups(program_, pieces);
-  if (keys && matters && !by_key_) by_key_ = distinct || sample.many;
+  if (keys && matters && !by_key_) by_key_ = sample.many || !sample.few_values;
   in_row_order_ = in_order || by_key_ || !matters || (distinct && !keys);
   const unsigned threads = by_key_ ? execution_.threads : 1;
   for (unsigned i = 0; i < threads; ++i) {

@@ -10,11 +10,12 @@
 #include "column/vector/decimals.h"
 #include "column/vector/distinct.h"
 #include "column/vector/first_rows.h"
-#include "column/vector/large_vector.h"
+#include "column/vector/moments.h"
 #include "column/vector/ordered_values.h"
 #include "column/vector/quotient_sums.h"
 #include "column/vector/ranked_rows.h"
 #include "column/vector/text_extreme.h"
+#include "column/vector/values_by_group.h"
 
 namespace datahike::vector {
 
@@ -27,58 +28,6 @@ constexpr double kNaN = std::numeric_limits<double>::quiet_NaN();
 // As float8_gt and float8_lt.
 bool greater(double a, double b) { return std::isnan(a) ? !std::isnan(b) : a > b; }
 bool less(double a, double b) { return std::isnan(b) ? !std::isnan(a) : a < b; }
-
-// What overflows when partial results are combined need not do so row by row.
-void check_finite(const double* v, size_t n) {
-  for (size_t i = 0; i < n; ++i)
-    if (!std::isfinite(v[i])) throw InRowOrder();
-}
-
-// One value of type T for each group, Start at first.
-template <class T>
-class Values : public State {
- public:
-  explicit Values(int argument, T start) : argument_(argument), start_(start) {}
-  void resize(uint32_t groups) override { values_.resize(groups, start_); }
-  void reserve(size_t groups) override { values_.reserve(groups); }
-  size_t bytes() const override { return values_.size() * sizeof(T); }
-  void clear() override { std::ranges::fill(values_, start_); }
-  size_t bytes_of_group() const override { return sizeof(T); }
-  void merge(State& later, std::span<const uint32_t> to) override {
-    const LargeVector<T>& from = static_cast<Values&>(later).values_;
-    for (size_t g = 0; g < to.size(); ++g) combine(values_[to[g]], from[g]);
-  }
-
- protected:
-  // Two groups become one; `later` is of the later rows.
-  virtual void combine(T& state, const T& later) {
-    if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, __int128>) state += later;
-  }
-  // body(state of the row's group, row number) for the rows that are not NULL.
-  template <class Body>
-  void each(const Vector& v, unsigned n, const uint32_t* groups, Body body) {
-    T* states = values_.data();
-    if (!groups) {
-      T state = states[0];
-      if (v.any_null) {
-        for (unsigned i = 0; i < n; ++i)
-          if (!v.null[i]) body(state, i);
-      } else {
-        for (unsigned i = 0; i < n; ++i) body(state, i);
-      }
-      states[0] = state;
-    } else if (v.any_null) {
-      for (unsigned i = 0; i < n; ++i)
-        if (!v.null[i]) body(states[groups[i]], i);
-    } else {
-      for (unsigned i = 0; i < n; ++i) body(states[groups[i]], i);
-    }
-  }
-
-  int argument_;
-  T start_;
-  LargeVector<T> values_;
-};
 
 class Rows final : public Values<int64_t> {
  public:
@@ -326,138 +275,6 @@ class FloatExtreme final : public Values<double> {
   }
 };
 
-// N, and for each of the variables its sum and sum of squares.
-struct Moments3 {
-  double v[3] = {};
-};
-
-class Moments final : public Values<Moments3> {
- public:
-  explicit Moments(int argument) : Values(argument, {}) {}
-  void add(Evaluator& rows, const uint32_t* groups) override {
-    const Vector& v = rows.value(argument_);
-    const double* values = v.floats();
-    each(v, rows.selected(), groups, [=](Moments3& m, unsigned i) { add_value(m.v, values[i]); });
-  }
-  const double* moments(uint32_t group) const override { return values_[group].v; }
-
- protected:
-  // float8_combine in PostgreSQL's float.c.
-  void combine(Moments3& state, const Moments3& later) override {
-    double* a = state.v;
-    const double* b = later.v;
-    if (b[0] == 0) return;
-    if (a[0] == 0) {
-      state = later;
-      return;
-    }
-    const double n = a[0] + b[0], distance = a[1] / a[0] - b[1] / b[0];
-    a[2] = a[2] + b[2] + a[0] * b[0] * distance * distance / n;
-    a[0] = n;
-    a[1] += b[1];
-    check_finite(a, 3);
-  }
-
- private:
-  // float8_accum in PostgreSQL's float.c.
-  static void add_value(double* m, double value) {
-    const double before = m[0], sum_before = m[1];
-    const double n = before + 1;
-    const double sum = sum_before + value;
-    double squares = m[2];
-    if (before > 0) {
-      const double distance = value * n - sum;
-      squares += distance * distance / (n * before);
-      if (std::isinf(sum) || std::isinf(squares)) {
-        if (!std::isinf(sum_before) && !std::isinf(value))
-          throw ValueError(ValueError::FloatOverflow);
-        squares = kNaN;
-      }
-    } else if (std::isnan(value) || std::isinf(value)) {
-      squares = kNaN;
-    }
-    m[0] = n;
-    m[1] = sum;
-    m[2] = squares;
-  }
-};
-
-struct Moments6 {
-  double v[6] = {};
-};
-
-class CoMoments final : public Values<Moments6> {
- public:
-  CoMoments(int y, int x) : Values(y, {}), x_(x) {}
-  void add(Evaluator& rows, const uint32_t* groups) override {
-    const Vector& y = rows.value(argument_);
-    const Vector& x = rows.value(x_);
-    for (unsigned i = 0; i < rows.selected(); ++i) {
-      if ((y.any_null && y.null[i]) || (x.any_null && x.null[i])) continue;
-      add_pair(values_[groups ? groups[i] : 0].v, y.floats()[i], x.floats()[i]);
-    }
-  }
-  const double* moments(uint32_t group) const override { return values_[group].v; }
-
- protected:
-  // float8_regr_combine in PostgreSQL's float.c.
-  void combine(Moments6& state, const Moments6& later) override {
-    double* a = state.v;
-    const double* b = later.v;
-    if (b[0] == 0) return;
-    if (a[0] == 0) {
-      state = later;
-      return;
-    }
-    const double n = a[0] + b[0];
-    const double dx = a[1] / a[0] - b[1] / b[0], dy = a[3] / a[0] - b[3] / b[0];
-    const double weight = a[0] * b[0];
-    a[2] = a[2] + b[2] + weight * dx * dx / n;
-    a[4] = a[4] + b[4] + weight * dy * dy / n;
-    a[5] = a[5] + b[5] + weight * dx * dy / n;
-    a[0] = n;
-    a[1] += b[1];
-    a[3] += b[3];
-    check_finite(a, 6);
-  }
-
- private:
-  // float8_regr_accum in PostgreSQL's float.c.
-  static void add_pair(double* m, double y, double x) {
-    const double before = m[0];
-    const double n = before + 1, sx = m[1] + x, sy = m[3] + y;
-    double sxx = m[2], syy = m[4], sxy = m[5];
-    const bool x_was_infinite = std::isinf(m[1]) || std::isinf(x);
-    const bool y_was_infinite = std::isinf(m[3]) || std::isinf(y);
-    if (before > 0) {
-      const double dx = x * n - sx, dy = y * n - sy;
-      const double scale = 1.0 / (n * before);
-      sxx += dx * dx * scale;
-      syy += dy * dy * scale;
-      sxy += dx * dy * scale;
-      const bool x_infinite = std::isinf(sx) || std::isinf(sxx);
-      const bool y_infinite = std::isinf(sy) || std::isinf(syy);
-      if ((x_infinite && !x_was_infinite) || (y_infinite && !y_was_infinite) ||
-          (std::isinf(sxy) && !x_was_infinite && !y_was_infinite))
-        throw ValueError(ValueError::FloatOverflow);
-      if (std::isinf(sxx)) sxx = kNaN;
-      if (std::isinf(syy)) syy = kNaN;
-      if (std::isinf(sxy)) sxy = kNaN;
-    } else {
-      if (!std::isfinite(x)) sxx = sxy = kNaN;
-      if (!std::isfinite(y)) syy = sxy = kNaN;
-    }
-    m[0] = n;
-    m[1] = sx;
-    m[2] = sxx;
-    m[3] = sy;
-    m[4] = syy;
-    m[5] = sxy;
-  }
-
-  int x_;
-};
-
 }  // namespace
 
 std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) {
@@ -498,9 +315,9 @@ std::unique_ptr<State> make_state(const Program& program, const Accumulator& a) 
     case Sum::MaxFloat:
       return std::make_unique<FloatExtreme<true>>(a.argument);
     case Sum::Moments:
-      return std::make_unique<Moments>(a.argument);
+      return make_moments(a.argument);
     case Sum::CoMoments:
-      return std::make_unique<CoMoments>(a.argument, a.second);
+      return make_co_moments(a.argument, a.second);
     case Sum::Distinct:
     case Sum::DistinctSum:
       return make_distinct(a);
