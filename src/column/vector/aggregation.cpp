@@ -202,9 +202,12 @@ void Aggregation::assign_by_build_row(uint32_t* groups) {
   for (unsigned i = 0; i < n; ++i) known_groups_[std::min(row[i], none)] = groups[i];
 }
 
-// One key, of strings behind codes: each code of the piece has one group. False where it has none.
+// One key, of strings behind codes: each code of the piece has one group. False where it has none,
+// or so many that few of them come again.
 bool Aggregation::assign_by_code(uint32_t* groups) {
   const int column = program_.keys[0].text;
+  if (program_.columns[column].build >= 0) return false;
+  if (evaluator_.code_count(column) > kChunkRows) return false;
   const uint32_t* code = evaluator_.selected_codes(column);
   if (!code) return false;
   if (codes_of_ != evaluator_.pieces()) {
