@@ -1,9 +1,8 @@
 // Running "Datahike Window": all rows are read by column and sorted, then returned one by one with
 // their functions' results. Where they need more memory than they may, it is the plan's child that
 // computes all of it.
-#include "am/batch_cursor.h"
-#include "am/scan.h"
 #include "exec/execute_privilege.h"
+#include "exec/pieces.h"
 #include "exec/window.h"
 #include "pg/bridge.h"
 
@@ -38,14 +37,11 @@ WindowScan* as_window(CustomScanState* state) { return reinterpret_cast<WindowSc
 // Fills the run's rows, or leaves it without where they are too many.
 void collect(VectorScan* scan, Run& run) try {
   const WindowPlan& plan = reinterpret_cast<WindowScan*>(scan)->plan;
-  const am::RelationInfo& info = am::relation_info(scan->relation);
-  set_missing_values(run.compiler.program, run.compiler.attributes, scan->relation, info);
-  am::TableView view = am::begin_batch_scan(scan->scan, info);
-  am::BatchCursor cursor(view, scan->relation, info, run.attributes, scan->row);
+  const std::unique_ptr<Pieces> all = open_pieces(scan, run.attributes);
   run.rows = std::make_unique<vector::WindowRows>(run.compiler.program, run.execution.most_bytes);
   const auto poll = [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); };
   for (;;) {
-    const std::vector<vector::Piece> pieces = cursor.next();
+    const std::vector<vector::Piece> pieces = all->next();
     if (pieces.empty()) break;
     size_t rows = 0;
     for (const vector::Piece& piece : pieces) rows += piece.live_rows;
@@ -211,6 +207,7 @@ void explain_order(CustomScanState* node, List* ancestors, ExplainState* out,
 void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
   const WindowScan* scan = as_window(node);
   explain_order(node, ancestors, out, scan->plan);
+  explain_source(node, out);
   explain_list(node, ancestors, out, "Scan Filter", plan_of(node).filters, true);
   if (!out->analyze || !scan->vector.run) return;
   ExplainPropertyText("Strategy", scan->by_row ? "by row, beyond the memory" : "by column", out);

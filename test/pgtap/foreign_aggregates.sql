@@ -118,6 +118,15 @@ INSERT INTO queries (query) VALUES
   ('SELECT DISTINCT v, late FROM t');
 SELECT same(query) FROM queries WHERE query !~ 'EXISTS|DISTINCT v' ORDER BY id;
 SELECT same(query, must => NULL) FROM queries WHERE query ~ 'EXISTS|DISTINCT v' ORDER BY id;
+-- Windows.
+SELECT same(query) FROM (VALUES
+  ('SELECT id, row_number() OVER (PARTITION BY s ORDER BY id), sum(a) OVER (PARTITION BY s ORDER BY id), late FROM t'),
+  ('SELECT id, lag(n) OVER w, name, rank() OVER w, c FROM t WHERE a > 0 WINDOW w AS (PARTITION BY ok ORDER BY d, id)'),
+  ('SELECT id, count(late_n) OVER (PARTITION BY late), max(n) OVER (PARTITION BY late) FROM t')) q(query);
+SET work_mem = '64kB';
+SELECT same('SELECT id, name, sum(a) OVER (ORDER BY id) FROM t WHERE abs(id) > 0', must => NULL);
+RESET work_mem;
+SET work_mem = '256MB';
 
 SELECT is(answer('SELECT count(*), max(b), count(DISTINCT a) FROM far.empty_then'), '(0,,0)', 'a table without rows');
 
@@ -142,6 +151,7 @@ SELECT same_odd('SELECT w, ok, sum(f), min(d), max(s) FROM %s WHERE id < 2000 GR
 SELECT same_odd('SELECT late, count(*), max(id) FROM %s WHERE a > 3 AND name > ''m'' GROUP BY late', false);
 SELECT same_odd('SELECT c, count(*) FROM %s GROUP BY c');
 SELECT same_odd('SELECT sum(n) FROM %s', false);
+SELECT same_odd('SELECT id, w, sum(a) OVER (PARTITION BY c ORDER BY id), lag(late) OVER (PARTITION BY c ORDER BY id) FROM %s');
 SELECT same_odd('SELECT id, n, w, d, late FROM %s WHERE s > 2 ORDER BY id LIMIT 9');
 -- What a cast refuses is refused, but not of rows that a condition has left out.
 CREATE FOREIGN TABLE odd.narrow (id int8, a int4, b int4) SERVER far OPTIONS (relation 't');
