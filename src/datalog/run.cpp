@@ -142,13 +142,16 @@ class Pulls {
 void apply(Evaluator& evaluator, const Pulls& pulls, Found& found) {
   if (!pulls.any()) return;
   if (!found.file) {
+    bool pulled = false;
     try {
       pulls.apply(found.rows.columns);
+      pulled = true;
       found.rows.charge();
       return;
     } catch (const OutOfMemory&) {
     }
     move_to_file(evaluator, found);
+    if (pulled) return;
   }
   auto out =
       make_row_file(evaluator.budget(), evaluator.files().make_file(), found.file->columns());

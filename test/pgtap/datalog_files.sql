@@ -1,5 +1,5 @@
 -- Answers that do not fit into work_mem are kept in temporary files: with the same rows as SQL finds, in bounded memory.
-SELECT plan(35);
+SELECT plan(36);
 SET jit = off;
 CREATE TABLE a (id int, k int, t text, d numeric) USING datahike;
 CREATE TABLE b (id int, k int) USING datahike;
@@ -77,6 +77,8 @@ SELECT is(datahike.q_json('[:find ?i . :where [?e :a/id ?i] [?e :a/k ?k] :order-
 SELECT is(jsonb_array_length(datahike.q_json('[:find ?i ?k :keys i k :where [?e :a/id ?i] [?e :a/k ?k]]')), 30000, 'maps');
 SELECT is((SELECT md5(string_agg(p::text, ',' ORDER BY (p->>':a/id')::int)) FROM datahike.q('[:find (pull ?e [:a/id :a/k]) :where [?e :a/id ?i]]') AS t(p jsonb)),
   (SELECT md5(string_agg(jsonb_build_object(':a/id', id, ':a/k', k)::text, ',' ORDER BY id)) FROM plain_a), 'pull, some at a time');
+SELECT is((SELECT md5(string_agg(p::text, ',' ORDER BY i)) FROM datahike.q('[:find ?i (pull ?e [:a/id :a/k]) :where [?e :a/id ?i] [(< ?i 5000)]]') AS t(i int, p jsonb)),
+  (SELECT md5(string_agg(jsonb_build_object(':a/id', id, ':a/k', k)::text, ',' ORDER BY id)) FROM plain_a WHERE id < 5000), 'pull, of rows that have room where what is pulled has none');
 
 -- Facts, negation, collections of rows.
 SELECT is(differ('[:find ?i ?k :where [?e :a/id ?i] [?e :a/k ?k] (not [?f :b/id ?i])]', 'i int, k int', 'SELECT id, k FROM plain_a a WHERE NOT EXISTS (SELECT FROM plain_b b WHERE b.id = a.id)'),

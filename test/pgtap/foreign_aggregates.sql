@@ -75,6 +75,8 @@ SELECT results_eq($$SELECT regexp_replace(plan('SELECT a, count(*) FROM far.t WH
   ARRAY['Custom Scan (Datahike Aggregate) on t', '  Group Key: a', '  View: store branch db', '  Relation: public.t', '  Scan Filter: (b > 0)'], 'EXPLAIN');
 SELECT results_eq($$SELECT regexp_replace(plan('SELECT id, name FROM far.t ORDER BY id DESC LIMIT 3'), 'store .*, ', 'store ')$$,
   ARRAY['Limit', '  ->  Custom Scan (Datahike First Rows) on t', '        Order By: id DESC', '        First Rows: 3', '        View: store branch db', '        Relation: public.t'], 'EXPLAIN of first rows');
+SELECT results_eq($$SELECT regexp_replace(plan('SELECT id, row_number() OVER (ORDER BY id) FROM far.t WHERE a > 3'), 'store .*, ', 'store ') LIMIT 5$$,
+  ARRAY['Custom Scan (Datahike Window) on t', '  Order By: id', '  View: store branch db', '  Relation: public.t', '  Scan Filter: (a > 3)'], 'EXPLAIN of a window');
 
 CREATE TABLE queries (id serial, query text, must bool DEFAULT true);
 INSERT INTO queries (query) VALUES
@@ -115,6 +117,8 @@ INSERT INTO queries (query) VALUES
   ('SELECT id, name, late, n, c FROM t WHERE a > 0 ORDER BY n DESC, id LIMIT 20'),
   ('SELECT id, late FROM t ORDER BY id DESC OFFSET 3 LIMIT 7'),
   ('SELECT * FROM (SELECT a, id, late, row_number() OVER (PARTITION BY a ORDER BY id DESC) AS k FROM t) x WHERE k <= 2'),
+  ('SELECT id, sum(a) OVER (PARTITION BY w ORDER BY id), lag(name, 2, ''none'') OVER (PARTITION BY w ORDER BY id), late, n FROM t WHERE a > 0'),
+  ('SELECT id, rank() OVER (ORDER BY late DESC, a NULLS FIRST), count(late) OVER (ORDER BY late DESC, a NULLS FIRST), c FROM t'),
   ('SELECT DISTINCT v, late FROM t');
 SELECT same(query) FROM queries WHERE query !~ 'EXISTS|DISTINCT v' ORDER BY id;
 SELECT same(query, must => NULL) FROM queries WHERE query ~ 'EXISTS|DISTINCT v' ORDER BY id;
@@ -153,6 +157,7 @@ SELECT same_odd('SELECT c, count(*) FROM %s GROUP BY c');
 SELECT same_odd('SELECT sum(n) FROM %s', false);
 SELECT same_odd('SELECT id, w, sum(a) OVER (PARTITION BY c ORDER BY id), lag(late) OVER (PARTITION BY c ORDER BY id) FROM %s');
 SELECT same_odd('SELECT id, n, w, d, late FROM %s WHERE s > 2 ORDER BY id LIMIT 9');
+SELECT same_odd('SELECT id, w, late, sum(s) OVER (PARTITION BY w ORDER BY id), first_value(c) OVER (PARTITION BY w ORDER BY id) FROM %s WHERE s > 2');
 -- What a cast refuses is refused, but not of rows that a condition has left out.
 CREATE FOREIGN TABLE odd.narrow (id int8, a int4, b int4) SERVER far OPTIONS (relation 't');
 SELECT is(answer('SELECT max(b) FROM odd.narrow'), '22003 integer out of range', 'a value that does not fit');
