@@ -228,6 +228,27 @@ bool take_function(Described* d, const WindowFunc* call, int frame) {
   return true;
 }
 
+// Whether something is computed, which may raise an error, as reading columns and comparing cannot.
+bool is_computed(Node* node, void*) {
+  if (!node) return false;
+  if (IsA(node, OpExpr) && exprType(node) != BOOLOID) return true;
+  if (IsA(node, FuncExpr) && exprType(node) != BOOLOID) return true;
+  return expression_tree_walker(node, untyped(is_computed), nullptr);
+}
+
+// Where perhaps not all rows are wanted, PostgreSQL computes for those that are: what rows are
+// sorted by for all, but arguments of functions only as far as a row's frame goes.
+bool computes_ahead(const Described& d) {
+  if (is_computed(reinterpret_cast<Node*>(d.plan.filters), nullptr)) return true;
+  int number = 0;
+  ListCell* cell;
+  foreach (cell, d.plan.keys)
+    if (!list_member_int(d.window.order, number++) &&
+        is_computed(static_cast<Node*>(lfirst(cell)), nullptr))
+      return true;
+  return false;
+}
+
 // What walks through a target.
 struct Outputs {
   Described* described;
@@ -390,6 +411,7 @@ void add_window_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output) {
       !take_terms(root, clause->partitionClause, &d) ||
       !take_terms(root, clause->orderClause, &d) ||
       !take_outputs(target, standard->subpath->pathtarget->exprs, frame, &d) ||
+      (root->tuple_fraction > 0 && computes_ahead(d)) ||
       !can_run(planner_rt_fetch(d.plan.table, root), d.plan) ||
       bytes_of(root, d.plan, input->rows) > static_cast<double>(get_hash_memory_limit()))
     return;

@@ -79,6 +79,11 @@ SELECT throws_ok('SELECT sum(f) OVER (PARTITION BY i2 ORDER BY id) FROM h WHERE 
 SELECT throws_ok('SELECT count(*) OVER (PARTITION BY 5 / (n - 500)) FROM t', '22012', 'division by zero', 'in a key');
 SELECT throws_ok('SELECT lag(n / i2) OVER (ORDER BY id) FROM t', '22012', 'division by zero', 'division');
 SELECT throws_ok('SELECT sum(n * 2000000000) OVER (ORDER BY id) FROM t', '22003', 'integer out of range', 'integers');
+-- Where not all rows are wanted, PostgreSQL computes arguments only as far as the frames of those go that are.
+SELECT results_eq('SELECT id, lag(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 2', 'VALUES (1, NULL), (2, -25)', 'an argument that fails behind the LIMIT');
+SELECT results_eq('SELECT id, sum(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 2', 'VALUES (1, -25::int8), (2, -58)', 'and of a running sum');
+SELECT throws_ok('SELECT id, sum(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 5', '22012', NULL, 'within it');
+SELECT matches(plan_of('SELECT id, lag(n) OVER (PARTITION BY n % 7 ORDER BY id) FROM t WHERE id > 0 LIMIT 2'), 'Datahike Window', 'sort keys are computed for all rows');
 -- More rows than the memory holds, which the planner did not expect: by row, the same answers.
 CREATE FUNCTION strategy(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE line text; found text; BEGIN
   FOR line IN EXECUTE 'EXPLAIN (ANALYZE, COSTS off, TIMING off, SUMMARY off) ' || query LOOP IF line ~ 'Strategy' THEN found := trim(line); END IF; END LOOP; RETURN found; END $$;
