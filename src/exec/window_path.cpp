@@ -236,8 +236,15 @@ bool is_computed(Node* node, void*) {
   return expression_tree_walker(node, untyped(is_computed), nullptr);
 }
 
-// Where perhaps not all rows are wanted, PostgreSQL computes for those that are: what rows are
-// sorted by for all, but arguments of functions only as far as a row's frame goes.
+// Whether the query, or one that it is part of, may end before it has all rows.
+bool may_end_early(const PlannerInfo* root) {
+  for (; root; root = root->parent_root)
+    if (root->tuple_fraction > 0 || root->parse->limitCount) return true;
+  return false;
+}
+
+// Where not all rows are wanted, PostgreSQL computes for those that are: what rows are sorted by
+// for all, but arguments of functions only as far as a row's frame goes.
 bool computes_ahead(const Described& d) {
   if (is_computed(reinterpret_cast<Node*>(d.plan.filters), nullptr)) return true;
   int number = 0;
@@ -411,7 +418,7 @@ void add_window_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output) {
       !take_terms(root, clause->partitionClause, &d) ||
       !take_terms(root, clause->orderClause, &d) ||
       !take_outputs(target, standard->subpath->pathtarget->exprs, frame, &d) ||
-      (root->tuple_fraction > 0 && computes_ahead(d)) ||
+      (may_end_early(root) && computes_ahead(d)) ||
       !can_run(planner_rt_fetch(d.plan.table, root), d.plan) ||
       bytes_of(root, d.plan, input->rows) > static_cast<double>(get_hash_memory_limit()))
     return;

@@ -82,6 +82,7 @@ SELECT throws_ok('SELECT sum(n * 2000000000) OVER (ORDER BY id) FROM t', '22003'
 -- Where not all rows are wanted, PostgreSQL computes arguments only as far as the frames of those go that are.
 SELECT results_eq('SELECT id, lag(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 2', 'VALUES (1, NULL), (2, -25)', 'an argument that fails behind the LIMIT');
 SELECT results_eq('SELECT id, sum(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 2', 'VALUES (1, -25::int8), (2, -58)', 'and of a running sum');
+SELECT results_eq('SELECT q.id, x FROM (SELECT id, lag(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0) q CROSS JOIN generate_series(1, 2) x LIMIT 1', 'VALUES (1, 1)', 'within a query with a LIMIT');
 SELECT throws_ok('SELECT id, sum(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 5', '22012', NULL, 'within it');
 SELECT matches(plan_of('SELECT id, lag(n) OVER (PARTITION BY n % 7 ORDER BY id) FROM t WHERE id > 0 LIMIT 2'), 'Datahike Window', 'sort keys are computed for all rows');
 -- More rows than the memory holds, which the planner did not expect: by row, the same answers.
