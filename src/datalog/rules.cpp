@@ -340,8 +340,10 @@ Stored* RuleEngine::cached(const Step& step, const Relation& rows, std::vector<V
     Relation all = step.together.empty()
                        ? evaluator_.pattern(*step.clause, unit, {}, {source_, nullptr})
                        : evaluator_.row_pattern(step, unit, {}, {source_, nullptr});
-    known.stored = std::make_unique<Stored>(evaluator_.budget(), 0);
-    known.stored->relation = all.project(vars);
+    // Not known before it is whole: derive_from() goes on after an OutOfMemory.
+    auto stored = std::make_unique<Stored>(evaluator_.budget(), 0);
+    stored->relation = all.project(vars);
+    known.stored = std::move(stored);
   }
   *names = vars;
   return known.stored.get();

@@ -1,5 +1,5 @@
 -- Queries whose joins do not fit into work_mem are answered by parts: with the same answers as with more of it.
-SELECT plan(21);
+SELECT plan(22);
 SET jit = off;
 CREATE TABLE a (id int, k int, g text, b bigint) USING datahike;
 CREATE TABLE b (id int, k numeric, m int, t text) USING datahike;
@@ -66,4 +66,20 @@ SET statement_timeout = '700ms';
 SELECT ok(is_cancelled(), 'is cancelled');
 RESET statement_timeout;
 SELECT is(datahike.q_json('[:find (count ?g) . :where [?p :a/g ?g]]'), '4', 'the session goes on');
+-- Rules go on after a step that has not fitted: what they keep of a pattern is whole, or not kept.
+CREATE TABLE chained (id int, g int, parent int) USING datahike;
+INSERT INTO chained SELECT i, i % 7, CASE WHEN i % 12 <> 1 THEN i - 1 END FROM generate_series(1, 12000) i;
+CREATE FUNCTION counted(kilobytes int) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE found text;
+BEGIN
+  PERFORM set_config('work_mem', kilobytes || 'kB', true);
+  SELECT count(*) || ' ' || sum(x * c) INTO found FROM datahike.q('[:find ?x (count ?y) :in $ % :where [?e :chained/g 3] [?e :chained/id ?x] (above ?x ?y)]',
+    '[[(above ?x ?y) [?e :chained/id ?x] [?e :chained/parent ?y]] [(above ?x ?y) (above ?x ?z) [?e :chained/id ?z] [?e :chained/parent ?y]]]') AS q(x int8, c int8);
+  RETURN found;
+EXCEPTION WHEN out_of_memory THEN
+  RETURN 'too large';
+END $$;
+SELECT is((SELECT string_agg(DISTINCT counted(k), ', ') FILTER (WHERE counted(k) <> 'too large') FROM unnest(ARRAY[64, 70, 80, 90, 130, 250, 1000]) k),
+  (SELECT count(*) || ' ' || sum(id * ((id - 1) % 12)) FROM generate_series(1, 12000) id WHERE id % 7 = 3 AND id % 12 <> 1), 'rules within little memory');
+
 SELECT * FROM finish();
