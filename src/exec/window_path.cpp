@@ -201,6 +201,43 @@ bool take_count(Node* node, int* count) {
   return *count > 0;
 }
 
+bool divides_by_constant(const OpExpr* op) {
+  switch (op->opfuncid) {
+    case F_INT2DIV:
+    case F_INT4DIV:
+    case F_INT8DIV:
+    case F_INT84DIV:
+    case F_INT2MOD:
+    case F_INT4MOD:
+    case F_INT8MOD:
+      break;
+    default:
+      return false;
+  }
+  auto* by = static_cast<Const*>(lsecond(op->args));
+  if (!IsA(by, Const) || by->constisnull) return false;
+  return by->consttype == INT2OID   ? DatumGetInt16(by->constvalue) > 0
+         : by->consttype == INT4OID ? DatumGetInt32(by->constvalue) > 0
+                                    : DatumGetInt64(by->constvalue) > 0;
+}
+
+// Whether computing it may raise an error, as reading columns and comparing cannot, nor arithmetic
+// of numerics, which have room for all results.
+bool may_fail(Node* node, void*) {
+  if (!node) return false;
+  if (IsA(node, OpExpr)) {
+    auto* op = reinterpret_cast<OpExpr*>(node);
+    const bool safe = op->opresulttype == BOOLOID || op->opresulttype == NUMERICOID;
+    if (!safe && !divides_by_constant(op)) return true;
+  } else if (IsA(node, FuncExpr)) {
+    const Oid function = reinterpret_cast<FuncExpr*>(node)->funcid;
+    if (function != F_FLOAT8_INT2 && function != F_FLOAT8_INT4 && function != F_FLOAT8_INT8 &&
+        function != F_FLOAT8_FLOAT4 && function != F_LENGTH_TEXT)
+      return true;
+  }
+  return expression_tree_walker(node, untyped(may_fail), nullptr);
+}
+
 bool take_function(Described* d, const WindowFunc* call, int frame) {
   WindowFunction f{};
   f.kind = kind_of(call->winfnoid);
@@ -218,6 +255,9 @@ bool take_function(Described* d, const WindowFunc* call, int frame) {
     const bool returned = f.kind == WindowFunction::Lag || f.kind == WindowFunction::FirstValue ||
                           f.kind == WindowFunction::LastValue || f.kind == WindowFunction::NthValue;
     if (returned && exprType(argument) != f.type) return false;
+    // It is computed for those rows alone that one returns, unless all are sorted by it.
+    if (returned && !list_member_int(d->window.order, f.source) && may_fail(argument, nullptr))
+      return false;
     if (f.kind == WindowFunction::Lag && !take_offset(call, &f)) return false;
     if (f.kind == WindowFunction::NthValue) {
       if (!take_count(static_cast<Node*>(lsecond(call->args)), &f.offset)) return false;
@@ -226,14 +266,6 @@ bool take_function(Described* d, const WindowFunc* call, int frame) {
   }
   d->window.functions = lappend(d->window.functions, pack(f));
   return true;
-}
-
-// Whether something is computed, which may raise an error, as reading columns and comparing cannot.
-bool is_computed(Node* node, void*) {
-  if (!node) return false;
-  if (IsA(node, OpExpr) && exprType(node) != BOOLOID) return true;
-  if (IsA(node, FuncExpr) && exprType(node) != BOOLOID) return true;
-  return expression_tree_walker(node, untyped(is_computed), nullptr);
 }
 
 // Whether the query, or one that it is part of, may end before it has all rows.
@@ -246,12 +278,12 @@ bool may_end_early(const PlannerInfo* root) {
 // Where not all rows are wanted, PostgreSQL computes for those that are: what rows are sorted by
 // for all, but arguments of functions only as far as a row's frame goes.
 bool computes_ahead(const Described& d) {
-  if (is_computed(reinterpret_cast<Node*>(d.plan.filters), nullptr)) return true;
+  if (may_fail(reinterpret_cast<Node*>(d.plan.filters), nullptr)) return true;
   int number = 0;
   ListCell* cell;
   foreach (cell, d.plan.keys)
     if (!list_member_int(d.window.order, number++) &&
-        is_computed(static_cast<Node*>(lfirst(cell)), nullptr))
+        may_fail(static_cast<Node*>(lfirst(cell)), nullptr))
       return true;
   return false;
 }

@@ -84,6 +84,7 @@ SELECT results_eq('SELECT id, lag(100 / (id - 5)) OVER (ORDER BY id) FROM t WHER
 SELECT results_eq('SELECT id, sum(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 2', 'VALUES (1, -25::int8), (2, -58)', 'and of a running sum');
 SELECT results_eq('SELECT q.id, x FROM (SELECT id, lag(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0) q CROSS JOIN generate_series(1, 2) x LIMIT 1', 'VALUES (1, 1)', 'within a query with a LIMIT');
 SELECT throws_ok('SELECT id, sum(100 / (id - 5)) OVER (ORDER BY id) FROM t WHERE id > 0 LIMIT 5', '22012', NULL, 'within it');
+SELECT is(digest('SELECT id, first_value(100 / (id - 20)) OVER (PARTITION BY i2 ORDER BY id), lead(100 / (id - 1)) OVER (PARTITION BY i2 ORDER BY id) FROM t WHERE id BETWEEN 1 AND 30'), digest('SELECT id, first_value(100 / (id - 20)) OVER (PARTITION BY i2 ORDER BY id), lead(100 / (id - 1)) OVER (PARTITION BY i2 ORDER BY id) FROM h WHERE id BETWEEN 1 AND 30'), 'arguments of rows that no row returns');
 SELECT matches(plan_of('SELECT id, lag(n) OVER (PARTITION BY n % 7 ORDER BY id) FROM t WHERE id > 0 LIMIT 2'), 'Datahike Window', 'sort keys are computed for all rows');
 -- More rows than the memory holds, which the planner did not expect: by row, the same answers.
 CREATE FUNCTION strategy(query text) RETURNS text LANGUAGE plpgsql AS $$ DECLARE line text; found text; BEGIN
