@@ -227,7 +227,9 @@ TEST_F(Kernel, PlacesTellWhatIsOutside) {
       k.places_or_none(words, n, static_cast<uint64_t>(low), kWidth, kStride, or_none.data());
       for (size_t i = 0; i < n; ++i) {
         const uint64_t distance = static_cast<uint64_t>(v.a[i]) - static_cast<uint64_t>(low);
-        if (inside) ASSERT_EQ(place[i], i % 3 * kStride + distance);
+        if (inside) {
+          ASSERT_EQ(place[i], i % 3 * kStride + distance);
+        }
         ASSERT_EQ(or_none[i], i % 3 * kStride + (distance < kWidth ? distance : kWidth));
       }
     }
