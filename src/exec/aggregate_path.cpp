@@ -117,12 +117,7 @@ Plan* make_plan(PlannerInfo* root, RelOptInfo*, CustomPath* path, List* tlist, L
   plan->custom_private = pack(described);
   plan->custom_plans = children;
   plan->custom_exprs = parameters_of(reinterpret_cast<Node*>(expressions_of(described)));
-  AttrNumber number = 1;
-  ListCell* cell;
-  foreach (cell, list_concat_copy(described.keys, described.aggregates))
-    plan->custom_scan_tlist = lappend(
-        plan->custom_scan_tlist, makeTargetEntry(static_cast<Expr*>(copyObjectImpl(lfirst(cell))),
-                                                 number++, nullptr, false));
+  plan->custom_scan_tlist = scan_tlist(list_concat_copy(described.keys, described.aggregates));
   plan->methods = &aggregate_scan_methods;
   return &plan->scan.plan;
 }

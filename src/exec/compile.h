@@ -172,6 +172,9 @@ int decimal_scale(Oid type, int32_t typmod);
 // The `location` of a constant that stands for a value not known yet.
 inline constexpr int kPlaceholder = -77;
 
+// The columns of a custom scan that returns these expressions: its custom_scan_tlist.
+List* scan_tlist(List* expressions);
+
 // The parameters in the expressions, in the order in which bind_parameters() meets them.
 List* parameters_of(Node* expressions);
 // A copy with constants in place of the parameters: of `values` (Const nodes), or with NIL any.

@@ -371,6 +371,16 @@ Node* bind(Node* node, void* context) {
 
 }  // namespace
 
+List* scan_tlist(List* expressions) {
+  List* tlist = NIL;
+  AttrNumber number = 1;
+  ListCell* cell;
+  foreach (cell, expressions)
+    tlist = lappend(tlist, makeTargetEntry(static_cast<Expr*>(copyObjectImpl(lfirst(cell))),
+                                           number++, nullptr, false));
+  return tlist;
+}
+
 List* parameters_of(Node* expressions) {
   List* found = NIL;
   collect_parameters(expressions, &found);

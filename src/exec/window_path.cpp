@@ -380,12 +380,7 @@ Plan* make_plan(PlannerInfo*, RelOptInfo*, CustomPath* path, List* tlist, List*,
   plan->custom_private = lappend(pack(described), lsecond(path->custom_private));
   plan->custom_plans = children;
   plan->custom_exprs = parameters_of(reinterpret_cast<Node*>(expressions_of(described)));
-  AttrNumber number = 1;
-  ListCell* cell;
-  foreach (cell, static_cast<List*>(lthird(path->custom_private)))
-    plan->custom_scan_tlist = lappend(
-        plan->custom_scan_tlist, makeTargetEntry(static_cast<Expr*>(copyObjectImpl(lfirst(cell))),
-                                                 number++, nullptr, false));
+  plan->custom_scan_tlist = scan_tlist(static_cast<List*>(lthird(path->custom_private)));
   plan->methods = &window_scan_methods;
   return &plan->scan.plan;
 }
