@@ -190,6 +190,17 @@ class Scenario:
             if kept.branch == branch:
                 kept.branch = ""
 
+    def leave_line_after_move(self, branch):
+        """A fast-forward gives a branch the source's line, on which its own commits need not be."""
+        parents = dict(self.main.query("SELECT commit_id::text, parents[1]::text FROM datahike.log('%s')" % branch))
+        line, commit = set(), self.main.query("SELECT commit_id::text FROM datahike.log('%s', 1)" % branch)[0][0]
+        while commit:
+            line.add(commit)
+            commit = parents.get(commit)
+        for kept in self.kept.values():
+            if kept.branch == branch and kept.commit not in line:
+                kept.branch = ""
+
     def do_reset(self, action):
         if action.branch not in self.machines or action.name == action.branch:
             return

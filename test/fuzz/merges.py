@@ -55,6 +55,7 @@ def merge(scenario, branch, source, strategy):
     if status == "fast-forward":
         scenario.cluster.drop(target.heap)
         target.heap = scenario.copy(other.heap)
+        scenario.leave_line_after_move(branch)
     elif status == "merged":
         if base:
             compare(base, rows_by_key(target.heap), rows_by_key(other.heap), rows_by_key(target.datahike))
