@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/catalog_scan.h"
 
 namespace datahike::pg {
 
@@ -9,13 +10,13 @@ std::vector<int32_t> named_branches() {
   List* ids = call([] {
     List* found = NIL;
     Relation rel = table_open(extension().branch, AccessShareLock);
-    SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, nullptr, 0, nullptr);
+    const CatalogScan scan = begin_catalog_scan(rel, InvalidOid, 0, nullptr);
     HeapTuple tuple;
     bool isnull;
-    while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+    while (HeapTupleIsValid(tuple = next_in_catalog(scan)))
       found =
           lappend_int(found, DatumGetInt32(heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull)));
-    systable_endscan(scan);
+    end_catalog_scan(scan);
     table_close(rel, AccessShareLock);
     return found;
   });
@@ -32,12 +33,12 @@ const char* branch_name(int32_t branch) {
     Relation rel = table_open(extension().branch, AccessShareLock);
     ScanKeyData key;
     ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT4EQ, Int32GetDatum(branch));
-    SysScanDesc scan = systable_beginscan(rel, extension().branch_id_key, true, nullptr, 1, &key);
-    HeapTuple tuple = systable_getnext(scan);
+    const CatalogScan scan = begin_catalog_scan(rel, extension().branch_id_key, 1, &key);
+    HeapTuple tuple = next_in_catalog(scan);
     bool isnull;
     if (HeapTupleIsValid(tuple))
       name = TextDatumGetCString(heap_getattr(tuple, 2, RelationGetDescr(rel), &isnull));
-    systable_endscan(scan);
+    end_catalog_scan(scan);
     table_close(rel, AccessShareLock);
     return name;
   });

@@ -1,6 +1,7 @@
 #include "pg/branches.h"
 
 #include "pg/catalog.h"
+#include "pg/catalog_scan.h"
 
 namespace datahike::pg {
 
@@ -20,11 +21,11 @@ BranchRow to_row(HeapTuple tuple, TupleDesc desc) {
 
 bool find(ScanKeyData* key, Oid index, BranchRow* row) {
   Relation rel = table_open(extension().branch, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(rel, index, true, nullptr, 1, key);
-  HeapTuple tuple = systable_getnext(scan);
+  const CatalogScan scan = begin_catalog_scan(rel, index, 1, key);
+  HeapTuple tuple = next_in_catalog(scan);
   bool found = HeapTupleIsValid(tuple);
   if (found) *row = to_row(tuple, RelationGetDescr(rel));
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, AccessShareLock);
   return found;
 }
@@ -47,15 +48,15 @@ void change(const char* name, Change* change) {
   Relation rel = table_open(extension().branch, RowExclusiveLock);
   ScanKeyData key;
   name_key(&key, name);
-  SysScanDesc scan = systable_beginscan(rel, extension().branch_name_key, true, nullptr, 1, &key);
-  HeapTuple old = systable_getnext(scan);
+  const CatalogScan scan = begin_catalog_scan(rel, extension().branch_name_key, 1, &key);
+  HeapTuple old = next_in_catalog(scan);
   if (!HeapTupleIsValid(old))
     ereport(ERROR,
             (errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("branch \"%s\" does not exist", name)));
   HeapTuple changed =
       heap_modify_tuple(old, RelationGetDescr(rel), change->values, change->nulls, change->replace);
   CatalogTupleUpdate(rel, &changed->t_self, changed);
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, NoLock);
   CacheInvalidateRelcacheByRelid(extension().branch);
   CommandCounterIncrement();

@@ -4,6 +4,7 @@
 #include "am/horizon.h"
 #include "am/rowid_blocks.h"
 #include "pg/bridge.h"
+#include "pg/catalog_scan.h"
 #include "pg/keep_history.h"
 #include "pg/sequence.h"
 
@@ -123,14 +124,14 @@ FoundRow find_row(Oid relation, Oid index, RegProcedure equals, Datum key, int k
   Relation rel = table_open(relation, AccessShareLock);
   ScanKeyData scan_key;
   ScanKeyInit(&scan_key, key_column, BTEqualStrategyNumber, equals, key);
-  SysScanDesc scan = systable_beginscan(rel, index, true, nullptr, 1, &scan_key);
-  HeapTuple tuple = systable_getnext(scan);
+  const CatalogScan scan = begin_catalog_scan(rel, index, 1, &scan_key);
+  HeapTuple tuple = next_in_catalog(scan);
   if (HeapTupleIsValid(tuple)) {
     bool isnull;
     Datum value = heap_getattr(tuple, value_column, RelationGetDescr(rel), &isnull);
     result = {true, value_is_int4 ? DatumGetInt32(value) : DatumGetInt64(value), tuple->t_self};
   }
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, AccessShareLock);
   return result;
 }
@@ -160,12 +161,12 @@ void change_relation_row(Oid relation, int column, Datum value) {
   replace[column - 1] = true;
   ScanKeyData key;
   ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
-  SysScanDesc scan = systable_beginscan(rel, extension().relation_key, true, nullptr, 1, &key);
-  HeapTuple old = systable_getnext(scan);
+  const CatalogScan scan = begin_catalog_scan(rel, extension().relation_key, 1, &key);
+  HeapTuple old = next_in_catalog(scan);
   if (!HeapTupleIsValid(old)) elog(ERROR, "relation %u has no row in datahike.relation", relation);
   HeapTuple changed = heap_modify_tuple(old, RelationGetDescr(rel), values, nulls, replace);
   CatalogTupleUpdate(rel, &changed->t_self, changed);
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, RowExclusiveLock);
   CacheInvalidateRelcacheByRelid(relation);
   CommandCounterIncrement();
@@ -222,8 +223,8 @@ StoredTable find_table(Oid relation) {
   Relation rel = table_open(e.relation, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
-  SysScanDesc scan = systable_beginscan(rel, e.relation_key, true, nullptr, 1, &key);
-  HeapTuple tuple = systable_getnext(scan);
+  const CatalogScan scan = begin_catalog_scan(rel, e.relation_key, 1, &key);
+  HeapTuple tuple = next_in_catalog(scan);
   if (HeapTupleIsValid(tuple)) {
     bool isnull;
     TupleDesc desc = RelationGetDescr(rel);
@@ -234,7 +235,7 @@ StoredTable find_table(Oid relation) {
     result.first_rowid =
         static_cast<uint64_t>(DatumGetInt64(heap_getattr(tuple, 5, desc, &isnull)));
   }
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, AccessShareLock);
   return result;
 }
@@ -278,14 +279,14 @@ Oid find_relation(uint64_t table) {
   Relation rel = table_open(extension().relation, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, 2, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(static_cast<int64_t>(table)));
-  SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, nullptr, 1, &key);
-  HeapTuple tuple = systable_getnext(scan);
+  const CatalogScan scan = begin_catalog_scan(rel, InvalidOid, 1, &key);
+  HeapTuple tuple = next_in_catalog(scan);
   Oid result = InvalidOid;
   if (HeapTupleIsValid(tuple)) {
     bool isnull;
     result = DatumGetObjectId(heap_getattr(tuple, 1, RelationGetDescr(rel), &isnull));
   }
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, AccessShareLock);
   return result;
 }
@@ -310,9 +311,9 @@ uint64_t branches_generation() { return generation_of_branches; }
 int64_t count_branches() {
   int64_t count = 0;
   Relation rel = table_open(extension().branch, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, nullptr, 0, nullptr);
-  while (HeapTupleIsValid(systable_getnext(scan))) ++count;
-  systable_endscan(scan);
+  const CatalogScan scan = begin_catalog_scan(rel, InvalidOid, 0, nullptr);
+  while (HeapTupleIsValid(next_in_catalog(scan))) ++count;
+  end_catalog_scan(scan);
   table_close(rel, AccessShareLock);
   return count;
 }

@@ -1,6 +1,7 @@
 #include "pg/index_omissions.h"
 
 #include "pg/catalog.h"
+#include "pg/catalog_scan.h"
 
 namespace datahike::pg {
 
@@ -9,18 +10,18 @@ namespace {
 constexpr int kIndexColumn = 1, kRowsColumn = 2;
 
 // The row of an index, or an invalid tuple. The scan stays open for the caller to end.
-HeapTuple find_row(Relation relation, Oid index, SysScanDesc* scan) {
+HeapTuple find_row(Relation relation, Oid index, CatalogScan* scan) {
   ScanKeyData key;
   ScanKeyInit(&key, kIndexColumn, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
-  *scan = systable_beginscan(relation, extension().index_omissions_key, true, nullptr, 1, &key);
-  return systable_getnext(*scan);
+  *scan = begin_catalog_scan(relation, extension().index_omissions_key, 1, &key);
+  return next_in_catalog(*scan);
 }
 
 }  // namespace
 
 bytea* find_omissions(Oid index) {
   Relation relation = table_open(extension().index_omissions, AccessShareLock);
-  SysScanDesc scan;
+  CatalogScan scan;
   HeapTuple tuple = find_row(relation, index, &scan);
   bytea* rows = nullptr;
   if (HeapTupleIsValid(tuple)) {
@@ -28,18 +29,18 @@ bytea* find_omissions(Oid index) {
     Datum value = heap_getattr(tuple, kRowsColumn, RelationGetDescr(relation), &isnull);
     rows = reinterpret_cast<bytea*>(PG_DETOAST_DATUM_COPY(value));
   }
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(relation, AccessShareLock);
   return rows;
 }
 
 void set_omissions(Oid index, const bytea* rows) {
   Relation relation = table_open(extension().index_omissions, RowExclusiveLock);
-  SysScanDesc scan;
+  CatalogScan scan;
   HeapTuple old = find_row(relation, index, &scan);
   bool changes = rows || HeapTupleIsValid(old);
   if (HeapTupleIsValid(old)) CatalogTupleDelete(relation, &old->t_self);
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   if (rows) {
     Datum values[2] = {ObjectIdGetDatum(index), PointerGetDatum(rows)};
     bool nulls[2] = {};

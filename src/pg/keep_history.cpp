@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/catalog_scan.h"
 
 extern "C" {
 #include "utils/datetime.h"
@@ -32,11 +33,11 @@ bool check(char** value, void** extra, GucSource) {
 void assign(const char*, void* extra) { std::memcpy(&keep_setting, extra, sizeof keep_setting); }
 
 // The row of a table, or an invalid tuple. The scan stays open for the caller to end.
-HeapTuple find_row(Relation relation, uint64_t table, SysScanDesc* scan) {
+HeapTuple find_row(Relation relation, uint64_t table, CatalogScan* scan) {
   ScanKeyData key;
   ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_INT8EQ, Int64GetDatum(static_cast<int64_t>(table)));
-  *scan = systable_beginscan(relation, extension().table_history_key, true, nullptr, 1, &key);
-  return systable_getnext(*scan);
+  *scan = begin_catalog_scan(relation, extension().table_history_key, 1, &key);
+  return next_in_catalog(*scan);
 }
 
 int64_t keep_in(HeapTuple tuple, TupleDesc desc) {
@@ -64,10 +65,10 @@ struct FoundTables {
 template <class Visit>
 void for_each_row(Oid relation, Visit&& visit) {
   Relation rel = table_open(relation, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(rel, InvalidOid, false, nullptr, 0, nullptr);
+  const CatalogScan scan = begin_catalog_scan(rel, InvalidOid, 0, nullptr);
   HeapTuple tuple;
-  while (HeapTupleIsValid(tuple = systable_getnext(scan))) visit(tuple, RelationGetDescr(rel));
-  systable_endscan(scan);
+  while (HeapTupleIsValid(tuple = next_in_catalog(scan))) visit(tuple, RelationGetDescr(rel));
+  end_catalog_scan(scan);
   table_close(rel, AccessShareLock);
 }
 
@@ -101,20 +102,20 @@ bool parse_keep_history(const char* text, int64_t* microseconds) {
 
 int64_t keep_of_table(uint64_t table) {
   Relation rel = table_open(extension().table_history, AccessShareLock);
-  SysScanDesc scan;
+  CatalogScan scan;
   HeapTuple row = find_row(rel, table, &scan);
   int64_t keep = HeapTupleIsValid(row) ? keep_in(row, RelationGetDescr(rel)) : keep_setting;
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, AccessShareLock);
   return keep;
 }
 
 void forget_keep_of_table(uint64_t table) {
   Relation rel = table_open(extension().table_history, RowExclusiveLock);
-  SysScanDesc scan;
+  CatalogScan scan;
   HeapTuple row = find_row(rel, table, &scan);
   if (HeapTupleIsValid(row)) CatalogTupleDelete(rel, &row->t_self);
-  systable_endscan(scan);
+  end_catalog_scan(scan);
   table_close(rel, RowExclusiveLock);
 }
 

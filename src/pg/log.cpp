@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/catalog_scan.h"
 #include "pg/index_walk.h"
 #include "pg/shared.h"
 #include "pg/uuid_array.h"
@@ -241,13 +242,13 @@ uint64_t read_next_tx(Snapshot snapshot) {
   int64_t next = 0;
   call([&] {
     Relation rel = table_open(extension().heads, AccessShareLock);
-    TableScanDesc scan = table_beginscan(rel, snapshot, 0, nullptr);
+    const CatalogScan scan = begin_catalog_scan(rel, snapshot);
     HeapTuple tuple;
     bool isnull;
-    while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr)
+    while ((tuple = next_in_catalog(scan)) != nullptr)
       next = std::max(next,
                       DatumGetInt64(heap_getattr(tuple, hNextTx, RelationGetDescr(rel), &isnull)));
-    table_endscan(scan);
+    end_catalog_scan(scan);
     table_close(rel, AccessShareLock);
   });
   return static_cast<uint64_t>(next);
@@ -425,10 +426,10 @@ std::vector<int32_t> branches_with_heads(Snapshot snapshot) {
   } found{};
   call([&] {
     Relation rel = table_open(extension().heads, AccessShareLock);
-    TableScanDesc scan = table_beginscan(rel, snapshot, 0, nullptr);
+    const CatalogScan scan = begin_catalog_scan(rel, snapshot);
     HeapTuple tuple;
     bool isnull;
-    while ((tuple = heap_getnext(scan, ForwardScanDirection)) != nullptr) {
+    while ((tuple = next_in_catalog(scan)) != nullptr) {
       if (found.count == found.capacity) {
         found.capacity = found.capacity ? found.capacity * 2 : 64;
         size_t bytes = found.capacity * sizeof(int32_t);
@@ -437,7 +438,7 @@ std::vector<int32_t> branches_with_heads(Snapshot snapshot) {
       found.ids[found.count++] =
           DatumGetInt32(heap_getattr(tuple, hBranch, RelationGetDescr(rel), &isnull));
     }
-    table_endscan(scan);
+    end_catalog_scan(scan);
     table_close(rel, AccessShareLock);
   });
   std::vector<int32_t> ids(found.ids, found.ids + found.count);
@@ -460,9 +461,9 @@ uint64_t count_log_rows() {
 bool log_is_empty(Snapshot snapshot) {
   return call([=] {
     Relation log = table_open(extension().tx_log, AccessShareLock);
-    TableScanDesc scan = table_beginscan(log, snapshot, 0, nullptr);
-    bool empty = heap_getnext(scan, ForwardScanDirection) == nullptr;
-    table_endscan(scan);
+    const CatalogScan scan = begin_catalog_scan(log, snapshot);
+    bool empty = next_in_catalog(scan) == nullptr;
+    end_catalog_scan(scan);
     table_close(log, NoLock);
     return empty;
   });

@@ -2,6 +2,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/catalog_scan.h"
 
 namespace datahike::pg {
 
@@ -25,9 +26,9 @@ List* read(const char* name) {
   Relation index = index_open(extension().tag_key, AccessShareLock);
   ScanKeyData key;
   if (name) ScanKeyInit(&key, kName, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-  SysScanDesc scan = systable_beginscan_ordered(rel, index, nullptr, name ? 1 : 0, &key);
+  const CatalogScan scan = begin_ordered_catalog_scan(rel, index, name ? 1 : 0, &key);
   HeapTuple tuple;
-  while (HeapTupleIsValid(tuple = systable_getnext_ordered(scan, ForwardScanDirection))) {
+  while (HeapTupleIsValid(tuple = next_in_order(scan, ForwardScanDirection))) {
     Datum v[kColumns];
     bool n[kColumns];
     heap_deform_tuple(tuple, RelationGetDescr(rel), v, n);
@@ -39,7 +40,7 @@ List* read(const char* name) {
     raw->owner = DatumGetObjectId(v[kOwner - 1]);
     rows = lappend(rows, raw);
   }
-  systable_endscan_ordered(scan);
+  end_ordered_catalog_scan(scan);
   index_close(index, AccessShareLock);
   table_close(rel, AccessShareLock);
   return rows;
@@ -88,10 +89,10 @@ void delete_tag(const char* name) {
     Relation rel = table_open(extension().tag, RowExclusiveLock);
     ScanKeyData key;
     ScanKeyInit(&key, kName, BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(name));
-    SysScanDesc scan = systable_beginscan(rel, extension().tag_key, true, nullptr, 1, &key);
-    HeapTuple tuple = systable_getnext(scan);
+    const CatalogScan scan = begin_catalog_scan(rel, extension().tag_key, 1, &key);
+    HeapTuple tuple = next_in_catalog(scan);
     if (HeapTupleIsValid(tuple)) CatalogTupleDelete(rel, &tuple->t_self);
-    systable_endscan(scan);
+    end_catalog_scan(scan);
     table_close(rel, NoLock);
     CommandCounterIncrement();
   });
