@@ -60,11 +60,6 @@ bool is_read_by_column(PlannerInfo* root, RelOptInfo* rel);
 // build_code() of what a plan of the build side returns.
 List* columns_of(const Plan* plan);
 
-// Reads all rows of a join's build side (build_side.cpp).
-std::shared_ptr<const vector::BuildTable> read_build_side(PlanState* child,
-                                                          const Compiler& compiler,
-                                                          const List* columns);
-
 // Compiles all of it; false if some of it does not compile.
 bool compile(Compiler& compiler, const AggregatePlan& plan);
 

@@ -181,16 +181,21 @@ void add_aggregate_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* groupe
   path->path.pathtarget = grouped->reltarget;
   path->path.rows = static_cast<Path*>(linitial(grouped->pathlist))->rows;
   const double memory = static_cast<double>(get_hash_memory_limit());
-  if (sides.build && build_bytes(sides.build) > memory) return;
-  // Groups that need more are computed in several passes over the table.
+  // Groups, or a build side, that need more are computed in several passes over the table.
   constexpr double kMostPasses = 8;
+  const double build = sides.build ? build_bytes(sides.build) : 0;
+  const double batches = std::max(1.0, std::ceil(build / memory));
   const Needs needs = needs_of(root, input, plan, path->path.rows);
   const double passes = std::ceil(needs.bytes / memory);
   if (passes > (plan.keys == NIL ? 1 : kMostPasses)) return;
+  const double readings = std::max(passes, 1.0) * batches;
+  if (readings > kMostPasses) return;
   QualCost having;
   cost_qual_eval(&having, static_cast<List*>(static_cast<void*>(extra->havingQual)), root);
-  path->path.startup_cost = run_cost(input, sides, plan, std::max(passes, 1.0)) +
-                            needs.texts * kTextCost * cpu_operator_cost;
+  path->path.startup_cost =
+      run_cost(input, sides, plan, readings) + needs.texts * kTextCost * cpu_operator_cost;
+  if (batches > 1)  // written once, read for each
+    path->path.startup_cost += (1 + readings) * build / BLCKSZ * seq_page_cost;
   path->path.total_cost = path->path.startup_cost + having.startup +
                           path->path.rows * (cpu_tuple_cost + having.per_tuple) +
                           grouped->reltarget->cost.startup +

@@ -120,17 +120,37 @@ List* parameter_values(CustomScanState* node) {
   return values;
 }
 
-void aggregate(Run& run, VectorScan* scan) {
+// All rows of the table, with the part of the build side that is at hand.
+std::vector<PieceRows> add_table(Run& run, VectorScan* scan) {
   const std::unique_ptr<Pieces> all = open_pieces(scan, run.attributes);
-  run.groups.reset();
-  run.groups = std::make_unique<vector::ParallelAggregation>(run.compiler.program, run.execution);
   const auto poll = [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); };
   std::vector<PieceRows> read;
   for (;;) {
     std::vector<vector::Piece> pieces = all->next();
     for (const vector::Piece& piece : pieces) read.push_back(rows_of(piece));
     run.groups->add(pieces, poll);
-    if (pieces.empty()) break;
+    if (pieces.empty()) return read;
+  }
+}
+
+// Not while the store is read: what is read there later may let go of the map.
+void take_part(Run& run, unsigned part) {
+  vector::Join& join = run.compiler.program.join;
+  if (join.build && join.part == part && join.parts == 1) return;
+  join.build.reset();  // not two at a time
+  join.build = run.build->part(part);
+  join.part = part;
+  join.parts = run.build->parts();
+}
+
+void aggregate(Run& run, VectorScan* scan) {
+  run.groups.reset();
+  if (run.build) take_part(run, 0);
+  run.groups = std::make_unique<vector::ParallelAggregation>(run.compiler.program, run.execution);
+  std::vector<PieceRows> read = add_table(run, scan);
+  for (unsigned part = 1; run.build && part < run.build->parts(); ++part) {
+    take_part(run, part);
+    add_table(run, scan);
   }
   run.changed |= run.execution.pass > 0 && read != run.pieces;
   run.pieces = std::move(read);
@@ -250,9 +270,8 @@ void run_aggregate(VectorScan* scan, const AggregatePlan& bound) {
   if (!compile(run->compiler, bound))
     throw pg::SqlError(ERRCODE_INTERNAL_ERROR,
                        "the plan of an aggregate does not compile any more");
-  // Before the store is read: what is read there later may let go of the map.
   if (bound.build)
-    run->compiler.program.join.build = read_build_side(
+    run->build = std::make_unique<BuildSide>(
         static_cast<PlanState*>(linitial(scan->state.custom_ps)), run->compiler, bound.columns);
   run->attributes = attributes_of(run->compiler, bound);
   bind_columns(*run, scan, bound);
@@ -262,10 +281,11 @@ void run_aggregate(VectorScan* scan, const AggregatePlan& bound) {
   const vector::Counters c = run->groups ? run->groups->counters()
                              : run->rows ? run->rows->counters()
                                          : vector::Counters();
-  scan->total.segments += c.segments;
-  scan->total.pruned += c.pruned;
-  scan->total.rows += c.rows;
-  scan->total.passed += c.passed;
+  scan->parts = run->build ? run->build->parts() : 1;
+  scan->total.segments += c.segments / scan->parts;
+  scan->total.pruned += c.pruned / scan->parts;
+  scan->total.rows += c.rows / scan->parts;
+  scan->total.passed += c.passed / scan->parts;
   if (scan->scan) am::count_batch_rows(scan->scan, c.rows);
   attach(scan, std::move(run));
 }
@@ -377,6 +397,7 @@ void explain_counters(CustomScanState* node, ExplainState* out) {
   const vector::Counters& c = scan->total;
   if (scan->run && scan->run->execution.passes > 1)
     ExplainPropertyInteger("Passes", nullptr, scan->run->execution.passes, out);
+  if (scan->parts > 1) ExplainPropertyInteger("Batches", nullptr, scan->parts, out);
   ExplainPropertyInteger("Segments", nullptr, static_cast<int64>(c.segments), out);
   if (plan_of(node).filters == NIL) return;
   ExplainPropertyInteger("Segments Pruned", nullptr, static_cast<int64>(c.pruned), out);

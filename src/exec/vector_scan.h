@@ -2,7 +2,7 @@
 #pragma once
 
 #include "column/vector/window_rows.h"
-#include "exec/aggregate.h"
+#include "exec/build_side.h"
 
 namespace datahike::fdw {
 struct Scan;
@@ -23,6 +23,7 @@ inline PieceRows rows_of(const vector::Piece& piece) {
 // What a run leaves behind: kept by the scan's state, which goes with the scan or after an error.
 struct Run {
   Compiler compiler;
+  std::unique_ptr<BuildSide> build;  // of a join
   vector::Execution execution;
   std::unique_ptr<vector::ParallelAggregation> groups;
   std::unique_ptr<vector::WindowRows> rows;  // instead of groups, if all rows are wanted
@@ -48,6 +49,7 @@ struct VectorScan {
   // What reads the table if it is not groups that are wanted.
   void (*collect)(VectorScan* scan, Run& run);
   vector::Counters total;  // of all runs, for EXPLAIN
+  unsigned parts;          // of the last run's build side
 };
 inline VectorScan* as_vector(CustomScanState* state) {
   return reinterpret_cast<VectorScan*>(state);

@@ -5,13 +5,13 @@
 #include "exec/score.h"
 #include "exec/view_call.h"
 #include "datalog/sql/answer_scan.h"
-#include "datalog/sql/temporary_file.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
 #include "pg/pins.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
+#include "pg/temporary_file.h"
 
 extern "C" {
 PG_MODULE_MAGIC;
@@ -30,7 +30,7 @@ void _PG_init(void) {
   datahike::exec::install_expansion();
   datahike::exec::install_view_paths();
   datahike::query::install_answer_scan();
-  datahike::query::install_temporary_files();
+  install_temporary_files();
   datahike::exec::install_score_paths();
   datahike::exec::install_view_statistics();
   datahike::exec::install_aggregate_paths();

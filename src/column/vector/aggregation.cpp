@@ -39,9 +39,15 @@ Aggregation::Aggregation(const Program& program, Part part)
       done_(program.accumulators.size()) {
   for (const Accumulator& a : program.accumulators) states_.push_back(make_state(program, a));
   if (program.keys.empty()) resize(1);
-  by_build_row_ = !program.keys.empty() && std::ranges::all_of(program.keys, [&](const Key& key) {
-    return is_of_build(program, key);
-  }) && program.join.build->rows() <= kMostBuildRows;
+  take_build();
+}
+
+void Aggregation::take_build() {
+  build_part_ = program_.join.part;
+  known_groups_.clear();
+  by_build_row_ = !program_.keys.empty() && std::ranges::all_of(program_.keys, [&](const Key& key) {
+    return is_of_build(program_, key);
+  }) && program_.join.build->rows() <= kMostBuildRows;
 }
 
 Aggregation::~Aggregation() = default;
@@ -70,6 +76,7 @@ void Aggregation::reserve(double expected) {
 
 void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
   ++counters_.segments;
+  if (build_part_ != program_.join.part) take_build();
   if (!evaluator_.begin(piece)) {
     ++counters_.pruned;
     counters_.rows += piece.live_rows;
@@ -145,17 +152,13 @@ void Aggregation::keep_part() {
     }
     const Vector& v = evaluator_.value(key.expression);
     const bool real = program_.expressions[key.expression].type == Type::Float;
-    for (unsigned i = 0; i < n; ++i) {
-      const uint64_t word = v.any_null && v.null[i] ? 0
-                            : real                  ? normalised(v.words[i])
-                                                    : v.words[i];
-      hash[i] = mix(hash[i] ^ word);
-    }
+    for (unsigned i = 0; i < n; ++i)
+      hash[i] = mix(hash[i] ^ hashed_word(real, v.words[i], v.any_null && v.null[i]));
   }
   unsigned kept = 0;
   for (unsigned i = 0; i < n; ++i) {
     places[kept] = static_cast<uint16_t>(i);
-    kept += (hash[i] >> 32) * part_.of >> 32 == part_.number;
+    kept += part_of(hash[i], part_.of) == part_.number;
   }
   evaluator_.keep(places, kept);
 }

@@ -76,6 +76,7 @@ class Aggregation {
   void assign_by_keys(uint32_t* groups);
   void assign_by_build_row(uint32_t* groups);
   bool assign_by_code(uint32_t* groups);
+  void take_build();
   void keep_part();
   void check_size() const;
   bool is_too_large() const;
@@ -94,7 +95,8 @@ class Aggregation {
   // Groups by row of the build side, or by code of the piece at hand; kNone: not known.
   std::vector<uint32_t> known_groups_;
   bool by_build_row_ = false;
-  uint64_t codes_of_ = 0;  // the piece's number
+  unsigned build_part_ = 0;  // of the join, that these are of
+  uint64_t codes_of_ = 0;    // the piece's number
   States states_;
   States set_aside_;
   PackedSums packed_;

@@ -16,6 +16,8 @@ class BuildTable {
   void add_null(int column);
   void add_word(int column, uint64_t word);
   void add_text(int column, ByteView text);
+  // Of the rows so far, with their values below.
+  size_t added() const { return columns_[0].words.size(); }
   // No more rows come. Rows with a NULL key go: they match nothing.
   void finish();
 

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <utility>
 
 #include "column/bit_packing.h"
 #include "column/kernels.h"
@@ -63,9 +64,14 @@ bool Evaluator::begin(const Piece& piece) {
   piece_ = &piece;
   ++pieces_;
   ++epoch_;
+  const bool other_build =
+      matches_ && std::exchange(matches_->part, program_.join.part) != program_.join.part;
   for (size_t i = 0; i < reads_.size(); ++i) {
     Read& read = reads_[i];
-    if (program_.columns[i].build >= 0) continue;
+    if (program_.columns[i].build >= 0) {
+      if (other_build) read.lengths.clear();
+      continue;
+    }
     read.at = piece.segment.find(program_.columns[i].number);
     read.nullable =
         read.at >= 0 ? piece.segment.nulls(read.at) > 0 : program_.columns[i].missing_null;

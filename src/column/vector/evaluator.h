@@ -151,6 +151,7 @@ class Evaluator {
   // evaluator_join.cpp
   void find_matches();
   void match_text(size_t key, Vector& out);
+  void leave_other_parts();
   void select_one_match();
   void select_all_matches();
   void build_values(const Column& column, Vector& out) const;

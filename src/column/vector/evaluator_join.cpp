@@ -9,7 +9,8 @@ namespace datahike::vector {
 
 namespace {
 
-constexpr uint64_t kOfBuild = ~uint64_t{0};  // codes that are numbers of the build side's strings
+// Codes that are numbers of strings of a part of the build side: no number of a piece.
+uint64_t codes_of_build(const Join& join) { return ~uint64_t{join.part}; }
 
 }  // namespace
 
@@ -50,6 +51,36 @@ void Evaluator::find_matches() {
   }
   program_.join.build->keys().find(std::span(vectors, keys.size()), selected_, m.key);
   std::copy_n(chosen(), selected_, m.row);
+  // What has no match counts, once: with the part that would have it.
+  if (program_.join.parts > 1 && (kind == Join::Left || kind == Join::Anti)) leave_other_parts();
+}
+
+void Evaluator::leave_other_parts() {
+  Matches& m = *matches_;
+  const Join& join = program_.join;
+  alignas(64) uint64_t hash[kChunkRows], text[kChunkRows];
+  std::fill_n(hash, m.rows, 0);
+  for (size_t k = 0; k < join.keys.size(); ++k) {
+    const Key& key = join.keys[k];
+    if (key.text >= 0) {
+      text_hashes(key.text, m.hashes[k], text);
+      for (unsigned i = 0; i < m.rows; ++i) hash[i] = mix(hash[i] ^ text[i]);
+      continue;
+    }
+    const Vector& v = value(key.expression);
+    const bool real = program_.expressions[key.expression].type == Type::Float;
+    for (unsigned i = 0; i < m.rows; ++i)
+      hash[i] = mix(hash[i] ^ hashed_word(real, v.words[i], v.any_null && v.null[i]));
+  }
+  unsigned kept = 0;
+  for (unsigned i = 0; i < m.rows; ++i) {
+    m.row[kept] = m.row[i];
+    m.key[kept] = m.key[i];
+    kept += part_of(hash[i], join.parts) == join.part;
+  }
+  m.all_rows &= kept == m.rows;
+  in_runs_ &= kept == m.rows;
+  m.rows = kept;
 }
 
 // The numbers that the build side has for the strings; NULL where it has not got them.
@@ -182,13 +213,20 @@ void Evaluator::build_lengths(const Column& column, bool utf8, std::vector<uint3
   }
 }
 
-// Their numbers serve as hashes: they are the same for all that read the build side.
+// Their numbers serve as hashes: they are the same for all that read the build side, but not in
+// another part of it.
 void Evaluator::build_hashes(const Column& column, uint64_t* out) const {
   const uint64_t* words = program_.join.build->words(column.build);
   const uint8_t* null = program_.join.build->nulls(column.build);
+  const TextNumbers* texts =
+      program_.join.parts > 1 ? &program_.join.build->texts(column.build) : nullptr;
   for (unsigned i = 0; i < selected_; ++i) {
     const uint32_t row = matches_->build[i];
-    out[i] = row == Matches::kNone || null[row] ? 0 : mix(words[row] + 1);
+    if (row == Matches::kNone || null[row])
+      out[i] = 0;
+    else
+      out[i] =
+          texts ? text_hash(texts->text(static_cast<uint32_t>(words[row]))) : mix(words[row] + 1);
   }
 }
 
@@ -209,9 +247,9 @@ void Evaluator::build_text_numbers(const Column& column, TextNumbers& numbers, V
   const TextNumbers& texts = program_.join.build->texts(column.build);
   const uint64_t* words = program_.join.build->words(column.build);
   build_nulls(column, out);
-  if (numbers.codes_of != kOfBuild) {
+  if (const uint64_t codes_of = codes_of_build(program_.join); numbers.codes_of != codes_of) {
     numbers.of_code.assign(texts.size(), TextNumbers::kUnknown);
-    numbers.codes_of = kOfBuild;
+    numbers.codes_of = codes_of;
   }
   for (unsigned i = 0; i < selected_; ++i) {
     out.words[i] = 0;

@@ -23,4 +23,15 @@ inline uint64_t normalised(uint64_t word) {
   return word;
 }
 
+// What is hashed of a key that is a word.
+inline uint64_t hashed_word(bool is_float, uint64_t word, bool null) {
+  if (null) return 0;
+  return is_float ? normalised(word) : word;
+}
+
+// Which of so many parts a hash is in.
+inline unsigned part_of(uint64_t hash, unsigned parts) {
+  return static_cast<unsigned>((hash >> 32) * parts >> 32);
+}
+
 }  // namespace datahike::vector

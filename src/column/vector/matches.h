@@ -9,7 +9,13 @@ namespace datahike::vector {
 
 struct Evaluator::Matches {
   static constexpr uint32_t kNone = Groups::kNone;
-  explicit Matches(const Join& join) : texts(join.keys.size()), text_keys(join.keys.size()) {}
+  explicit Matches(const Join& join)
+      : part(join.part),
+        texts(join.keys.size()),
+        text_keys(join.keys.size()),
+        hashes(join.keys.size()) {}
+
+  unsigned part;  // of the build side, with which the piece at hand was begun
 
   bool found = false;      // keys have been looked up for the chunk at hand
   bool all_rows = false;   // which has passed as a whole
@@ -28,6 +34,7 @@ struct Evaluator::Matches {
   };
   std::vector<Codes> texts;
   std::vector<Vector> text_keys;
+  std::vector<TextHashes> hashes;  // of text keys
 };
 
 }  // namespace datahike::vector

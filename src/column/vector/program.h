@@ -198,6 +198,9 @@ struct Join {
   std::vector<Key> keys;        // of the table
   std::vector<int> build_keys;  // the columns of the build side that these are compared with
   std::shared_ptr<const BuildTable> build;
+  // Where the build side is too large for memory, the rows are read once for each of so many parts
+  // of it, by the hashes of the keys: `build` is the part at hand, the first one first.
+  unsigned part = 0, parts = 1;
 };
 
 inline const char* name_of(Join::Kind kind) {
