@@ -6,6 +6,23 @@ CREATE FUNCTION datahike.check_preloaded() RETURNS void
   LANGUAGE c AS 'MODULE_PATHNAME', 'datahike_check_preloaded';
 SELECT datahike.check_preloaded();
 
+-- bytea that PostgreSQL does not try to compress, for it is compressed already.
+CREATE TYPE datahike.encoded;
+CREATE FUNCTION datahike.encoded_in(cstring) RETURNS datahike.encoded
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_encoded_in';
+CREATE FUNCTION datahike.encoded_out(datahike.encoded) RETURNS cstring
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_encoded_out';
+CREATE FUNCTION datahike.encoded_recv(internal) RETURNS datahike.encoded
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_encoded_recv';
+CREATE FUNCTION datahike.encoded_send(datahike.encoded) RETURNS bytea
+  LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_encoded_send';
+CREATE TYPE datahike.encoded (INPUT = datahike.encoded_in, OUTPUT = datahike.encoded_out,
+  RECEIVE = datahike.encoded_recv, SEND = datahike.encoded_send, INTERNALLENGTH = VARIABLE,
+  ALIGNMENT = int4, STORAGE = external);
+COMMENT ON TYPE datahike.encoded IS 'bytea that is compressed already';
+CREATE CAST (datahike.encoded AS bytea) WITHOUT FUNCTION AS IMPLICIT;
+CREATE CAST (bytea AS datahike.encoded) WITHOUT FUNCTION AS ASSIGNMENT;
+
 -- What committed transactions changed and the fold worker has not yet purged.
 -- delta: the changed rowids; rows: new rows as segments (kind 'd' carries a delta, 'r' rows alone).
 CREATE TABLE datahike.tx_log (
@@ -17,14 +34,13 @@ CREATE TABLE datahike.tx_log (
   at timestamptz NOT NULL,
   author text,
   message text,
-  delta bytea,
-  rows bytea,
+  delta datahike.encoded,
+  rows datahike.encoded,
   parents uuid[],             -- of a merge: those besides the branch's previous commit;
                               -- of a reset (kind 's'): the commit the branch goes to
   CONSTRAINT tx_log_key PRIMARY KEY (branch, xid, part)
 ) USING heap;
-ALTER TABLE datahike.tx_log ALTER delta SET STORAGE EXTERNAL, ALTER rows SET STORAGE EXTERNAL,
-  ALTER delta SET STATISTICS 0, ALTER rows SET STATISTICS 0,
+ALTER TABLE datahike.tx_log ALTER delta SET STATISTICS 0, ALTER rows SET STATISTICS 0,
   ALTER author SET STATISTICS 0, ALTER message SET STATISTICS 0;
 
 -- One row per fold: the newest commit of a branch, and the snapshot that says what it contains.
@@ -87,7 +103,7 @@ CREATE TABLE datahike.relation (
   first_rowid int8 NOT NULL         -- of the table's first block: ctid counts from it
 ) USING heap;
 -- Read while an index page is locked: kept in line while it fits.
-ALTER TABLE datahike.relation ALTER added_defaults SET STORAGE MAIN;
+ALTER TABLE datahike.relation SET (toast_tuple_target = 8160);
 
 -- How much history of a table is kept, where datahike.keep_history does not say so.
 CREATE TABLE datahike.table_history (
@@ -107,9 +123,9 @@ ALTER TABLE datahike.index_omissions ALTER rows SET STATISTICS 0;
 -- after a restart. Of no use once the transaction has ended.
 CREATE TABLE datahike.prepared (
   xid int8 NOT NULL,          -- 64-bit id of the top-level transaction
-  locks bytea NOT NULL
+  locks datahike.encoded NOT NULL
 ) USING heap;
-ALTER TABLE datahike.prepared ALTER locks SET STORAGE EXTERNAL, ALTER locks SET STATISTICS 0;
+ALTER TABLE datahike.prepared ALTER locks SET STATISTICS 0;
 
 -- Blocks of 65536 rowids; each table takes its own.
 CREATE SEQUENCE datahike.rowid_block AS int8 MINVALUE 1 MAXVALUE 19069000 NO CYCLE;
@@ -877,6 +893,10 @@ COMMENT ON FUNCTION datahike.check_preloaded() IS 'internal: for CREATE EXTENSIO
 COMMENT ON FUNCTION datahike.initialize() IS 'internal: for CREATE EXTENSION';
 COMMENT ON FUNCTION datahike.refuse_replicated_change() IS 'internal: keeps other servers'' logs out';
 COMMENT ON FUNCTION datahike.table_am_handler(internal) IS 'internal: the access method';
+COMMENT ON FUNCTION datahike.encoded_in(cstring) IS 'internal: of type encoded';
+COMMENT ON FUNCTION datahike.encoded_out(datahike.encoded) IS 'internal: of type encoded';
+COMMENT ON FUNCTION datahike.encoded_recv(internal) IS 'internal: of type encoded';
+COMMENT ON FUNCTION datahike.encoded_send(datahike.encoded) IS 'internal: of type encoded';
 COMMENT ON FUNCTION datahike.resolver_in(cstring) IS 'internal: of type resolver';
 COMMENT ON FUNCTION datahike.resolver_out(datahike.resolver) IS 'internal: of type resolver';
 COMMENT ON FUNCTION datahike.resolver_recv(internal) IS 'internal: of type resolver';
