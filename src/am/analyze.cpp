@@ -125,6 +125,9 @@ void estimate_as_heap(Relation relation, const TableSize& size, int32* widths, d
     *tuples = static_cast<double>(size.rows);
   } else if (counted) {
     *tuples = std::rint(known->reltuples / known->relpages * *pages);
+  } else if (known->reltuples > 0) {
+    // Set by hand, with pages by pg_relation_size(), which is 0: meant for the table as it is.
+    *tuples = known->reltuples;
   } else {
     int32 width = get_rel_data_width(relation, widths);
     width += static_cast<int32>(MAXALIGN(SizeofHeapTupleHeader) + sizeof(ItemIdData));

@@ -35,6 +35,8 @@ INSERT INTO narrow SELECT generate_series(1, 20000);
 SELECT rows_of('SELECT * FROM narrow');
 UPDATE pg_class SET reltuples = 100 WHERE relname = 'wide';
 SELECT rows_of('SELECT * FROM wide');
+UPDATE pg_class SET reltuples = 200, relpages = pg_relation_size('wide') / 8192 WHERE relname = 'wide';
+SELECT rows_of('SELECT * FROM wide');
 ANALYZE wide;
 CREATE TABLE filled (id int, v text) WITH (fillfactor = 20, autovacuum_enabled = off);
 INSERT INTO filled SELECT g, 'x' FROM generate_series(1, 5000) g;
