@@ -9,7 +9,7 @@ extern "C" {
 namespace datahike::pg {
 
 bool setting_vectorized = true;
-int setting_vectorized_min_rows = 20000;
+int setting_vectorized_min_rows = 25000;
 int setting_threads = 0;
 
 namespace {
@@ -32,8 +32,8 @@ void define_vector_settings() {
   DefineCustomIntVariable(
       "datahike.vectorized_min_rows",
       "Estimated rows from which on a table's aggregates are computed column by column.",
-      "The planner leaves smaller tables to PostgreSQL's executor, which takes no longer for them.",
-      &setting_vectorized_min_rows, 20000, 0, INT_MAX, PGC_USERSET, 0, nullptr, change_min_rows,
+      "The planner leaves smaller tables, which take milliseconds, to PostgreSQL's executor.",
+      &setting_vectorized_min_rows, 25000, 0, INT_MAX, PGC_USERSET, 0, nullptr, change_min_rows,
       nullptr);
   DefineCustomIntVariable(
       "datahike.threads",

@@ -1,6 +1,7 @@
 -- Models of other roles, tables that are not as create_model() makes them, and errors that must not be missed.
 SELECT * FROM no_plan();
 SET jit = off;
+SET datahike.vectorized_min_rows = 20000;  -- joins of p are computed by column
 
 CREATE TABLE t (id int PRIMARY KEY, a float8, b int, c numeric) USING datahike;
 INSERT INTO t SELECT i, sin(i), i % 17, i / 7.0 FROM generate_series(1, 500) i;

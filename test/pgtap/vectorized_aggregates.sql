@@ -356,4 +356,15 @@ SELECT alike(query) FROM (VALUES
   ('SELECT a, t, f, count(*) FROM odd GROUP BY 1, 2, 3')) q(query);
 RESET datahike.history;
 
+-- Which tables are small, where nobody says so.
+RESET datahike.vectorized_min_rows;
+RESET cpu_tuple_cost;
+CREATE TABLE small AS SELECT generate_series(1, 24000) AS id;
+CREATE TABLE large AS SELECT generate_series(1, 26000) AS id;
+ANALYZE small, large;
+SELECT ok(NOT vectorized('SELECT id % 100, count(*) FROM small GROUP BY 1'), '24 000 rows are left to PostgreSQL');
+SELECT ok(vectorized('SELECT id % 100, count(*) FROM large GROUP BY 1'), '26 000 are not');
+SET datahike.vectorized_min_rows = 20000;
+SELECT ok(vectorized('SELECT id % 100, count(*) FROM small GROUP BY 1'), 'unless the setting says so');
+
 SELECT * FROM finish();
