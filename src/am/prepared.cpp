@@ -12,6 +12,7 @@
 
 #include "am/pending.h"
 #include "am/row_locks.h"
+#include "am/rowid_blocks.h"
 #include "am/rowids.h"
 #include "am/serializable.h"
 #include "am/slot.h"
@@ -142,6 +143,10 @@ bool is_under(const store::SegmentPlace& place, uint64_t rowid) {
 }  // namespace
 
 void write_prepared_locks() {
+  pg::call([] {
+    TransactionId xid = GetTopTransactionIdIfAny();
+    if (mark_begun_blocks(xid)) register_prepared(xid);
+  });
   if (!has_row_locks()) return;
   std::vector<Held> held = collect();
   if (held.empty()) return;
@@ -188,6 +193,7 @@ void sweep_prepared() {
       if (!ended) return;
       sweep_row_locks();
       sweep_inserts();
+      sweep_begun_blocks();
     });
   }
 }

@@ -2,6 +2,9 @@
 // keeps the current one in shared memory. Blocks are not given back. But one that a session has
 // taken for a table that is gone before it had a row, as the tables are that PostgreSQL makes when
 // it rewrites one, is the first block of the next table which that session makes.
+//
+// A table that a prepared transaction has made is marked with it, for no session sees that end: if
+// it is rolled back, the worker's sweep takes the entry away.
 #include "am/rowid_blocks.h"
 
 #include "pg/catalog.h"
@@ -12,14 +15,15 @@ namespace datahike::am {
 
 namespace {
 
+enum Kind : uint32_t { kBlock, kMadeByPrepared };
 struct BlockKey {
   Oid database;
-  uint32_t padding;
+  Kind kind;
   uint64_t table;
 };
 struct BlockEntry {
   BlockKey key;
-  uint64_t next, end;
+  uint64_t next, end;  // kMadeByPrepared: `next` is the transaction's xid
 };
 static_assert(sizeof(BlockKey) == pg::kBlockKeySize && sizeof(BlockEntry) == pg::kBlockEntrySize);
 
@@ -42,19 +46,24 @@ Spare spare;
 // The entry of table 0 holds the first block that was taken in the database.
 constexpr uint64_t kAnyTable = 0;
 
-BlockKey key_of(uint64_t table) { return {MyDatabaseId, 0, table}; }
+BlockKey key_of(uint64_t table, Kind kind = kBlock) { return {MyDatabaseId, kind, table}; }
 
 BlockEntry* find(uint64_t table, bool exclusive) {
   BlockKey key = key_of(table);
   return static_cast<BlockEntry*>(dshash_find(pg::shared_tables().blocks, &key, exclusive));
 }
 
-BlockEntry* find_or_insert(uint64_t table, bool* found) {
-  BlockKey key = key_of(table);
+BlockEntry* find_or_insert(uint64_t table, bool* found, Kind kind = kBlock) {
+  BlockKey key = key_of(table, kind);
   return static_cast<BlockEntry*>(dshash_find_or_insert(pg::shared_tables().blocks, &key, found));
 }
 
 void release(BlockEntry* entry) { dshash_release_lock(pg::shared_tables().blocks, entry); }
+
+void erase(uint64_t table, Kind kind) {
+  BlockKey key = key_of(table, kind);
+  dshash_delete_key(pg::shared_tables().blocks, &key);
+}
 
 bool is_unused(const BlockEntry& entry) {
   return entry.next % kBlockRows == 0 && entry.next < entry.end;
@@ -142,7 +151,7 @@ void forget_blocks_of(Oid database) {
 int64_t count_blocks() {
   int64_t count = 0;
   visit_blocks(false, [&](const BlockEntry& entry, dshash_seq_status*) {
-    count += entry.key.table != kAnyTable;
+    count += entry.key.kind == kBlock && entry.key.table != kAnyTable;
   });
   return count;
 }
@@ -184,8 +193,40 @@ uint64_t first_rowid_of_run() {
 }
 
 void undo_begun_blocks() {
-  for (const Begun* b = begun; b; b = b->next) forget(b->table, b->sequence);
+  for (const Begun* b = begun; b; b = b->next) {
+    forget(b->table, b->sequence);
+    erase(b->table, kMadeByPrepared);
+  }
   begun = nullptr;
+}
+
+bool mark_begun_blocks(TransactionId xid) {
+  for (const Begun* b = begun; b; b = b->next) {
+    bool found;
+    BlockEntry* entry = find_or_insert(b->table, &found, kMadeByPrepared);
+    entry->next = xid;
+    release(entry);
+  }
+  return begun != nullptr;
+}
+
+void sweep_begun_blocks() {
+  List* ended = NIL;
+  visit_blocks(false, [&](const BlockEntry& entry, dshash_seq_status*) {
+    if (entry.key.database != MyDatabaseId || entry.key.kind != kMadeByPrepared) return;
+    if (TransactionIdIsInProgress(static_cast<TransactionId>(entry.next))) return;
+    auto* copy = static_cast<BlockEntry*>(palloc(sizeof(BlockEntry)));
+    *copy = entry;
+    ended = lappend(ended, copy);
+  });
+  ListCell* cell;
+  foreach (cell, ended) {
+    auto* entry = static_cast<BlockEntry*>(lfirst(cell));
+    if (!TransactionIdDidCommit(static_cast<TransactionId>(entry->next)))
+      erase(entry->key.table, kBlock);
+    erase(entry->key.table, kMadeByPrepared);
+  }
+  list_free_deep(ended);
 }
 
 void keep_begun_blocks() { begun = nullptr; }

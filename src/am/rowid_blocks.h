@@ -37,6 +37,10 @@ uint64_t first_rowid_of_run();
 // Blocks of tables that had none: they go with the (sub)transaction that has begun them.
 void undo_begun_blocks();
 void keep_begun_blocks();
+// At PREPARE of the transaction `xid`: whether there are any. May raise a PostgreSQL error.
+bool mark_begun_blocks(TransactionId xid);
+// Those of prepared transactions that have been rolled back go, in this database.
+void sweep_begun_blocks();
 void undo_begun_blocks_of(SubTransactionId sub);
 void pass_begun_blocks(SubTransactionId sub, SubTransactionId parent);
 
