@@ -1,5 +1,5 @@
-# pgTAP tests, each file in a fresh database. Two clusters take the files in turn: roles belong to a cluster, so the files of one
-# may not run beside one another.
+# pgTAP tests, each file in a fresh database. Two clusters take the files, each the next one when it is done: roles belong to a
+# cluster, so the files of one may not run beside one another.
 dir=$TEST_TMP/pgtap
 need_extension || return
 
@@ -16,11 +16,13 @@ pgtap_file() {
   "$PGBIN/psql" -Xqd postgres -c 'DROP DATABASE IF EXISTS pgtap WITH (FORCE)' >>"$out.drop" 2>&1 || cp "$out.drop" "$out.trouble"
 }
 
-# pgtap_lane N: a cluster of its own and every second file
+# pgtap_lane N: a cluster of its own and the files that the other lane has not taken
 pgtap_lane() {
   cluster_create "$dir/cluster$1" >"$dir/cluster$1.log" 2>&1 || { touch "$dir/cluster$1.failed"; return; }
-  local i
-  for ((i = $1; i < ${#files[@]}; i += 2)); do pgtap_file "${files[i]}"; done
+  local file
+  for file in "${files[@]}"; do
+    mkdir "$dir/$(basename "$file" .sql).taken" 2>/dev/null && pgtap_file "$file"
+  done
   cluster_stop "$dir/cluster$1"
 }
 
