@@ -194,8 +194,19 @@ size_t count_bits(const uint64_t* mask, size_t words) {
 }
 
 size_t count_characters(const uint8_t* bytes, size_t n) {
-  size_t count = 0;
-  for (size_t i = 0; i < n; ++i) count += static_cast<int8_t>(bytes[i]) >= -64;
+  const hn::CappedTag<int8_t, 64> d;
+  const size_t lanes = hn::Lanes(d);
+  const auto last_continuing = hn::Set(d, int8_t{-65});
+  const auto* signed_bytes = reinterpret_cast<const int8_t*>(bytes);
+  size_t count = 0, i = 0;
+  for (; i + lanes <= n; i += lanes)
+    count += hn::CountTrue(d, hn::Gt(hn::LoadU(d, signed_bytes + i), last_continuing));
+  for (; i + 8 <= n; i += 8) {  // without the bytes 10xxxxxx
+    const uint64_t word = load64(bytes + i);
+    constexpr uint64_t kOnes = 0x0101010101010101;
+    count += 8 - static_cast<unsigned>(__builtin_popcountll(word >> 7 & ~(word >> 6) & kOnes));
+  }
+  for (; i < n; ++i) count += signed_bytes[i] >= -64;
   return count;
 }
 

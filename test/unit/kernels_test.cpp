@@ -8,6 +8,7 @@
 #include <functional>
 #include <limits>
 #include <random>
+#include <vector>
 
 #include "column/bit_packing.h"
 
@@ -66,6 +67,18 @@ class Kernel : public testing::Test {
   Arrays v;
   std::mt19937_64 random_{1};
 };
+
+TEST_F(Kernel, CharactersAreBytesThatContinueNone) {
+  each([&](const Kernels& k, size_t n) {
+    std::vector<uint8_t> bytes(n);
+    size_t characters = 0;
+    for (uint8_t& byte : bytes) {
+      byte = static_cast<uint8_t>(random_() % 3 ? random_() : 'a');
+      characters += (byte & 0xc0) != 0x80;
+    }
+    EXPECT_EQ(k.count_characters(bytes.data(), n), characters);
+  });
+}
 
 TEST_F(Kernel, IntegersAreTestedAgainstRanges) {
   each([&](const Kernels& k, size_t n) {

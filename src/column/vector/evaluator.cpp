@@ -28,9 +28,10 @@ struct Evaluator::Read {
   std::vector<column::Scratch> scratch;  // of strings that are put together
   uint32_t strings_base = ~0u;
   // By code, where the segment has codes: the strings, and their numbers of characters (~0: not
-  // counted yet).
+  // counted yet; of all, or as rows have them).
   std::vector<ByteView> coded;
   std::vector<uint32_t> lengths;
+  bool all_lengths = false;
   uint32_t codes = 0, codes_base = ~0u;
   uint32_t code[kChunkRows];  // of the chunk's rows
 };
@@ -438,9 +439,21 @@ void Evaluator::compute_length(const Expression& e, Vector& out) {
   Read& read = reads_[e.argument];
   if (const Column& c = program_.columns[e.argument]; c.build >= 0)
     return build_lengths(c, e.value != 0, read.lengths, out);
+  // Where most rows pass, those of all strings are counted at once.
+  const bool most_pass = selected_ >= rows_ / 2;
   if (read.codes > 0) {
     const uint32_t* code = codes(e.argument);
-    read.lengths.resize(read.codes, ~0u);
+    if (read.lengths.empty()) {
+      read.lengths.resize(read.codes, ~0u);
+      read.all_lengths = most_pass;
+      if (most_pass)
+        count_characters(read.coded.data(), read.codes, e.value != 0, read.lengths.data());
+    }
+    const uint32_t* lengths = read.lengths.data();
+    if (read.all_lengths) {
+      for (unsigned i = 0; i < selected_; ++i) out.words[i] = lengths[code[chosen ? chosen[i] : i]];
+      return;
+    }
     for (unsigned i = 0; i < selected_; ++i) {
       const uint32_t c = code[chosen ? chosen[i] : i];
       uint32_t& length = read.lengths[c];
@@ -450,6 +463,12 @@ void Evaluator::compute_length(const Expression& e, Vector& out) {
     return;
   }
   const ByteView* texts = strings(e.argument);
+  if (most_pass && !read.nullable) {
+    uint32_t lengths[kChunkRows];
+    count_characters(texts, rows_, e.value != 0, lengths);
+    for (unsigned i = 0; i < selected_; ++i) out.words[i] = lengths[chosen ? chosen[i] : i];
+    return;
+  }
   for (unsigned i = 0; i < selected_; ++i) {
     if (out.any_null && out.null[i]) continue;
     out.words[i] = character_count(texts[chosen ? chosen[i] : i], e.value != 0);

@@ -203,4 +203,22 @@ uint32_t character_count(ByteView text, bool utf8) {
   return static_cast<uint32_t>(column::kernels().count_characters(text.data(), text.size()));
 }
 
+// Strings one behind the other in memory that have a character for each byte are looked at once.
+void count_characters(const ByteView* texts, unsigned n, bool utf8, uint32_t* counts) {
+  constexpr unsigned kPart = 64;
+  for (unsigned begin = 0; begin < n; begin += kPart) {
+    const unsigned part = std::min(kPart, n - begin);
+    const ByteView* const of_part = texts + begin;
+    bool single = !utf8;
+    if (!single && are_contiguous(of_part, part)) {
+      const uint8_t* const end = of_part[part - 1].data() + of_part[part - 1].size();
+      const ByteView all(of_part->data(), end);
+      single = character_count(all, true) == all.size();
+    }
+    for (unsigned i = 0; i < part; ++i)
+      counts[begin + i] =
+          single ? static_cast<uint32_t>(of_part[i].size()) : character_count(of_part[i], utf8);
+  }
+}
+
 }  // namespace datahike::vector

@@ -91,5 +91,7 @@ void find_in_all(const Filter& filter, const ByteView* texts, unsigned n, uint64
 bool passes(const Filter& filter, ByteView text);
 // Characters of UTF-8, as PostgreSQL counts them; bytes if the encoding has one byte for each.
 uint32_t character_count(ByteView text, bool utf8);
+// The same of n strings.
+void count_characters(const ByteView* texts, unsigned n, bool utf8, uint32_t* counts);
 
 }  // namespace datahike::vector
