@@ -101,7 +101,6 @@ void Aggregation::add(const Piece& piece, const std::function<void()>& poll) {
     check_size();
     poll();
   }
-  packed_.flush();
 }
 
 void Aggregation::add_first_chunk(const Piece& piece) {
@@ -261,7 +260,8 @@ void Aggregation::add_chunk() {
   const bool grouped = !program_.keys.empty();
   const auto add_states = [&](int condition, const uint32_t* of_rows) {
     for (size_t i = 0; i < states_.size(); ++i)
-      if (!done_[i] && !packed_.has(i) && program_.accumulators[i].filter == condition)
+      if (!done_[i] && !packed_.has(i) && program_.accumulators[i].filter == condition &&
+          states_[i]->needs(evaluator_, this->groups()))
         states_[i]->add(evaluator_, grouped ? of_rows : nullptr);
   };
   if (grouped) packed_.add(evaluator_, groups, groups_.size());

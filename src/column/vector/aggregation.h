@@ -40,6 +40,8 @@ class Aggregation {
   // `poll` is called now and then: it may throw. Throws ValueError, Unbounded, CorruptError and
   // TooManyGroups.
   void add(const Piece& piece, const std::function<void()>& poll);
+  // What rows that were added are packed in goes to the states. REQUIRES: before those are read.
+  void finish() { packed_.flush(); }
   // Only the piece's first rows, as a sample.
   void add_first_chunk(const Piece& piece);
 

@@ -8,6 +8,7 @@
 namespace datahike::vector {
 
 States Aggregation::take_states(bool all) {
+  if (all) finish();
   States taken(states_.size());
   for (size_t i = 0; i < states_.size(); ++i) {
     const Accumulator& a = program_.accumulators[i];

@@ -9,10 +9,8 @@ namespace datahike::vector {
 
 namespace {
 
-constexpr unsigned kMostBits = 16, kLeastBits = 12;  // of the number of rows until they are flushed
+constexpr unsigned kMostBits = 24, kLeastBits = 12;  // of the number of rows until they are flushed
 constexpr unsigned kWidest = 40;                     // bits of a value, so that nothing overflows
-// Whose sums lie in the fastest cache: two of them are as fast one after the other.
-constexpr uint32_t kFewGroups = 4096;
 
 }  // namespace
 
@@ -36,18 +34,14 @@ std::vector<PackedSums::Field> PackedSums::candidates(const Evaluator& rows,
   return fields;
 }
 
-void PackedSums::begin(const Evaluator& rows, std::span<const char> done, uint32_t groups) {
-  std::ranges::fill(taken_, 0);
-  fields_.clear();
-  counter_ = -1;
-  most_rows_ = 0;
+PackedSums::Layout PackedSums::choose(const Evaluator& rows, std::span<const char> done,
+                                      uint32_t groups) const {
+  int counter = -1;
   for (size_t i = 0; i < program_.accumulators.size(); ++i)
     if (!done[i] && program_.accumulators[i].sum == Sum::Rows &&
         program_.accumulators[i].filter < 0)
-      counter_ = static_cast<int>(i);
+      counter = static_cast<int>(i);
   std::vector<Field> fields = candidates(rows, done);
-  const uint32_t live = rows.piece().live_rows;
-  // Flushing goes through all groups.
   const auto fits = [&](size_t n, unsigned row_bits) {
     unsigned bits = row_bits + 1;
     for (size_t i = 0; i < n; ++i) bits += fields[i].bits + row_bits;
@@ -61,31 +55,38 @@ void PackedSums::begin(const Evaluator& rows, std::span<const char> done, uint32
     else
       row_bits = kMostBits, --n;
   const uint64_t most = uint64_t{1} << row_bits;
-  const unsigned worth = groups < kFewGroups ? 3 : 2;
-  if (n + (counter_ >= 0) < worth || std::min<uint64_t>(most, live) / 2 < groups) return;
+  // Flushing goes through all groups, and may have to after each piece.
+  const uint32_t live = rows.piece().live_rows;
+  if (n + (counter >= 0) < 2 || std::min<uint64_t>(most, live) / 2 < groups) return {};
   fields.resize(n);
-  fields_ = std::move(fields);
-  most_rows_ = most;
-  count_bits_ = row_bits + 1;
-  unsigned shift = count_bits_;
-  for (Field& field : fields_) {
+  unsigned shift = row_bits + 1;
+  for (Field& field : fields) {
     field.shift = shift;
     field.bits += row_bits;
     shift += field.bits;
-    taken_[field.accumulator] = 1;
   }
-  if (counter_ >= 0) taken_[counter_] = 1;
+  return {std::move(fields), counter, row_bits + 1, most};
+}
+
+void PackedSums::begin(const Evaluator& rows, std::span<const char> done, uint32_t groups) {
+  Layout layout = choose(rows, done, groups);
+  if (layout == layout_) return;
+  flush();
+  layout_ = std::move(layout);
+  std::ranges::fill(taken_, 0);
+  for (const Field& field : layout_.fields) taken_[field.accumulator] = 1;
+  if (layout_.counter >= 0) taken_[layout_.counter] = 1;
 }
 
 void PackedSums::add(Evaluator& rows, const uint32_t* groups, uint32_t count) {
-  if (most_rows_ == 0) return;
+  if (layout_.most_rows == 0) return;
   const unsigned n = rows.selected();
-  if (rows_ + n > most_rows_) flush();
+  if (rows_ + n > layout_.most_rows) flush();
   rows_ += n;
   if (words_.size() < count) words_.resize(std::max<size_t>(count, words_.size() * 2));
   alignas(64) uint64_t packed[kChunkRows];
   std::fill_n(packed, n, 1);
-  for (const Field& field : fields_) {
+  for (const Field& field : layout_.fields) {
     const uint64_t* values = rows.value(field.argument).words;
     const auto base = static_cast<uint64_t>(field.base);
     const unsigned shift = field.shift;
@@ -98,9 +99,11 @@ void PackedSums::add(Evaluator& rows, const uint32_t* groups, uint32_t count) {
 void PackedSums::flush() {
   if (rows_ == 0) return;
   rows_ = 0;
-  const uint64_t rows_mask = column::low_bits(count_bits_);
-  if (counter_ >= 0) states_[counter_]->add_packed(words_, {0, count_bits_, 0, rows_mask});
-  for (const Field& f : fields_)
+  const unsigned count_bits = layout_.count_bits;
+  const uint64_t rows_mask = column::low_bits(count_bits);
+  if (layout_.counter >= 0)
+    states_[layout_.counter]->add_packed(words_, {0, count_bits, 0, rows_mask});
+  for (const Field& f : layout_.fields)
     states_[f.accumulator]->add_packed(words_, {f.shift, f.bits, f.base, rows_mask});
   std::ranges::fill(words_, 0);
 }

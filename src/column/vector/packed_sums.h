@@ -16,7 +16,7 @@ class PackedSums {
   // REQUIRES: both outlive it.
   PackedSums(const Program& program, const States& states);
   // Takes what it can of the piece that the evaluator has begun; `done`: the accumulators that are
-  // not to be computed. REQUIRES: flush() after the piece before.
+  // not to be computed. REQUIRES: the states have all groups.
   void begin(const Evaluator& rows, std::span<const char> done, uint32_t groups);
   bool has(size_t accumulator) const { return taken_[accumulator] != 0; }
   // The chunk at hand, whose selected rows are of these groups.
@@ -30,16 +30,23 @@ class PackedSums {
     int argument;
     int64_t base;  // what is summed are distances from it
     unsigned shift, bits;
+    bool operator==(const Field&) const = default;
+  };
+  struct Layout {
+    std::vector<Field> fields;  // of sums; the lowest bits count the rows
+    int counter = -1;           // the accumulator that wants their number
+    unsigned count_bits = 0;
+    uint64_t most_rows = 0;  // 0: nothing is packed
+    bool operator==(const Layout&) const = default;
   };
   std::vector<Field> candidates(const Evaluator& rows, std::span<const char> done) const;
+  Layout choose(const Evaluator& rows, std::span<const char> done, uint32_t groups) const;
 
   const Program& program_;
   const States& states_;
   std::vector<char> taken_;
-  std::vector<Field> fields_;  // of sums; the lowest bits count the rows
-  int counter_ = -1;           // the accumulator that wants their number
-  unsigned count_bits_ = 0;
-  uint64_t most_rows_ = 0, rows_ = 0;
+  Layout layout_;
+  uint64_t rows_ = 0;
   LargeVector<uint64_t> words_;  // by group
 };
 

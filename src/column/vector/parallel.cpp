@@ -263,6 +263,11 @@ void ParallelAggregation::decide(std::span<const Piece> pieces) {
 void ParallelAggregation::add(std::span<const Piece> pieces, const Poll& poll) {
   if (!decided_) decide(pieces);
   if (pieces.empty()) return;
+  add_all(pieces, poll);
+  for (const auto& part : parts_) part->finish();
+}
+
+void ParallelAggregation::add_all(std::span<const Piece> pieces, const Poll& poll) {
   if (parts_.size() > 1) return add_by_key(pieces, poll);
   if (!in_row_order_) return add_morsels(pieces, poll);
   for (const Piece& piece : pieces) parts_.front()->add(piece, poll);

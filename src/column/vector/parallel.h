@@ -42,6 +42,7 @@ class ParallelAggregation {
 
  private:
   void decide(std::span<const Piece> pieces);
+  void add_all(std::span<const Piece> pieces, const Poll& poll);
   void add_by_key(std::span<const Piece> pieces, const Poll& poll);
   void add_morsels(std::span<const Piece> pieces, const Poll& poll);
   void add_morsels_here(std::span<const std::span<const Piece>> morsels, const Poll& poll);

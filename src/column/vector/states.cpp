@@ -77,6 +77,9 @@ class Present final : public Values<uint8_t> {
     Values::merge(later, to);
     absent_ = true;
   }
+  bool needs(Evaluator& rows, uint32_t groups) const override {
+    return absent_ || known_ < groups || rows.value(argument_).any_null;
+  }
   void add(Evaluator& rows, const uint32_t* groups) override {
     const Vector& v = rows.value(argument_);
     const unsigned n = rows.selected();

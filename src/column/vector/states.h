@@ -42,6 +42,9 @@ class State {
   // The chunk at hand, whose selected rows are of these groups; nullptr: all of group 0.
   // Throws ValueError, Unbounded.
   virtual void add(Evaluator& rows, const uint32_t* groups) = 0;
+  // False where add() has nothing to do for the chunk at hand, by the end of which so many groups
+  // have been met.
+  virtual bool needs(Evaluator&, uint32_t) const { return true; }
   // What these words, of the first groups, have in a field. REQUIRES: a count or a sum of integers.
   virtual void add_packed(std::span<const uint64_t>, const PackedField&) {
     throw std::logic_error("no packed sum");
