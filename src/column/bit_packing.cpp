@@ -31,6 +31,18 @@ void unpack_run(ByteView packed, uint64_t first, unsigned width, uint64_t base,
 
 void copy_bits(const uint64_t* from, uint64_t at, uint64_t count, uint64_t* to, uint64_t to_at) {
   while (count > 0) {
+    if (to_at % 64 == 0 && count >= 64) {  // whole words
+      const uint64_t words = count / 64;
+      const unsigned shift = at % 64;
+      const uint64_t* source = from + at / 64;
+      uint64_t* target = to + to_at / 64;
+      for (uint64_t i = 0; i < words; ++i)
+        target[i] |= shift == 0 ? source[i] : source[i] >> shift | source[i + 1] << (64 - shift);
+      at += words * 64;
+      to_at += words * 64;
+      count -= words * 64;
+      continue;
+    }
     const auto take = static_cast<unsigned>(std::min<uint64_t>(count, 64 - to_at % 64));
     uint64_t bits = from[at / 64] >> at % 64;
     if (at % 64 + take > 64) bits |= from[at / 64 + 1] << (64 - at % 64);

@@ -67,6 +67,12 @@ void decode_array(ByteView payload, Container& c) {
   }
 }
 
+uint16_t load_u16(ByteView payload, size_t i) {
+  uint16_t v;
+  std::memcpy(&v, payload.data() + i * sizeof v, sizeof v);
+  return v;
+}
+
 // REQUIRES: none of them is set.
 void set_new_range(Container& c, uint32_t first, uint32_t last) {
   const uint64_t head = ~uint64_t{0} << (first & 63), tail = ~uint64_t{0} >> (63 - (last & 63));
@@ -81,15 +87,37 @@ void set_new_range(Container& c, uint32_t first, uint32_t last) {
   c.words[to] |= tail;
 }
 
+// REQUIRES: all of them are set; first <= last.
+void clear_range(Container& c, uint32_t first, uint32_t last) {
+  const uint64_t head = ~uint64_t{0} << (first & 63), tail = ~uint64_t{0} >> (63 - (last & 63));
+  const size_t from = first >> 6, to = last >> 6;
+  c.count -= last - first + 1;
+  if (from == to) {
+    c.words[from] &= ~(head & tail);
+    return;
+  }
+  c.words[from] &= ~head;
+  for (size_t w = from + 1; w < to; ++w) c.words[w] = 0;
+  c.words[to] &= ~tail;
+}
+
+// All from the first member to the last is set, and what is between two runs taken out: a set of
+// runs mostly has more members than gaps.
 void decode_runs(ByteView payload, Container& c) {
-  ByteReader in(payload, "live set container");
-  int64_t previous = -2;  // last member of the previous run
-  while (in.left() > 0) {
-    uint32_t first = in.fixed<uint16_t>();
-    uint32_t last = first + in.fixed<uint16_t>();
-    if (first <= previous + 1 || last > 65535) corrupt("runs out of order");
-    previous = last;
-    set_new_range(c, first, last);
+  if (payload.empty()) return;
+  constexpr size_t kRunBytes = 2 * sizeof(uint16_t);
+  if (payload.size() % kRunBytes != 0) corrupt("half a run");
+  const size_t last_run = payload.size() / sizeof(uint16_t) - 2;
+  const uint32_t end = uint32_t{load_u16(payload, last_run)} + load_u16(payload, last_run + 1);
+  const uint32_t begin = load_u16(payload, 0);
+  if (end > 65535 || begin > end) corrupt("runs out of order");
+  set_new_range(c, begin, end);
+  uint32_t last = begin + load_u16(payload, 1);
+  for (size_t i = 2; i <= last_run; i += 2) {
+    const uint32_t first = load_u16(payload, i);
+    if (first <= last + 1 || first > end) corrupt("runs out of order");
+    clear_range(c, last + 1, first - 1);
+    last = first + load_u16(payload, i + 1);
   }
 }
 
@@ -97,12 +125,6 @@ void decode_bitmap(ByteView payload, Container& c) {
   if (payload.size() != sizeof c.words) corrupt("bitmap of wrong size");
   std::memcpy(c.words.data(), payload.data(), sizeof c.words);
   for (uint64_t word : c.words) c.count += static_cast<uint32_t>(std::popcount(word));
-}
-
-uint16_t load_u16(ByteView payload, size_t i) {
-  uint16_t v;
-  std::memcpy(&v, payload.data() + i * sizeof v, sizeof v);
-  return v;
 }
 
 // Number of `stride`-wide elements whose first u16 is <= low; those are ascending.

@@ -231,8 +231,90 @@ TEST_F(VectorRows, ThatWereRemovedAreTakenOutOfZoneMaps) {
       if (zone->has_max) {
         EXPECT_EQ(zone->max, max);
       }
+      const ZoneOfRows* exact = attempt == 1 ? evaluator.exact_zone_of(1) : nullptr;
+      if (exact && !exact->all_null()) {
+        EXPECT_TRUE(exact->has_min && exact->has_max);
+        EXPECT_EQ(exact->min, min);
+        EXPECT_EQ(exact->max, max);
+      }
       ASSERT_TRUE(evaluator.begin(piece));
     }
+  }
+}
+
+// Each of the rows that pass is selected once, with its own values, whatever filters do in between.
+TEST_F(VectorRows, InAnyOrderHaveTheirValues) {
+  for (int trial = 0; trial < 60; ++trial) {
+    std::vector<Row> rows(random_() % 5000 + 1);
+    for (Row& row : rows) row = random_row(trial % 3 * 3);
+    Piece piece = piece_of(rows);
+    std::vector<bool> passes(rows.size(), true);
+    const unsigned removed = random_() % (rows.size() / 10 + 1);
+    piece.live.assign((rows.size() + 63) / 64, ~uint64_t{0});
+    if (rows.size() % 64) piece.live.back() = (uint64_t{1} << rows.size() % 64) - 1;
+    for (unsigned i = 0; i < removed; ++i) passes[random_() % rows.size()] = false;
+    for (size_t i = 0; i < rows.size(); ++i)
+      if (!passes[i]) piece.live[i / 64] &= ~(uint64_t{1} << i % 64);
+    piece.live_rows = static_cast<uint32_t>(std::ranges::count(passes, true));
+    Program program = program_;
+    if (trial % 2) {  // a column is read, and then tested again with other rows left out
+      Expression one, sum;
+      one.op = Op::Constant;
+      one.value = 1;
+      program.expressions.push_back(one);
+      sum.op = Op::Add;
+      sum.left = 0;
+      sum.right = static_cast<int>(program.expressions.size()) - 1;
+      program.expressions.push_back(sum);
+      Filter computed, column;
+      computed.expression = static_cast<int>(program.expressions.size()) - 1;
+      computed.has_low = true;
+      computed.low = static_cast<uint64_t>(int64_t{-1});  // -2 + 1
+      column.expression = 0;
+      column.has_high = true;
+      column.high = 2;
+      program.filters = {computed, column};
+      for (size_t i = 0; i < rows.size(); ++i)
+        passes[i] = passes[i] && rows[i].small && *rows[i].small >= -2 && *rows[i].small <= 2;
+    }
+    Evaluator evaluator(program);
+    evaluator.allow_any_order();
+    std::vector<bool> seen(rows.size());
+    if (!evaluator.begin(piece)) continue;
+    TextNumbers numbers;
+    Vector texts;
+    for (uint32_t base = 0; base < rows.size(); base += kChunkRows) {
+      const unsigned n = evaluator.chunk(base);
+      if (n == 0) continue;
+      const Vector &small = evaluator.value(0), &large = evaluator.value(1),
+                   &real = evaluator.value(2);
+      evaluator.text_numbers(3, numbers, texts);
+      const auto is_null = [](const Vector& v, unsigned i) { return v.any_null && v.null[i]; };
+      for (unsigned i = 0; i < n; ++i) {
+        const uint32_t at = evaluator.row(i);
+        ASSERT_TRUE(passes[at] && !seen[at]) << at;
+        seen[at] = true;
+        const Row& row = rows[at];
+        ASSERT_EQ(is_null(small, i), !row.small);
+        ASSERT_EQ(is_null(large, i), !row.large);
+        ASSERT_EQ(is_null(real, i), !row.real);
+        ASSERT_EQ(is_null(texts, i), !row.text);
+        if (row.small) {
+          ASSERT_EQ(small.ints()[i], *row.small);
+        }
+        if (row.large) {
+          ASSERT_EQ(large.ints()[i], *row.large);
+        }
+        if (row.real) {
+          ASSERT_EQ(real.words[i], std::bit_cast<uint64_t>(*row.real));
+        }
+        if (row.text) {
+          const ByteView text = numbers.text(static_cast<uint32_t>(texts.words[i]));
+          ASSERT_EQ(std::string(text.begin(), text.end()), *row.text);
+        }
+      }
+    }
+    ASSERT_EQ(seen, passes);
   }
 }
 

@@ -18,6 +18,32 @@ bool is_of_build(const Program& program, const Key& key) {
   return e.op == Op::Column && program.columns[e.argument].build >= 0;
 }
 
+// Whether nothing depends on the order of the rows within a chunk. Of equal floats the first is
+// shown as the group's key.
+bool is_in_any_order(const Program& program) {
+  const auto any_order = [](const Accumulator& a) {
+    switch (a.sum) {
+      case Sum::Rows:
+      case Sum::Nulls:
+      case Sum::Present:
+      case Sum::Int64:
+      case Sum::Int128:
+      case Sum::Squares:
+      case Sum::Decimal:
+      case Sum::DecimalProduct:
+      case Sum::Min:
+      case Sum::Max:
+        return true;
+      default:
+        return false;
+    }
+  };
+  return program.join.kind == Join::None && std::ranges::all_of(program.accumulators, any_order) &&
+         std::ranges::none_of(program.keys, [&](const Key& key) {
+           return key.text < 0 && program.expressions[key.expression].type == Type::Float;
+         });
+}
+
 std::vector<bool> float_keys(const Program& program) {
   std::vector<bool> floats;
   for (const Key& key : program.keys)
@@ -39,6 +65,7 @@ Aggregation::Aggregation(const Program& program, Part part)
       done_(program.accumulators.size()) {
   for (const Accumulator& a : program.accumulators) states_.push_back(make_state(program, a));
   if (program.keys.empty()) resize(1);
+  if (is_in_any_order(program)) evaluator_.allow_any_order();
   take_build();
 }
 

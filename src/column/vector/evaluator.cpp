@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <utility>
 
 #include "column/bit_packing.h"
@@ -119,10 +120,26 @@ void Evaluator::make_selection() {
   if (has_selection_) return;
   selected_ = static_cast<unsigned>(kernels().count_bits(mask_, kMaskWords));
   all_chosen_ = selected_ == rows_;
-  in_runs_ = !all_chosen_ && rows_ - selected_ <= rows_ / kLeastInRuns;
+  const bool few_left_out = !all_chosen_ && rows_ - selected_ <= rows_ / kLeastInRuns;
+  moved_ = few_left_out && any_order_;
+  in_runs_ = few_left_out && !moved_;
+  if (moved_) find_moves();
   run_count_ = in_runs_ ? find_runs(mask_, rows_, runs_) : 0;
   has_chosen_ = false;
   has_selection_ = true;
+}
+
+void Evaluator::find_moves() {
+  move_count_ = 0;
+  unsigned last = rows_;
+  for (unsigned w = 0; w * 64 < selected_; ++w)
+    for (uint64_t unset = ~mask_[w]; unset; unset &= unset - 1) {
+      const unsigned row = w * 64 + static_cast<unsigned>(std::countr_zero(unset));
+      if (row >= selected_) return;
+      do --last;
+      while (!(mask_[last / 64] >> last % 64 & 1));
+      moves_[move_count_++] = {static_cast<uint16_t>(row), static_cast<uint16_t>(last)};
+    }
 }
 
 void Evaluator::apply(const Filter& f, int number) {
@@ -266,6 +283,24 @@ const uint32_t* Evaluator::codes(int column) {
   return read.code;
 }
 
+// Likewise, of the selected ones: until those of another column are asked for.
+const uint32_t* Evaluator::codes_of_selected(int column) {
+  codes(column);
+  uint32_t* code = reads_[column].code;
+  if (all_chosen_) return code;
+  if (moved_) {
+    move(code);
+    return code;
+  }
+  if (in_runs_) {
+    copy_runs(code, runs(), chosen_codes_);
+  } else {
+    const uint16_t* of_selected = chosen();
+    for (unsigned i = 0; i < selected_; ++i) chosen_codes_[i] = code[of_selected[i]];
+  }
+  return chosen_codes_;
+}
+
 int Evaluator::read_at(int column) const { return reads_[column].at; }
 uint32_t Evaluator::code_count(int column) const { return reads_[column].codes; }
 const ByteView* Evaluator::coded_strings(int column) const { return reads_[column].coded.data(); }
@@ -338,7 +373,7 @@ const Vector& Evaluator::value(int expression) {
   Vector& out = result_of(expression);
   const Expression& e = program_.expressions[expression];
   if (result_epoch_[expression] == epoch_)
-    return e.op == Op::Column && all_chosen_ && program_.columns[e.argument].build < 0
+    return e.op == Op::Column && in_place() && program_.columns[e.argument].build < 0
                ? *reads_[e.argument].values
                : out;
   result_epoch_[expression] = epoch_;
@@ -350,8 +385,8 @@ const Vector& Evaluator::value(int expression) {
       }
       raw(e.argument);
       Vector& all = *reads_[e.argument].values;
-      compact(e.argument, all_chosen_ ? all : out);
-      return all_chosen_ ? all : out;
+      compact(e.argument, in_place() ? all : out);
+      return in_place() ? all : out;
     }
     case Op::Constant:
       out.any_null = e.null;
@@ -383,10 +418,14 @@ const Vector& Evaluator::value(int expression) {
 const uint16_t* Evaluator::chosen() {
   if (has_chosen_) return chosen_;
   has_chosen_ = true;
-  if (in_runs_)
+  if (moved_) {
+    std::iota(chosen_, chosen_ + selected_, uint16_t{0});
+    for (unsigned i = 0; i < move_count_; ++i) chosen_[moves_[i].to] = moves_[i].from;
+  } else if (in_runs_) {
     number_runs(runs(), chosen_);
-  else
+  } else {
     column::select_rows(mask_, kMaskWords, chosen_);
+  }
   return chosen_;
 }
 
@@ -398,11 +437,13 @@ void Evaluator::copy_words(const uint64_t* words, uint64_t* out) {
     kernels().gather(words, chosen(), selected_, out);
 }
 
-// The selected rows' values, behind each other; into the column's own vector if all are selected.
+// The selected rows' values, behind each other; into the column's own vector if they are in place.
 void Evaluator::compact(int column, Vector& out) {
   Read& read = reads_[column];
-  const bool all = all_chosen_;
-  if (!all) copy_words(read.values->words, out.words);
+  if (moved_)
+    move(read.values->words);
+  else if (!all_chosen_)
+    copy_words(read.values->words, out.words);
   out.any_nan = read.values->any_nan;
   compact_nulls(column, out);
 }
@@ -410,16 +451,19 @@ void Evaluator::compact(int column, Vector& out) {
 void Evaluator::compact_nulls(int column, Vector& out) {
   if (const Column& c = program_.columns[column]; c.build >= 0) return build_nulls(c, out);
   Read& read = reads_[column];
-  const bool all = all_chosen_;
   out.any_null = false;
   if (!read.nullable) return;
   read_nulls(read);
-  if (all || in_runs_) {
+  if (in_place() || in_runs_) {
     uint64_t of_selected = 0;
     for (unsigned w = 0; w < kMaskWords; ++w) of_selected |= read.nulls[w] & mask_[w];
     out.any_null = of_selected != 0;
     if (!out.any_null) return;
-    if (all) return expand_bits(read.nulls, kMaskWords, out.null);
+    if (in_place()) {
+      expand_bits(read.nulls, kMaskWords, out.null);
+      if (moved_) move(out.null);
+      return;
+    }
     uint8_t nulls[kChunkRows];
     expand_bits(read.nulls, kMaskWords, nulls);
     return copy_runs(nulls, runs(), out.null);

@@ -48,6 +48,8 @@ struct ZoneOfRows {
   bool all_null() const { return nulls == rows; }
 };
 
+struct ZoneKey;  // zone_memory.h
+
 struct Counters {
   uint64_t segments = 0, pruned = 0, rows = 0, passed = 0;
 };
@@ -57,6 +59,9 @@ class Evaluator {
   explicit Evaluator(const Program& program);
   ~Evaluator();
 
+  // The selected rows may be in another order than the table's, by which fewer values are copied.
+  // REQUIRES: no join.
+  void allow_any_order() { any_order_ = true; }
   // Takes up a piece, which must outlive its reading. False: zone maps say that no row passes.
   bool begin(const Piece& piece);
   // To the chunk of rows from `base` on, a multiple of kChunkRows; returns how many rows pass.
@@ -96,6 +101,9 @@ class Evaluator {
   bool all_pass() const { return all_pass_; }
   const Piece& piece() const { return *piece_; }
   const ZoneOfRows* zone_of(int expression);
+  // Likewise, with the least and the greatest value of the rows that count: where a row that does
+  // not had one, all are read, once.
+  const ZoneOfRows* exact_zone_of(int expression);
   bool is_column(int expression) const;
   // The same whatever rows pass, or match.
   std::optional<column::ZoneMap> zone_of_values(int expression) const;
@@ -107,6 +115,7 @@ class Evaluator {
   const ByteView* strings(int column);
   void number_codes(int column, const uint32_t* code, TextNumbers& numbers, const Vector& nulls);
   const uint32_t* codes(int column);
+  const uint32_t* codes_of_selected(int column);
   void read_nulls(Read& read);
   const uint64_t* null_bits(int column);  // of the chunk's rows; nullptr: none is NULL
   void apply(const Filter& filter, int number);
@@ -129,6 +138,12 @@ class Evaluator {
   const uint16_t* chosen();  // the selected rows' numbers in the chunk
   std::span<const RowRun> runs() const { return {runs_, run_count_}; }
   void copy_words(const uint64_t* words, uint64_t* out);
+  void find_moves();
+  template <class T>
+  void move(T* values) const {
+    for (unsigned i = 0; i < move_count_; ++i) values[moves_[i].to] = values[moves_[i].from];
+  }
+  bool in_place() const { return all_chosen_ || moved_; }  // values are not copied
   void compact(int column, Vector& out);
   void compact_nulls(int column, Vector& out);
   void compute(int expression, Vector& out);
@@ -148,6 +163,8 @@ class Evaluator {
   bool test_zones(const Condition& condition, bool& all) const;
   void find_removed();
   void leave_out_removed(int column, ZoneOfRows& zone);
+  ZoneKey zone_key(int column);
+  void find_extremes(int column, ZoneOfRows& zone) const;
   // evaluator_join.cpp
   void find_matches();
   void match_text(size_t key, Vector& out);
@@ -174,6 +191,14 @@ class Evaluator {
   bool in_runs_ = false;
   unsigned run_count_ = 0;
   RowRun runs_[kChunkRows / kLeastInRuns + 1];
+  // Likewise, in any order: the first ones, with those that are not selected replaced by the last
+  // ones that are. `to` is never selected, so that values may be moved where they are.
+  struct Move {
+    uint16_t to, from;
+  };
+  bool any_order_ = false, moved_ = false;
+  unsigned move_count_ = 0;
+  Move moves_[kChunkRows / kLeastInRuns];
   uint64_t epoch_ = 0;  // another one with each chunk, and each selection
   alignas(64) uint64_t mask_[kMaskWords];
   bool has_chosen_ = false;
@@ -183,6 +208,8 @@ class Evaluator {
   // Of the piece at hand: the rows that do not count, and what is known of the columns.
   std::vector<uint32_t> removed_;
   uint64_t removed_of_ = 0;
+  std::array<uint64_t, 2> live_hash_{};
+  uint64_t live_hash_of_ = 0;
   std::vector<ZoneOfRows> zones_;
   std::vector<uint64_t> zone_of_;  // the piece
   std::vector<Read> reads_;

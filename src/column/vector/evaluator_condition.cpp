@@ -11,7 +11,7 @@ struct Evaluator::Selection {
   uint16_t chosen[kChunkRows];
   uint32_t build[kChunkRows];
   unsigned selected;
-  bool all_chosen, in_runs;
+  bool all_chosen, in_runs, moved;
 };
 
 void Evaluator::save(Selection& to) {
@@ -20,6 +20,7 @@ void Evaluator::save(Selection& to) {
   to.selected = selected_;
   to.all_chosen = all_chosen_;
   to.in_runs = in_runs_;
+  to.moved = moved_;
 }
 
 void Evaluator::restore(const Selection& from) {
@@ -29,6 +30,7 @@ void Evaluator::restore(const Selection& from) {
   selected_ = from.selected;
   all_chosen_ = from.all_chosen;
   in_runs_ = from.in_runs;
+  moved_ = from.moved;
   ++epoch_;  // what was computed is of other rows
 }
 

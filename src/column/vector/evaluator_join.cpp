@@ -239,6 +239,7 @@ void Evaluator::keep(const uint16_t* places, unsigned n) {
   }
   all_chosen_ &= n == selected_;
   in_runs_ &= n == selected_;
+  moved_ &= n == selected_;
   selected_ = n;
   ++epoch_;  // what was computed is of other rows
 }

@@ -7,14 +7,14 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
   make_selection();
   if (const Column& c = program_.columns[column]; c.build >= 0)
     return build_text_numbers(c, numbers, out);
-  const uint16_t* of_selected = all_chosen_ ? nullptr : chosen();
-  const uint32_t* code = code_count(column) > 0 ? codes(column) : nullptr;
+  const uint32_t* code = code_count(column) > 0 ? codes_of_selected(column) : nullptr;
   if (code && numbers.codes_of != pieces_) {
     numbers.of_code.assign(code_count(column), TextNumbers::kUnknown);
     numbers.codes_of = pieces_;
   }
   compact_nulls(column, out);
   if (!code) {
+    const uint16_t* of_selected = all_chosen_ ? nullptr : this->chosen();
     const ByteView* texts = strings(column);
     ByteView chosen[kChunkRows];
     for (unsigned i = 0; i < selected_; ++i)
@@ -27,7 +27,7 @@ void Evaluator::text_numbers(int column, TextNumbers& numbers, Vector& out) {
     bool unknown = false;
     for (unsigned i = 0; i < selected_; ++i) {
       const bool null = out.any_null && out.null[i];
-      const uint32_t number = null ? 0 : numbers.of_code[code[of_selected ? of_selected[i] : i]];
+      const uint32_t number = null ? 0 : numbers.of_code[code[i]];
       out.words[i] = number;
       unknown |= number == TextNumbers::kUnknown;
     }
@@ -42,22 +42,17 @@ const uint32_t* Evaluator::selected_codes(int column) {
   make_selection();
   if (program_.columns[column].build >= 0 || code_count(column) == 0 || null_bits(column))
     return nullptr;
-  const uint32_t* code = codes(column);
-  if (all_chosen_) return code;
-  const uint16_t* of_selected = chosen();
-  for (unsigned i = 0; i < selected_; ++i) chosen_codes_[i] = code[of_selected[i]];
-  return chosen_codes_;
+  return codes_of_selected(column);
 }
 
-// Numbers the strings of the selected rows' codes that have none yet, all at once.
+// Numbers the strings of codes of the selected rows that have none yet, all at once.
 void Evaluator::number_codes(int column, const uint32_t* code, TextNumbers& numbers,
                              const Vector& nulls) {
   uint32_t fresh[kChunkRows];
   unsigned count = 0;
-  const uint16_t* of_selected = all_chosen_ ? nullptr : chosen();
   for (unsigned i = 0; i < selected_; ++i) {
     if (nulls.any_null && nulls.null[i]) continue;
-    const uint32_t c = code[of_selected ? of_selected[i] : i];
+    const uint32_t c = code[i];
     if (numbers.of_code[c] != TextNumbers::kUnknown) continue;
     numbers.of_code[c] = TextNumbers::kAsked;
     fresh[count++] = c;

@@ -38,7 +38,7 @@ const ZoneOfRows* Evaluator::zone_of(int expression) {
   zone.ordered = all.ordered && program_.columns[e.argument].type == Type::Int;
   zone.has_min = zone.has_max = zone.ordered;
   if (count == rows) return &zone;
-  const ZoneKey key = key_of(*piece_, program_.columns[e.argument]);
+  const ZoneKey key = zone_key(e.argument);
   if (const std::optional<ZoneOfRows> known = remembered_zone(key)) {
     zone = *known;
   } else {
@@ -46,6 +46,54 @@ const ZoneOfRows* Evaluator::zone_of(int expression) {
     remember_zone(key, zone);
   }
   return &zone;
+}
+
+const ZoneOfRows* Evaluator::exact_zone_of(int expression) {
+  const ZoneOfRows* known = zone_of(expression);
+  if (!known || !known->ordered || known->all_null() || (known->has_min && known->has_max))
+    return known;
+  const int column = program_.expressions[expression].argument;
+  find_extremes(column, zones_[column]);
+  remember_zone(zone_key(column), zones_[column]);
+  return known;
+}
+
+ZoneKey Evaluator::zone_key(int column) {
+  if (live_hash_of_ != pieces_) {
+    live_hash_ = live_hash(*piece_);
+    live_hash_of_ = pieces_;
+  }
+  return {.checksum = piece_->segment.checksum(),
+          .first_rowid = piece_->segment.first_rowid(),
+          .live = {live_hash_[0], live_hash_[1]},
+          .column = program_.columns[column].number,
+          .decimal = program_.columns[column].decimal};
+}
+
+// REQUIRES: some row that counts is not NULL.
+void Evaluator::find_extremes(int column, ZoneOfRows& zone) const {
+  const store::SegmentReader& segment = piece_->segment;
+  const int at = read_at(column);
+  const bool nullable = segment.nulls(at) > 0;
+  int64_t values[kChunkRows];
+  uint64_t nulls[kMaskWords];
+  int64_t least = INT64_MAX, greatest = INT64_MIN;
+  for (uint32_t base = 0; base < segment.rows(); base += kChunkRows) {
+    const uint32_t rows = std::min<uint32_t>(kChunkRows, segment.rows() - base);
+    segment.bits(at, base, std::span(reinterpret_cast<uint64_t*>(values), rows));
+    if (nullable) segment.null_bits(at, base, nulls);
+    for (uint32_t w = 0; w * 64 < rows; ++w) {
+      uint64_t counting = piece_->live[base / 64 + w] & (nullable ? ~nulls[w] : ~uint64_t{0});
+      for (; counting; counting &= counting - 1) {
+        const int64_t value = values[w * 64 + static_cast<uint32_t>(std::countr_zero(counting))];
+        least = std::min(least, value);
+        greatest = std::max(greatest, value);
+      }
+    }
+  }
+  zone.min = least;
+  zone.max = greatest;
+  zone.has_min = zone.has_max = true;
 }
 
 void Evaluator::find_removed() {

@@ -241,11 +241,13 @@ class IntExtreme final : public Values<int64_t> {
     if (!zone) return false;
     if (zone->all_null()) return true;
     if (!zone->ordered) return false;
-    const int64_t best =
-        Greatest ? std::max(values_[0], zone->max) : std::min(values_[0], zone->min);
+    const auto take = [&] {
+      return Greatest ? std::max(values_[0], zone->max) : std::min(values_[0], zone->min);
+    };
     // A bound is enough where the rows before have had as much.
-    if (!(Greatest ? zone->has_max : zone->has_min) && best != values_[0]) return false;
-    values_[0] = best;
+    if (!(Greatest ? zone->has_max : zone->has_min) && take() != values_[0])
+      zone = rows.exact_zone_of(argument_);
+    values_[0] = take();
     return true;
   }
   int64_t integer(uint32_t group) const override { return values_[group]; }

@@ -27,13 +27,9 @@ std::unordered_map<ZoneKey, ZoneOfRows, Hash>& zones() {
 
 }  // namespace
 
-ZoneKey key_of(const Piece& piece, const Column& column) {
+std::array<uint64_t, 2> live_hash(const Piece& piece) {
   const XXH128_hash_t live = XXH3_128bits(piece.live.data(), piece.live.size() * sizeof(uint64_t));
-  return {.checksum = piece.segment.checksum(),
-          .first_rowid = piece.segment.first_rowid(),
-          .live = {live.low64, live.high64},
-          .column = column.number,
-          .decimal = column.decimal};
+  return {live.low64, live.high64};
 }
 
 std::optional<ZoneOfRows> remembered_zone(const ZoneKey& key) {

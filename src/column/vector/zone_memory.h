@@ -2,6 +2,7 @@
 // the process: who asks a branch again does not read the removed rows again.
 #pragma once
 
+#include <array>
 #include <optional>
 
 #include "column/vector/evaluator.h"
@@ -16,8 +17,8 @@ struct ZoneKey {
   int decimal = -1;
   bool operator==(const ZoneKey&) const = default;
 };
-// REQUIRES: not all of the piece's rows count.
-ZoneKey key_of(const Piece& piece, const Column& column);
+// Of which rows count. REQUIRES: not all of the piece's rows do.
+std::array<uint64_t, 2> live_hash(const Piece& piece);
 
 // Any thread may call these.
 std::optional<ZoneOfRows> remembered_zone(const ZoneKey& key);
