@@ -1,5 +1,6 @@
 // The results of window functions, row by row, as PostgreSQL's transition and final functions make
 // them.
+#include <algorithm>
 #include <cmath>
 
 #include "exec/window.h"
@@ -99,26 +100,92 @@ Datum result_of(const WindowState& s) {
   }
 }
 
+// False: what is left has to be added up anew, as PostgreSQL does where rounding makes that another
+// result.
+bool remove_row(WindowState& s, uint64_t word) {
+  const auto integer = static_cast<int64>(word);
+  switch (s.function.kind) {
+    case WindowFunction::CountRows:
+    case WindowFunction::Count:
+      return true;
+    case WindowFunction::SumInteger:
+      s.word -= integer;
+      return true;
+    case WindowFunction::SumNumeric:
+    case WindowFunction::AverageNumeric:
+      if (s.scale >= 0 && integer == vector::kNaNDecimal)
+        --s.sum.nans;
+      else
+        s.sum.add(-static_cast<__int128>(integer));
+      return true;
+    case WindowFunction::MinWord:
+    case WindowFunction::MaxWord:
+      return integer != s.word;
+    case WindowFunction::MinReal:
+    case WindowFunction::MaxReal:
+      return !float8_eq(DatumGetFloat8(static_cast<Datum>(word)), s.real[0]);
+    default:
+      return false;
+  }
+}
+
+bool counts(const vector::WindowRows& rows, const WindowState& s, uint32_t row) {
+  if (s.filter >= 0 && rows.word(static_cast<unsigned>(s.filter), row) == 0) return false;
+  return s.function.source < 0 || !rows.is_null(static_cast<unsigned>(s.function.source), row);
+}
+
+uint64_t argument(const vector::WindowRows& rows, const WindowState& s, uint32_t row) {
+  const int kind = s.function.kind;
+  if (kind == WindowFunction::Count || kind == WindowFunction::CountRows) return 0;
+  return rows.word(static_cast<unsigned>(s.function.source), row);
+}
+
 // Adds the rows up to `end`, which is not before those that have been added.
 void add_rows(const vector::WindowRows& rows, WindowState& s, uint32_t end) {
-  const auto source = static_cast<unsigned>(s.function.source);
   for (; s.done < end; ++s.done) {
     if (s.done % 65536 == 0) CHECK_FOR_INTERRUPTS();
-    if (rows.is_null(source, s.done)) continue;
-    if (s.function.kind != WindowFunction::Count) add_row(s, rows.word(source, s.done));
+    if (!counts(rows, s, s.done)) continue;
+    add_row(s, argument(rows, s, s.done));
     ++s.count;
   }
 }
 
-uint32_t frame_end(const WindowState& s, const WindowPlace& at) {
-  switch (s.function.frame) {
-    case WindowFunction::Partition:
-      return at.partition_end;
-    case WindowFunction::Peers:
-      return at.peers_end;
-    default:
-      return at.row + 1;
+// Takes the rows up to `begin` out again; false: the others are to be added anew. REQUIRES: some
+// of them are left.
+bool remove_rows(const vector::WindowRows& rows, WindowState& s, uint32_t begin) {
+  for (; s.from < begin; ++s.from) {
+    if (!counts(rows, s, s.from)) continue;
+    if (!remove_row(s, argument(rows, s, s.from))) return false;
+    --s.count;
   }
+  return true;
+}
+
+void forget_rows(WindowState& s, uint32_t begin) {
+  s.from = s.done = begin;
+  s.count = s.word = 0;
+  s.sum = {};
+  s.real[0] = s.real[1] = s.real[2] = 0;
+}
+
+// From a row to the one behind its last.
+struct Frame {
+  uint32_t begin, end;
+};
+
+Frame frame_of(const WindowFunction& f, const WindowPlace& at) {
+  const auto within = [&](int64 row) {
+    return static_cast<uint32_t>(std::clamp(row, int64{at.partition}, int64{at.partition_end}));
+  };
+  Frame frame{};
+  frame.begin = f.begin == WindowFunction::Partition ? at.partition
+                : f.begin == WindowFunction::Peers   ? at.peers
+                                                     : within(int64{at.row} + f.begin_rows);
+  frame.end = f.end == WindowFunction::Partition ? at.partition_end
+              : f.end == WindowFunction::Peers   ? at.peers_end
+                                                 : within(int64{at.row} + f.end_rows + 1);
+  frame.end = std::max(frame.begin, frame.end);
+  return frame;
 }
 
 // The first tiles have a row more, where the rows cannot be divided evenly.
@@ -129,17 +196,15 @@ int32 tile_of(int64 row, int64 rows, int64 tiles) {
 }
 
 void aggregate(const vector::WindowRows& rows, WindowState& s, const WindowPlace& at) {
+  const Frame frame = frame_of(s.function, at);
   const bool begins = at.row == at.partition;
-  if (begins) {
-    s.done = at.row;
-    s.count = s.word = 0;
-    s.sum = {};
-    s.real[0] = s.real[1] = s.real[2] = 0;
-  }
-  const uint32_t end = frame_end(s, at);
-  if (!begins && s.done == end) return;
-  add_rows(rows, s, end);
-  if (s.function.kind == WindowFunction::Count) {
+  if (!begins && s.from == frame.begin && s.done == frame.end) return;
+  // Neither end of a partition's frames ever goes back.
+  if (begins || frame.begin >= s.done || !remove_rows(rows, s, frame.begin))
+    forget_rows(s, frame.begin);
+  add_rows(rows, s, frame.end);
+  ++s.changes;
+  if (s.function.kind == WindowFunction::Count || s.function.kind == WindowFunction::CountRows) {
     s.is_null = false;
     s.result = Int64GetDatum(s.count);
     return;
@@ -202,14 +267,18 @@ Datum window_value(const vector::WindowRows& rows, WindowState& s, const WindowP
       return Int32GetDatum(
           tile_of(at.row - at.partition, at.partition_end - at.partition, f.offset));
     case WindowFunction::NthValue: {
-      const int64 place = int64{at.partition} + f.offset;
-      if (place < frame_end(s, at))
+      const Frame frame = frame_of(f, at);
+      const int64 place = int64{frame.begin} + f.offset;
+      if (place < frame.end)
         return source_value(rows, f.source, static_cast<uint32_t>(place), f.type, s.scale, is_null);
       *is_null = true;
       return 0;
     }
-    case WindowFunction::CountRows:
-      return Int64GetDatum(int64{frame_end(s, at)} - at.partition);
+    case WindowFunction::CountRows: {
+      if (s.filter >= 0) break;
+      const Frame frame = frame_of(f, at);
+      return Int64GetDatum(int64{frame.end} - frame.begin);
+    }
     case WindowFunction::Lag: {
       const int64 place = int64{at.row} + f.offset;
       if (place >= at.partition && place < at.partition_end)
@@ -218,14 +287,19 @@ Datum window_value(const vector::WindowRows& rows, WindowState& s, const WindowP
       return *is_null ? 0 : f.other->constvalue;
     }
     case WindowFunction::FirstValue:
-      return source_value(rows, f.source, at.partition, f.type, s.scale, is_null);
-    case WindowFunction::LastValue:
-      return source_value(rows, f.source, frame_end(s, at) - 1, f.type, s.scale, is_null);
+    case WindowFunction::LastValue: {
+      const Frame frame = frame_of(f, at);
+      *is_null = frame.begin == frame.end;
+      if (*is_null) return 0;
+      const uint32_t place = f.kind == WindowFunction::FirstValue ? frame.begin : frame.end - 1;
+      return source_value(rows, f.source, place, f.type, s.scale, is_null);
+    }
     default:
-      aggregate(rows, s, at);
-      *is_null = s.is_null;
-      return s.result;
+      break;
   }
+  aggregate(rows, s, at);
+  *is_null = s.is_null;
+  return s.result;
 }
 
 }  // namespace datahike::exec

@@ -1,6 +1,6 @@
-// Planning "Datahike Window": window functions of one window over one datahike table, where all
-// that they need compiles and fits into the memory. All else is left to PostgreSQL, whose own plan
-// is the path's child as well, for where the rows turn out to be too many.
+// Planning "Datahike Window": window functions over one datahike table, where all that they need
+// compiles and fits into the memory. All else is left to PostgreSQL, whose own plan is the path's
+// child as well, for where the rows turn out to be too many, or a value raises an error.
 #include <cmath>
 
 #include "exec/compile_types.h"
@@ -9,14 +9,18 @@
 
 extern "C" {
 #include "access/stratnum.h"
+#include "catalog/pg_aggregate_d.h"
 #include "catalog/pg_operator_d.h"
 #include "executor/nodeHash.h"
 #include "optimizer/cost.h"
+#include "miscadmin.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
 #include "optimizer/planner.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
+#include "utils/acl.h"
 #include "utils/selfuncs.h"
 }
 
@@ -27,6 +31,8 @@ namespace {
 struct Described {
   AggregatePlan plan;  // its keys: the sources
   WindowPlan window;
+  List* clauses;    // of the windows
+  List* inputs;     // what the rows below PostgreSQL's own nodes have
   List* outputs;    // what rows are made of: Vars, and then the functions
   List* functions;  // the functions alone
 };
@@ -67,7 +73,7 @@ int order_strategy(const SortGroupClause* clause, Node* node) {
   return clause->sortop == kTextGreater ? BTGreaterStrategyNumber : 0;
 }
 
-bool take_terms(PlannerInfo* root, List* clauses, Described* d) {
+bool take_terms(PlannerInfo* root, List* clauses, Described* d, WindowOfPlan* window) {
   ListCell* cell;
   foreach (cell, clauses) {
     auto* clause = lfirst_node(SortGroupClause, cell);
@@ -76,23 +82,53 @@ bool take_terms(PlannerInfo* root, List* clauses, Described* d) {
     const int source = strategy == 0 ? -1 : source_of(d, node);
     if (source < 0) return false;
     const int descending = strategy == BTGreaterStrategyNumber;
-    d->window.order = lappend_int(d->window.order, source);
-    d->window.directions =
-        lappend_int(d->window.directions, descending | (clause->nulls_first ? 2 : 0));
+    window->order = lappend_int(window->order, source);
+    window->directions =
+        lappend_int(window->directions, descending | (clause->nulls_first ? 2 : 0));
   }
   return true;
 }
 
-bool take_frame(const WindowClause* window, int* frame) {
+bool take_windows(PlannerInfo* root, Described* d) {
+  ListCell* cell;
+  foreach (cell, d->clauses) {
+    auto* clause = lfirst_node(WindowClause, cell);
+    WindowOfPlan window{NIL, NIL, list_length(clause->partitionClause)};
+    if (!take_terms(root, clause->partitionClause, d, &window) ||
+        !take_terms(root, clause->orderClause, d, &window))
+      return false;
+    d->window.windows = lappend(d->window.windows, pack(window));
+  }
+  return true;
+}
+
+// How many rows a bound is away: a constant, of as many as there can be.
+bool take_rows(Node* offset, int* rows) {
+  constexpr int64 kMost = 1 << 30;
+  auto* value = reinterpret_cast<Const*>(offset);
+  if (!value || !IsA(value, Const) || value->constisnull || value->consttype != INT8OID)
+    return false;
+  const int64 found = DatumGetInt64(value->constvalue);
+  *rows = static_cast<int>(found);
+  return found >= 0 && found <= kMost;
+}
+
+bool take_frame(const WindowClause* window, WindowFunction* f) {
   const int options = window->frameOptions;
-  if (!(options & FRAMEOPTION_START_UNBOUNDED_PRECEDING) || (options & FRAMEOPTION_EXCLUSION))
-    return false;
+  if (options & FRAMEOPTION_EXCLUSION) return false;
+  const bool by_row = options & FRAMEOPTION_ROWS;
+  f->begin = f->end = by_row ? WindowFunction::Row : WindowFunction::Peers;
+  if (options & FRAMEOPTION_START_UNBOUNDED_PRECEDING) {
+    f->begin = WindowFunction::Partition;
+  } else if (!(options & FRAMEOPTION_START_CURRENT_ROW)) {
+    if (!by_row || !take_rows(window->startOffset, &f->begin_rows)) return false;
+    if (options & FRAMEOPTION_START_OFFSET_PRECEDING) f->begin_rows = -f->begin_rows;
+  }
   if (options & FRAMEOPTION_END_UNBOUNDED_FOLLOWING) {
-    *frame = WindowFunction::Partition;
-  } else if (options & FRAMEOPTION_END_CURRENT_ROW) {
-    *frame = options & FRAMEOPTION_ROWS ? WindowFunction::Row : WindowFunction::Peers;
-  } else {
-    return false;
+    f->end = WindowFunction::Partition;
+  } else if (!(options & FRAMEOPTION_END_CURRENT_ROW)) {
+    if (!by_row || !take_rows(window->endOffset, &f->end_rows)) return false;
+    if (options & FRAMEOPTION_END_OFFSET_PRECEDING) f->end_rows = -f->end_rows;
   }
   return true;
 }
@@ -201,50 +237,50 @@ bool take_count(Node* node, int* count) {
   return *count > 0;
 }
 
-bool divides_by_constant(const OpExpr* op) {
-  switch (op->opfuncid) {
-    case F_INT2DIV:
-    case F_INT4DIV:
-    case F_INT8DIV:
-    case F_INT84DIV:
-    case F_INT2MOD:
-    case F_INT4MOD:
-    case F_INT8MOD:
-      break;
-    default:
-      return false;
+// The number of the aggregate that counts the rows that pass.
+bool take_filter(Described* d, const WindowFunc* call, WindowFunction* f) {
+  f->filter = -1;
+  if (!call->aggfilter) return true;
+  // Whoever may not count would be refused when it is executed.
+  if (pg_proc_aclcheck(F_COUNT_, GetUserId(), ACL_EXECUTE) != ACLCHECK_OK) return false;
+  auto* count = makeNode(Aggref);
+  count->aggfnoid = F_COUNT_;
+  count->aggtype = INT8OID;
+  count->aggtranstype = INT8OID;
+  count->aggstar = true;
+  count->aggkind = AGGKIND_NORMAL;
+  count->aggsplit = AGGSPLIT_SIMPLE;
+  count->aggfilter = call->aggfilter;
+  f->filter = 0;
+  ListCell* cell;
+  foreach (cell, d->plan.aggregates) {
+    if (equal(lfirst(cell), count)) return true;
+    ++f->filter;
   }
-  auto* by = static_cast<Const*>(lsecond(op->args));
-  if (!IsA(by, Const) || by->constisnull) return false;
-  return by->consttype == INT2OID   ? DatumGetInt16(by->constvalue) > 0
-         : by->consttype == INT4OID ? DatumGetInt32(by->constvalue) > 0
-                                    : DatumGetInt64(by->constvalue) > 0;
+  d->plan.aggregates = lappend(d->plan.aggregates, count);
+  return true;
 }
 
-// Whether computing it may raise an error, as reading columns and comparing cannot, nor arithmetic
-// of numerics, which have room for all results.
-bool may_fail(Node* node, void*) {
-  if (!node) return false;
-  if (IsA(node, OpExpr)) {
-    auto* op = reinterpret_cast<OpExpr*>(node);
-    const bool safe = op->opresulttype == BOOLOID || op->opresulttype == NUMERICOID;
-    if (!safe && !divides_by_constant(op)) return true;
-  } else if (IsA(node, FuncExpr)) {
-    const Oid function = reinterpret_cast<FuncExpr*>(node)->funcid;
-    if (function != F_FLOAT8_INT2 && function != F_FLOAT8_INT4 && function != F_FLOAT8_INT8 &&
-        function != F_FLOAT8_FLOAT4 && function != F_LENGTH_TEXT)
-      return true;
+// The window's number among those that are computed; -1: none of them.
+int window_of(const Described* d, const WindowFunc* call) {
+  int number = 0;
+  ListCell* cell;
+  foreach (cell, d->clauses) {
+    if (lfirst_node(WindowClause, cell)->winref == call->winref) return number;
+    ++number;
   }
-  return expression_tree_walker(node, untyped(may_fail), nullptr);
+  return -1;
 }
 
-bool take_function(Described* d, const WindowFunc* call, int frame) {
+bool take_function(Described* d, const WindowFunc* call) {
   WindowFunction f{};
   f.kind = kind_of(call->winfnoid);
-  f.frame = frame;
+  f.window = window_of(d, call);
   f.type = call->wintype;
   f.source = -1;
-  if (f.kind < 0 || call->aggfilter) return false;
+  if (f.kind < 0 || f.window < 0 || !take_filter(d, call, &f) ||
+      !take_frame(list_nth_node(WindowClause, d->clauses, f.window), &f))
+    return false;
   if (f.kind == WindowFunction::Tile) {
     if (!take_count(static_cast<Node*>(linitial(call->args)), &f.offset)) return false;
   } else if (call->args != NIL) {
@@ -255,9 +291,6 @@ bool take_function(Described* d, const WindowFunc* call, int frame) {
     const bool returned = f.kind == WindowFunction::Lag || f.kind == WindowFunction::FirstValue ||
                           f.kind == WindowFunction::LastValue || f.kind == WindowFunction::NthValue;
     if (returned && exprType(argument) != f.type) return false;
-    // It is computed for those rows alone that one returns, unless all are sorted by it.
-    if (returned && !list_member_int(d->window.order, f.source) && may_fail(argument, nullptr))
-      return false;
     if (f.kind == WindowFunction::Lag && !take_offset(call, &f)) return false;
     if (f.kind == WindowFunction::NthValue) {
       if (!take_count(static_cast<Node*>(lsecond(call->args)), &f.offset)) return false;
@@ -268,45 +301,17 @@ bool take_function(Described* d, const WindowFunc* call, int frame) {
   return true;
 }
 
-// Whether the query, or one that it is part of, may end before it has all rows.
-bool may_end_early(const PlannerInfo* root) {
-  for (; root; root = root->parent_root)
-    if (root->tuple_fraction > 0 || root->parse->limitCount) return true;
-  return false;
-}
-
-// Where not all rows are wanted, PostgreSQL computes for those that are: what rows are sorted by
-// for all, but arguments of functions only as far as a row's frame goes.
-bool computes_ahead(const Described& d) {
-  if (may_fail(reinterpret_cast<Node*>(d.plan.filters), nullptr)) return true;
-  int number = 0;
-  ListCell* cell;
-  foreach (cell, d.plan.keys)
-    if (!list_member_int(d.window.order, number++) &&
-        may_fail(static_cast<Node*>(lfirst(cell)), nullptr))
-      return true;
-  return false;
-}
-
-// What walks through a target.
-struct Outputs {
-  Described* described;
-  List* inputs;  // what the rows below PostgreSQL's own node have
-  int frame;
-};
-
 // True where something is neither an input nor a function nor made of such.
 bool collect_output(Node* node, void* context) {
   if (!node) return false;
-  const auto* outputs = static_cast<const Outputs*>(context);
-  Described* d = outputs->described;
+  auto* d = static_cast<Described*>(context);
   if (IsA(node, WindowFunc)) {
     if (list_member(d->functions, node)) return false;
-    if (!take_function(d, reinterpret_cast<WindowFunc*>(node), outputs->frame)) return true;
+    if (!take_function(d, reinterpret_cast<WindowFunc*>(node))) return true;
     d->functions = lappend(d->functions, node);
     return false;
   }
-  if (list_member(outputs->inputs, node)) {
+  if (list_member(d->inputs, node)) {
     if (list_member(d->outputs, node)) return false;
     const int source = source_of(d, node);
     if (source < 0) return true;
@@ -319,20 +324,24 @@ bool collect_output(Node* node, void* context) {
 }
 
 // Of the target: what it is made of. An expression that rows are sorted by is one input.
-bool take_outputs(const PathTarget* target, List* inputs, int frame, Described* d) {
+bool take_outputs(const PathTarget* target, Described* d) {
   auto* exprs = reinterpret_cast<Node*>(target->exprs);
-  Outputs outputs{d, inputs, frame};
-  if (contain_volatile_functions(exprs) || collect_output(exprs, &outputs)) return false;
+  if (contain_volatile_functions(exprs) || collect_output(exprs, d)) return false;
   d->outputs = list_concat(d->outputs, list_copy(d->functions));
   return d->functions != NIL;
 }
 
 // Of memory for the rows, about.
-double bytes_of(PlannerInfo* root, const AggregatePlan& plan, double rows) {
-  constexpr double kOrder = 8.25, kNull = 0.125, kText = 40;
-  double of_row = kOrder, texts = 0;
+double bytes_of(PlannerInfo* root, const Described& d, double rows) {
+  constexpr double kOrder = 8.25, kNull = 0.125, kText = 40, kResult = 8, kNumeric = 40;
+  double of_row = kOrder + list_length(d.plan.aggregates), texts = 0;
   ListCell* cell;
-  foreach (cell, plan.keys) {
+  foreach (cell, d.window.functions) {
+    const WindowFunction f = unpack_function(static_cast<List*>(lfirst(cell)));
+    if (f.window + 1 < list_length(d.clauses))
+      of_row += kResult + kNull + (f.type == NUMERICOID ? kNumeric : 0);
+  }
+  foreach (cell, d.plan.keys) {
     auto* node = static_cast<Node*>(lfirst(cell));
     const Oid type = exprType(node);
     const int width = get_typlen(type);
@@ -347,7 +356,7 @@ double bytes_of(PlannerInfo* root, const AggregatePlan& plan, double rows) {
   return rows * of_row + texts;
 }
 
-// PostgreSQL's cheapest plan of the window; nullptr: something else than rows is wanted of it.
+// PostgreSQL's cheapest plan of the windows; nullptr: something else than rows is wanted of it.
 WindowAggPath* plan_by_row(RelOptInfo* output) {
   WindowAggPath* best = nullptr;
   ListCell* cell;
@@ -356,7 +365,24 @@ WindowAggPath* plan_by_row(RelOptInfo* output) {
     if (IsA(path, WindowAggPath) && (!best || path->path.total_cost < best->path.total_cost))
       best = path;
   }
-  return best && best->qual == NIL && best->winclause->runCondition == NIL ? best : nullptr;
+  return best;
+}
+
+// The windows of such a plan, in the order in which it computes them, and what it has below.
+bool take_clauses(WindowAggPath* top, Described* d) {
+  for (Path* path = &top->path;;) {
+    if (IsA(path, WindowAggPath)) {
+      auto* window = reinterpret_cast<WindowAggPath*>(path);
+      if (window->qual != NIL || window->winclause->runCondition != NIL) return false;
+      d->clauses = lcons(window->winclause, d->clauses);
+      path = window->subpath;
+    } else if (IsA(path, SortPath) || IsA(path, IncrementalSortPath)) {
+      path = reinterpret_cast<SortPath*>(path)->subpath;
+    } else {
+      d->inputs = path->pathtarget->exprs;
+      return true;
+    }
+  }
 }
 
 // The same, giving what this one gives.
@@ -366,9 +392,20 @@ Path* path_by_row(PlannerInfo* root, RelOptInfo* output, const WindowAggPath* pa
   ListCell* cell;
   foreach (cell, d.outputs) add_column_to_pathtarget(target, static_cast<Expr*>(lfirst(cell)), 0);
   set_pathtarget_cost_width(root, target);
-  return &create_windowagg_path(root, output, path->subpath, target, d.functions, path->winclause,
+  List* functions = NIL;  // of this window
+  foreach (cell, d.functions)
+    if (lfirst_node(WindowFunc, cell)->winref == path->winclause->winref)
+      functions = lappend(functions, lfirst(cell));
+  return &create_windowagg_path(root, output, path->subpath, target, functions, path->winclause,
                                 NIL, path->topwindow)
               ->path;
+}
+
+// Rows come in the order of the last window.
+List* order_of(PlannerInfo* root, const Described& d) {
+  auto* clause = static_cast<WindowClause*>(llast(d.clauses));
+  return make_pathkeys_for_sortclauses(
+      root, list_concat_copy(clause->partitionClause, clause->orderClause), root->processed_tlist);
 }
 
 Plan* make_plan(PlannerInfo*, RelOptInfo*, CustomPath* path, List* tlist, List*, List* children) {
@@ -387,74 +424,44 @@ Plan* make_plan(PlannerInfo*, RelOptInfo*, CustomPath* path, List* tlist, List*,
 
 const CustomPathMethods path_methods = {"Datahike Window", make_plan, nullptr};
 
-// Of sorting the rows by digits, and of returning them with the functions' results.
+// Of sorting the rows by digits for each window, and of returning them with the functions' results.
 Cost window_cost(const Described& d, double rows) {
   constexpr double kPassCost = 0.1, kPasses = 3, kValueCost = 0.1;
-  const double of_sort = rows * list_length(d.window.order) * kPasses * kPassCost;
-  const double of_values = rows * list_length(d.plan.keys) * kValueCost;
+  int terms = 0;
+  ListCell* cell;
+  foreach (cell, d.window.windows)
+    terms += list_length(unpack_one_window(static_cast<List*>(lfirst(cell))).order);
+  const double of_sort = rows * terms * kPasses * kPassCost;
+  const double of_values = rows * list_length(d.plan.keys) * list_length(d.clauses) * kValueCost;
   return (of_sort + of_values) * cpu_operator_cost;
 }
 
 }  // namespace
 
-List* pack(const WindowPlan& plan) {
-  return list_make5(plan.order, plan.directions, makeInteger(plan.partition), plan.columns,
-                    plan.functions);
-}
-
-WindowPlan unpack_window(const List* custom_private) {
-  auto* packed = static_cast<List*>(llast(custom_private));
-  return {static_cast<List*>(linitial(packed)), static_cast<List*>(lsecond(packed)),
-          intVal(lthird(packed)), static_cast<List*>(lfourth(packed)),
-          static_cast<List*>(list_nth(packed, 4))};
-}
-
-List* pack(const WindowFunction& f) {
-  List* packed = list_make5(makeInteger(f.kind), makeInteger(f.frame), makeInteger(f.source),
-                            makeInteger(f.offset), makeInteger(static_cast<int>(f.type)));
-  return f.other ? lappend(packed, f.other) : packed;
-}
-
-WindowFunction unpack_function(const List* packed) {
-  return {intVal(linitial(packed)),
-          intVal(lsecond(packed)),
-          intVal(lthird(packed)),
-          intVal(lfourth(packed)),
-          static_cast<Oid>(intVal(list_nth(packed, 4))),
-          list_length(packed) > 5 ? static_cast<Const*>(list_nth(packed, 5)) : nullptr};
-}
-
 void add_window_path(PlannerInfo* root, RelOptInfo* input, RelOptInfo* output) {
   Query* query = root->parse;
   if (!pg::setting_vectorized || query->hasAggs || query->groupClause != NIL ||
-      query->groupingSets != NIL || list_length(query->windowClause) != 1)
+      query->groupingSets != NIL)
     return;
   JoinSides sides;
   if (input->reloptkind != RELOPT_BASEREL || !describe_input(root, input, &sides) ||
       sides.probe->tuples < pg::setting_vectorized_min_rows)
     return;
-  const WindowAggPath* standard = plan_by_row(output);
-  if (!standard) return;
+  WindowAggPath* standard = plan_by_row(output);
   Described d{};
+  if (!standard || !take_clauses(standard, &d)) return;
   d.plan.table = sides.probe->relid;
-  auto* clause = linitial_node(WindowClause, query->windowClause);
   auto* target = const_cast<PathTarget*>(root->upper_targets[UPPERREL_WINDOW]);
-  int frame = WindowFunction::Peers;
-  d.window.partition = list_length(clause->partitionClause);
-  if (!take_filters(root, sides.probe, &d.plan.filters) || !take_frame(clause, &frame) ||
-      !take_terms(root, clause->partitionClause, &d) ||
-      !take_terms(root, clause->orderClause, &d) ||
-      !take_outputs(target, standard->subpath->pathtarget->exprs, frame, &d) ||
-      (may_end_early(root) && computes_ahead(d)) ||
-      !can_run(planner_rt_fetch(d.plan.table, root), d.plan) ||
-      bytes_of(root, d.plan, input->rows) > static_cast<double>(get_hash_memory_limit()))
+  if (!take_filters(root, sides.probe, &d.plan.filters) || !take_windows(root, &d) ||
+      !take_outputs(target, &d) || !can_run(planner_rt_fetch(d.plan.table, root), d.plan) ||
+      bytes_of(root, d, input->rows) > static_cast<double>(get_hash_memory_limit()))
     return;
   Path* by_row = path_by_row(root, output, standard, d);
   auto* path = makeNode(CustomPath);
   path->path.pathtype = T_CustomScan;
   path->path.parent = output;
   path->path.pathtarget = target;
-  path->path.pathkeys = by_row->pathkeys;
+  path->path.pathkeys = order_of(root, d);
   path->path.rows = input->rows;
   path->path.startup_cost = run_cost(input, sides, d.plan, 1) + window_cost(d, input->rows);
   path->path.total_cost = path->path.startup_cost + target->cost.startup +

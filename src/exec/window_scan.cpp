@@ -1,6 +1,7 @@
-// Running "Datahike Window": all rows are read by column and sorted, then returned one by one with
-// their functions' results. Where they need more memory than they may, it is the plan's child that
-// computes all of it.
+// Running "Datahike Window": all rows are read by column and sorted for each window, then returned
+// one by one with their functions' results. Those of all windows but the last are computed before,
+// as PostgreSQL does. Where the rows need more memory than they may, or reading them raises an
+// error that PostgreSQL may not come to, it is the plan's child that computes all of it.
 #include "exec/execute_privilege.h"
 #include "exec/pieces.h"
 #include "exec/window.h"
@@ -9,6 +10,8 @@
 extern "C" {
 #include "commands/explain.h"
 #include "miscadmin.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
 }
 
 namespace datahike::exec {
@@ -29,15 +32,128 @@ struct WindowScan {
   int column_count;
   WindowState* states;
   int state_count;
-  WindowPlace at;  // the next row
-  bool by_row;     // the child computes it
+  WindowPlace at;      // the next row
+  MemoryContext kept;  // of results that are no words
+  bool by_row;         // the child computes it
+  bool failed;         // for an error, not for the memory
 };
 WindowScan* as_window(CustomScanState* state) { return reinterpret_cast<WindowScan*>(state); }
 
-// Fills the run's rows, or leaves it without where they are too many.
-void collect(VectorScan* scan, Run& run) try {
-  const WindowPlan& plan = reinterpret_cast<WindowScan*>(scan)->plan;
-  const std::unique_ptr<Pieces> all = open_pieces(scan, run.attributes);
+int scale_of(const Run& run, int source) {
+  const vector::Program& program = run.compiler.program;
+  const int expression = source < 0 ? -1 : program.keys[static_cast<size_t>(source)].expression;
+  return expression < 0 ? -1 : program.expressions[static_cast<size_t>(expression)].scale;
+}
+
+// What is known of the columns and functions once the program has been compiled.
+void bind(WindowScan* scan, const Run& run) {
+  const vector::Program& program = run.compiler.program;
+  for (int i = 0; i < scan->column_count; ++i)
+    scan->columns[i].scale = scale_of(run, scan->columns[i].source);
+  for (int i = 0; i < scan->state_count; ++i) {
+    WindowState& s = scan->states[i];
+    s.scale = scale_of(run, s.function.source);
+    s.filter = s.results = -1;
+    if (s.function.filter < 0) continue;
+    const auto rows = run.compiler.outputs[static_cast<size_t>(s.function.filter)].rows;
+    const int condition = program.accumulators[static_cast<size_t>(rows)].filter;
+    if (condition >= 0) s.filter = static_cast<int>(program.keys.size()) + condition;
+  }
+}
+
+// To the place's partition and peers.
+void enter(const vector::WindowRows& rows, WindowPlace& at) {
+  if (rows.begins_partition(at.row)) {
+    at.partition = at.row;
+    at.partition_end = rows.partition_end(at.row);
+    at.dense = 0;
+  }
+  if (rows.begins_peers(at.row)) {
+    at.peers = at.row;
+    at.peers_end = rows.peers_end(at.row);
+    ++at.dense;
+  }
+}
+
+// Results of a window's functions for the rows up to `end`. May raise PostgreSQL's errors; owns
+// nothing with a destructor. Numerics are copied, texts are those of the rows.
+void compute(WindowScan* scan, vector::WindowRows& rows, int window, WindowPlace& at, uint32_t end,
+             MemoryContext scratch) {
+  MemoryContext old = MemoryContextSwitchTo(scratch);
+  for (; at.row < end; ++at.row) {
+    CHECK_FOR_INTERRUPTS();
+    enter(rows, at);
+    for (int i = 0; i < scan->state_count; ++i) {
+      WindowState& s = scan->states[i];
+      if (s.function.window != window) continue;
+      bool is_null;
+      const uint64 changes = s.changes;
+      Datum value = window_value(rows, s, at, &is_null);
+      if (is_null) continue;
+      if (s.function.type == NUMERICOID) {
+        // Rows with the same frame have the same result.
+        if (s.changes == changes && s.kept) {
+          value = s.kept;
+        } else {
+          MemoryContextSwitchTo(scan->kept);
+          value = datumCopy(value, false, -1);
+          MemoryContextSwitchTo(scratch);
+          s.kept = s.changes == changes ? 0 : value;
+        }
+      }
+      rows.set_result(static_cast<unsigned>(s.results), at.row, value);
+    }
+  }
+  MemoryContextSwitchTo(old);
+  MemoryContextReset(scratch);
+}
+
+void compute_window(WindowScan* scan, vector::WindowRows& rows, int window,
+                    const vector::WindowRows::Poll& poll) {
+  constexpr uint32_t kRows = 4096;
+  MemoryContext scratch = pg::call([scan] {
+    if (!scan->kept)
+      scan->kept = AllocSetContextCreate(scan->vector.context, "datahike window results",
+                                         ALLOCSET_DEFAULT_SIZES);
+    return AllocSetContextCreate(scan->vector.context, "datahike window", ALLOCSET_DEFAULT_SIZES);
+  });
+  for (int i = 0; i < scan->state_count; ++i) {
+    WindowState& s = scan->states[i];
+    if (s.function.window == window) s.results = static_cast<int>(rows.add_results());
+    s.kept = 0;
+  }
+  WindowPlace at{};
+  while (at.row < rows.rows()) {
+    const uint32_t end = at.row + std::min(kRows, rows.rows() - at.row);
+    try {
+      pg::call([&] { compute(scan, rows, window, at, end, scratch); });
+    } catch (const pg::PgError& error) {
+      if (error.data->sqlerrcode != ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE) throw;
+      throw vector::ValueError(vector::ValueError::FloatOverflow);
+    }
+    rows.set_bytes_elsewhere(MemoryContextMemAllocated(scan->kept, false));
+    poll();
+  }
+}
+
+std::vector<vector::WindowOrder> terms_of(const WindowOfPlan& window) {
+  std::vector<vector::WindowOrder> terms;
+  ListCell *source, *direction;
+  forboth(source, window.order, direction, window.directions) {
+    const int flags = lfirst_int(direction);
+    terms.push_back(
+        {static_cast<unsigned>(lfirst_int(source)), (flags & 1) != 0, (flags & 2) != 0});
+  }
+  return terms;
+}
+
+// Fills the run's rows, or leaves it without where they are too many, or raise an error.
+void collect(VectorScan* vector_scan, Run& run) try {
+  auto* scan = reinterpret_cast<WindowScan*>(vector_scan);
+  const WindowPlan& plan = scan->plan;
+  scan->kept = nullptr;
+  bind(scan, run);
+  const std::unique_ptr<Pieces> all = open_pieces(vector_scan, run.attributes);
   run.rows = std::make_unique<vector::WindowRows>(run.compiler.program, run.execution.most_bytes);
   const auto poll = [] { pg::call([] { CHECK_FOR_INTERRUPTS(); }); };
   for (;;) {
@@ -48,15 +164,16 @@ void collect(VectorScan* scan, Run& run) try {
     if (run.compiler.program.filters.empty()) run.rows->reserve(rows);
     for (const vector::Piece& piece : pieces) run.rows->add(piece, poll);
   }
-  std::vector<vector::WindowOrder> terms;
-  ListCell *source, *direction;
-  forboth(source, plan.order, direction, plan.directions) {
-    const int flags = lfirst_int(direction);
-    terms.push_back(
-        {static_cast<unsigned>(lfirst_int(source)), (flags & 1) != 0, (flags & 2) != 0});
+  const int last = list_length(plan.windows) - 1;
+  for (int i = 0; i <= last; ++i) {
+    const WindowOfPlan window = unpack_one_window(static_cast<List*>(list_nth(plan.windows, i)));
+    run.rows->sort(terms_of(window), static_cast<unsigned>(window.partition), poll);
+    if (i < last) compute_window(scan, *run.rows, i, poll);
   }
-  run.rows->sort(terms, static_cast<unsigned>(plan.partition), poll);
 } catch (const vector::TooManyRows&) {
+  run.rows.reset();
+} catch (const vector::ValueError&) {
+  reinterpret_cast<WindowScan*>(vector_scan)->failed = true;
   run.rows.reset();
 }
 
@@ -91,37 +208,12 @@ void begin(CustomScanState* node, EState* estate, int flags) {
   }
 }
 
-int scale_of(const Run& run, int source) {
-  const vector::Program& program = run.compiler.program;
-  const int expression = source < 0 ? -1 : program.keys[static_cast<size_t>(source)].expression;
-  return expression < 0 ? -1 : program.expressions[static_cast<size_t>(expression)].scale;
-}
-
 void run(CustomScanState* node) {
   WindowScan* scan = as_window(node);
   run_vector_scan(node);
-  const Run& run = *scan->vector.run;
-  scan->by_row = !run.rows;
+  scan->by_row = !scan->vector.run->rows;
+  if (scan->by_row && scan->kept) MemoryContextDelete(std::exchange(scan->kept, nullptr));
   scan->at = {};
-  if (scan->by_row) return;
-  for (int i = 0; i < scan->column_count; ++i)
-    scan->columns[i].scale = scale_of(run, scan->columns[i].source);
-  for (int i = 0; i < scan->state_count; ++i)
-    scan->states[i].scale = scale_of(run, scan->states[i].function.source);
-}
-
-// To the place's partition and peers.
-void enter(const vector::WindowRows& rows, WindowPlace& at) {
-  if (rows.begins_partition(at.row)) {
-    at.partition = at.row;
-    at.partition_end = rows.partition_end(at.row);
-    at.dense = 0;
-  }
-  if (rows.begins_peers(at.row)) {
-    at.peers = at.row;
-    at.peers_end = rows.peers_end(at.row);
-    ++at.dense;
-  }
 }
 
 // False: there is no further row.
@@ -138,8 +230,16 @@ bool fill(CustomScanState* node, TupleTableSlot* slot) {
     slot->tts_values[i] =
         source_value(rows, c.source, at.row, c.type, c.scale, &slot->tts_isnull[i]);
   }
-  for (int f = 0; f < scan->state_count; ++f, ++i)
-    slot->tts_values[i] = window_value(rows, scan->states[f], at, &slot->tts_isnull[i]);
+  for (int f = 0; f < scan->state_count; ++f, ++i) {
+    WindowState& s = scan->states[f];
+    if (s.results < 0) {
+      slot->tts_values[i] = window_value(rows, s, at, &slot->tts_isnull[i]);
+      continue;
+    }
+    const auto results = static_cast<unsigned>(s.results);
+    slot->tts_isnull[i] = rows.is_null(results, at.row);
+    slot->tts_values[i] = slot->tts_isnull[i] ? 0 : rows.word(results, at.row);
+  }
   MemoryContextSwitchTo(old);
   ++at.row;
   return true;
@@ -179,38 +279,73 @@ void rescan(CustomScanState* node) {
     scan->at = {};
     return;
   }
-  scan->by_row = false;
+  scan->by_row = scan->failed = false;
   rescan_vector_scan(node);
 }
 
-void explain_order(CustomScanState* node, List* ancestors, ExplainState* out,
-                   const WindowPlan& window) {
-  List* sources = deparse_list(node, ancestors, out, plan_of(node).keys);
-  List *partition = NIL, *order = NIL;
+struct Keys {
+  List *partition, *order;  // as texts
+};
+
+Keys keys_of(const List* sources, const WindowOfPlan& window) {
+  Keys keys{NIL, NIL};
   int number = 0;
   ListCell *source, *direction;
   forboth(source, window.order, direction, window.directions) {
     auto* text = static_cast<char*>(list_nth(sources, lfirst_int(source)));
     const bool descending = lfirst_int(direction) & 1, nulls_first = lfirst_int(direction) & 2;
     if (number++ < window.partition)
-      partition = lappend(partition, text);
+      keys.partition = lappend(keys.partition, text);
     else
-      order = lappend(order, psprintf("%s%s%s", text, descending ? " DESC" : "",
-                                      descending == nulls_first ? ""
-                                      : nulls_first             ? " NULLS FIRST"
-                                                                : " NULLS LAST"));
+      keys.order = lappend(keys.order, psprintf("%s%s%s", text, descending ? " DESC" : "",
+                                                descending == nulls_first ? ""
+                                                : nulls_first             ? " NULLS FIRST"
+                                                                          : " NULLS LAST"));
   }
-  if (partition) ExplainPropertyList("Partition Key", partition, out);
-  if (order) ExplainPropertyList("Order By", order, out);
+  return keys;
+}
+
+char* joined(const List* texts) {
+  StringInfoData all;
+  initStringInfo(&all);
+  ListCell* cell;
+  foreach (cell, texts)
+    appendStringInfo(&all, "%s%s", all.len ? ", " : "", static_cast<char*>(lfirst(cell)));
+  return all.data;
+}
+
+// One window by its keys; several in the order in which they are computed, as OVER has them.
+void explain_windows(CustomScanState* node, List* ancestors, ExplainState* out, List* windows) {
+  const List* sources = deparse_list(node, ancestors, out, plan_of(node).keys);
+  List* texts = NIL;
+  ListCell* cell;
+  foreach (cell, windows) {
+    const Keys keys = keys_of(sources, unpack_one_window(static_cast<List*>(lfirst(cell))));
+    if (list_length(windows) > 1) {
+      texts =
+          lappend(texts, psprintf("(%s%s%s%s%s)", keys.partition ? "PARTITION BY " : "",
+                                  joined(keys.partition), keys.partition && keys.order ? " " : "",
+                                  keys.order ? "ORDER BY " : "", joined(keys.order)));
+      continue;
+    }
+    if (keys.partition) ExplainPropertyList("Partition Key", keys.partition, out);
+    if (keys.order) ExplainPropertyList("Order By", keys.order, out);
+  }
+  if (texts) ExplainPropertyList("Windows", texts, out);
+}
+
+const char* strategy(const WindowScan* scan) {
+  if (!scan->by_row) return "by column";
+  return scan->failed ? "by row, for an error" : "by row, beyond the memory";
 }
 
 void explain(CustomScanState* node, List* ancestors, ExplainState* out) {
   const WindowScan* scan = as_window(node);
-  explain_order(node, ancestors, out, scan->plan);
+  explain_windows(node, ancestors, out, scan->plan.windows);
   explain_source(node, out);
   explain_list(node, ancestors, out, "Scan Filter", plan_of(node).filters, true);
   if (!out->analyze || !scan->vector.run) return;
-  ExplainPropertyText("Strategy", scan->by_row ? "by row, beyond the memory" : "by column", out);
+  ExplainPropertyText("Strategy", strategy(scan), out);
   if (!scan->by_row)
     ExplainPropertyUInteger("Memory", "kB", scan->vector.run->rows->bytes() / 1024, out);
   explain_counters(node, out);

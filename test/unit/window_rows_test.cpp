@@ -170,6 +170,40 @@ TEST_F(VectorRows, AreSortedAsByAStableSort) {
   }
 }
 
+TEST_F(VectorRows, TakeResultsAndConditionsAlongWhenTheyAreSortedAgain) {
+  std::vector<Row> rows(5000);
+  for (Row& row : rows) row = random_row(10);
+  Filter positive;
+  positive.expression = 0;
+  positive.has_low = true;
+  positive.low = 1;
+  Program program = program_;
+  program.conditions = {{positive}};
+  const Piece piece = piece_of(rows);
+  WindowRows window(program, SIZE_MAX);
+  const auto poll = [] {};
+  window.add(piece, poll);
+  const WindowOrder first[] = {{0, false, false}, {3, true, true}}, second[] = {{2, false, true}};
+  window.sort(first, 1, poll);
+  const unsigned results = window.add_results();
+  const auto result_of = [&](uint32_t i) {  // of what a row has
+    return window.is_null(1, i) ? 0 : window.word(1, i) * 3 + 1;
+  };
+  for (uint32_t i = 0; i < window.rows(); ++i)
+    if (!window.is_null(1, i)) window.set_result(results, i, result_of(i));
+  for (int times = 0; times < 2; ++times) {
+    if (times > 0) window.sort(second, 0, poll);
+    for (uint32_t i = 0; i < window.rows(); ++i) {
+      ASSERT_EQ(window.is_null(results, i), window.is_null(1, i));
+      if (!window.is_null(1, i)) {
+        ASSERT_EQ(window.word(results, i), result_of(i));
+      }
+      const bool passes = !window.is_null(0, i) && static_cast<int64_t>(window.word(0, i)) >= 1;
+      ASSERT_EQ(window.word(4, i), uint64_t{passes});
+    }
+  }
+}
+
 TEST_F(VectorRows, ThatAreTooManyAreRefused) {
   std::vector<Row> rows(20000);
   for (Row& row : rows) row = random_row(0);
@@ -184,6 +218,12 @@ TEST_F(VectorRows, ThatAreTooManyAreRefused) {
         tight.sort({}, 0, [] {});
       },
       TooManyRows);
+  // They fit, but not with results.
+  WindowRows full(program_, 20000 * 31 + (2 << 20));
+  full.add(piece, [] {});
+  full.sort({}, 0, [] {});
+  EXPECT_NO_THROW(full.add_results());
+  EXPECT_THROW(full.set_bytes_elsewhere(4 << 20), TooManyRows);
 }
 
 TEST_F(VectorRows, ThatWereRemovedAreTakenOutOfZoneMaps) {

@@ -116,6 +116,8 @@ WindowRows::WindowRows(const Program& program, size_t most_bytes)
     // Only a column's values are known to be as narrow as their type (and numerics are not).
     if (!values.real && e.scale < 0 && e.op == Op::Column) values.bytes = e.bytes;
   }
+  for (size_t i = 0; i < program.conditions.size(); ++i) values_.emplace_back().bytes = 1;
+  if (!program.conditions.empty() && !numbers_) numbers_ = std::make_unique<Vector>();
 }
 
 WindowRows::~WindowRows() = default;
@@ -152,7 +154,8 @@ void WindowRows::add_chunk() {
   const unsigned n = evaluator_.selected();
   if (rows_ > std::numeric_limits<uint32_t>::max() - kChunkRows) throw TooManyRows();
   counters_.passed += n;
-  for (size_t s = 0; s < values_.size(); ++s) {
+  const size_t keys = program_.keys.size();
+  for (size_t s = 0; s < keys; ++s) {
     const Key& key = program_.keys[s];
     if (key.text >= 0) {
       evaluator_.text_numbers(key.text, *values_[s].texts, *numbers_);
@@ -161,7 +164,36 @@ void WindowRows::add_chunk() {
       values_[s].append(evaluator_.value(key.expression), rows_, n);
     }
   }
+  for (size_t c = 0; c < program_.conditions.size(); ++c) {
+    std::fill_n(numbers_->words, n, 0);
+    numbers_->any_null = false;
+    evaluator_.with_condition(program_.conditions[c], [&](const uint16_t* places) {
+      for (unsigned i = 0; i < evaluator_.selected(); ++i) numbers_->words[places[i]] = 1;
+    });
+    values_[keys + c].append(*numbers_, rows_, n);
+  }
   rows_ += n;
+}
+
+unsigned WindowRows::add_results() {
+  const size_t words = (size_t{rows_} + 63) / 64;
+  check_size(size_t{rows_} * sizeof(uint64_t) + words * sizeof(uint64_t));
+  Values& values = values_.emplace_back();
+  values.any_null = true;
+  values.data.resize(size_t{rows_} * sizeof(uint64_t));
+  values.nulls.assign(words, ~uint64_t{0});
+  return static_cast<unsigned>(values_.size() - 1);
+}
+
+void WindowRows::set_result(unsigned source, uint32_t place, uint64_t word) {
+  Values& values = values_[source];
+  std::memcpy(values.data.data() + size_t{place} * sizeof word, &word, sizeof word);
+  values.nulls[place / 64] &= ~(uint64_t{1} << place % 64);
+}
+
+void WindowRows::set_bytes_elsewhere(size_t bytes) {
+  bytes_elsewhere_ = bytes;
+  check_size(0);
 }
 
 uint32_t WindowRows::next_set(const LargeVector<uint64_t>& bits, uint32_t from) const {
@@ -179,7 +211,7 @@ void WindowRows::check_size(size_t more) const {
 
 // But for the order, which check_size() reckons.
 size_t WindowRows::bytes() const {
-  size_t total = 0;
+  size_t total = bytes_elsewhere_;
   for (const Values& values : values_) {
     total += values.data.size() + values.nulls.size() * sizeof(uint64_t);
     if (values.texts) total += values.texts->bytes();

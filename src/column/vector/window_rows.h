@@ -1,5 +1,6 @@
 // All rows that pass a program's filters, in the order of a window: some of their values, and where
-// partitions and peers begin. The sources of these values are the program's keys.
+// partitions and peers begin. The sources of these values are the program's keys, then its
+// conditions, which are 1 for rows that pass them and else 0, then results that have been added.
 #pragma once
 
 #include <cstring>
@@ -30,8 +31,15 @@ class WindowRows {
   // `poll` is called now and then, and may throw. Throws ValueError, CorruptError, TooManyRows.
   void add(const Piece& piece, const Poll& poll);
   // The first `partition` of the terms are what partitions are of. Rows that are equal stay in the
-  // order in which they were added. Strings are ordered by their bytes. Throws TooManyRows.
+  // order in which they were added, or sorted before. Strings are ordered by their bytes. Throws
+  // TooManyRows.
   void sort(std::span<const WindowOrder> terms, unsigned partition, const Poll& poll);
+
+  // Another source, of a word for each row, NULL at first; its number. Throws TooManyRows.
+  unsigned add_results();
+  void set_result(unsigned source, uint32_t place, uint64_t word);
+  // What belongs to the rows and is kept elsewhere. Throws TooManyRows.
+  void set_bytes_elsewhere(size_t bytes);
 
   uint32_t rows() const { return rows_; }
   // By a row's place in the order.
@@ -98,7 +106,7 @@ class WindowRows {
   static int compare(std::span<const Term> terms, uint32_t a, uint32_t b);
 
   const Program& program_;
-  size_t most_bytes_;
+  size_t most_bytes_, bytes_elsewhere_ = 0;
   Evaluator evaluator_;
   std::vector<Values> values_;
   std::unique_ptr<Vector> numbers_;  // of strings of the chunk at hand
