@@ -74,7 +74,12 @@ bool fetch_row(const TableView& view, Relation relation, const RelationInfo& inf
     if (PendingRow row = find_pending_row(*own, rowid)) {
       const PendingRun& run = *row.run;
       if (run.places.empty()) {
-        store_pending_row(slot, relation, info, rowid, run.tuples[row.index], run.xid, run.cid);
+        if (run.columns)
+          store_pending_row(slot, relation, info, rowid, *run.shape, *run.columns,
+                            static_cast<uint32_t>(row.index));
+        else
+          store_pending_row(slot, relation, info, rowid, run.tuples[row.index]);
+        mark_own(slot, run.xid, run.cid);
         return true;
       }
       uint32_t at;

@@ -54,7 +54,8 @@ bool fetch_for_dirty(const RelationInfo& info, Relation relation, uint64_t rowid
   // btree does not.
   MinimalTuple published = pg::call([=] { return find_published_row(rowid); });
   if (published) {
-    store_pending_row(slot, relation, info, rowid, published, snapshot->xmin, FirstCommandId);
+    store_pending_row(slot, relation, info, rowid, published);
+    mark_own(slot, snapshot->xmin, FirstCommandId);
     pfree(published);
     return true;
   }

@@ -1,4 +1,4 @@
-// Inserting rows: a rowid, a flattened tuple, a place among this transaction's pending rows.
+// Inserting rows: a rowid, values without TOAST, a place among this transaction's pending rows.
 #include "am/callbacks.h"
 
 #include "am/fetch.h"
@@ -6,7 +6,7 @@
 #include "am/floor.h"
 #include "am/merge_rows.h"
 #include "am/omitted_rows.h"
-#include "am/pending.h"
+#include "am/pending_columns.h"
 #include "am/rewrite.h"
 #include "am/rowid_blocks.h"
 #include "am/rowids.h"
@@ -17,7 +17,10 @@
 
 namespace datahike::am {
 
-MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
+namespace {
+
+// The slot's values without TOAST; those that had to be copied are palloc'd.
+Datum* flat_values(TupleTableSlot* slot, const RelationInfo& info) {
   slot_getallattrs(slot);
   TupleDesc desc = slot->tts_tupleDescriptor;
   Datum* values = slot->tts_values;
@@ -34,13 +37,24 @@ MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
     }
     copies[i] = PointerGetDatum(detoast_attr(value));
   }
-  MemoryContext old = MemoryContextSwitchTo(pending_memory());
-  MinimalTuple tuple = heap_form_minimal_tuple(desc, copies ? copies : values, slot->tts_isnull);
-  MemoryContextSwitchTo(old);
-  if (!copies) return tuple;
+  return copies ? copies : values;
+}
+
+void free_copies(TupleTableSlot* slot, const RelationInfo& info, Datum* copies) {
+  if (copies == slot->tts_values) return;
   for (int i = 0; i < info.attributes; ++i)
-    if (copies[i] != values[i] && !slot->tts_isnull[i]) pfree(DatumGetPointer(copies[i]));
+    if (copies[i] != slot->tts_values[i] && !slot->tts_isnull[i]) pfree(DatumGetPointer(copies[i]));
   pfree(copies);
+}
+
+}  // namespace
+
+MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
+  Datum* values = flat_values(slot, info);
+  MemoryContext old = MemoryContextSwitchTo(pending_memory());
+  MinimalTuple tuple = heap_form_minimal_tuple(slot->tts_tupleDescriptor, values, slot->tts_isnull);
+  MemoryContextSwitchTo(old);
+  free_copies(slot, info, values);
   return tuple;
 }
 
@@ -85,19 +99,68 @@ TablePending& writable(Relation relation, const RelationInfo& info, const char* 
   return pending;
 }
 
+// As many as the cache of a core holds while their values are gone through.
+constexpr int kMostRowsAtOnce = 32;
+constexpr int kFewestRowsAtOnce = 4;
+
+void mark_inserted(Relation relation, const RelationInfo& info, TupleTableSlot* slot,
+                   uint64_t rowid, CommandId cid) {
+  slot->tts_tableOid = RelationGetRelid(relation);
+  slot->tts_tid = to_tid(info.tid_base, rowid);
+  mark_written_now(slot, cid, false);
+}
+
 uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo& info,
                     TupleTableSlot* slot, CommandId cid, const RewrittenRow& rewritten = {}) {
   uint64_t least = std::max({info.horizon, pending.first_rowid, rewritten.first_rowid});
   uint64_t rowid = next_rowid(info.table, pending.branch, least);
   note_serializable_rowid(info.table, pending.branch, rowid);
   const RelationInfo* i = &info;
-  MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
-  if (info.publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
-  add_pending_row(pending, rowid, tuple, rewritten.entity, cid, info, RelationGetDescr(relation));
-  slot->tts_tableOid = RelationGetRelid(relation);
-  slot->tts_tid = to_tid(info.tid_base, rowid);
-  mark_written_now(slot, cid, false);
+  TupleDesc desc = RelationGetDescr(relation);
+  PendingRun* columns = info.publishes_rows || rewritten.entity != 0
+                            ? nullptr
+                            : columns_for(pending, rowid, 1, cid, info, desc);
+  if (columns) {
+    Datum* values = pg::call([=] { return flat_values(slot, *i); });
+    append_row(*columns, values, slot->tts_isnull, 0);
+    pg::call([=] { free_copies(slot, *i, values); });
+  } else {
+    MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
+    if (info.publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
+    add_pending_row(pending, rowid, tuple, rewritten.entity, cid, info, desc);
+  }
+  mark_inserted(relation, info, slot, rowid, cid);
   return rowid;
+}
+
+// The rows of the slots from the first on that can be added at once: how many, or 0.
+int insert_rows(TablePending& pending, Relation relation, const RelationInfo& info,
+                TupleTableSlot** slots, int count, CommandId cid) {
+  if (info.publishes_rows || count < kFewestRowsAtOnce) return 0;
+  const RelationInfo* i = &info;
+  const size_t room = bytes_in_last_run(pending);
+  const auto most = static_cast<uint32_t>(std::min(count, kMostRowsAtOnce));
+  uint64_t rows = pg::call([=] { return flat_slots(slots, most, *i, room); });
+  if (rows == 0) return 0;
+  rows = std::min(rows, rows_in_last_run(pending));
+  uint64_t least = std::max(info.horizon, pending.first_rowid);
+  uint64_t first = next_rowids(info.table, pending.branch, least, &rows);
+  for (uint64_t row = 0; row < rows; ++row)
+    note_serializable_rowid(info.table, pending.branch, first + row);
+  TupleDesc desc = RelationGetDescr(relation);
+  PendingRun* run = columns_for(pending, first, static_cast<uint64_t>(count), cid, info, desc);
+  if (run) {
+    append_rows(*run, slots, static_cast<uint32_t>(rows));
+  } else {
+    for (uint64_t row = 0; row < rows; ++row) {
+      TupleTableSlot* slot = slots[row];
+      MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
+      add_pending_row(pending, first + row, tuple, 0, cid, info, desc);
+    }
+  }
+  for (uint64_t row = 0; row < rows; ++row)
+    mark_inserted(relation, info, slots[row], first + row, cid);
+  return static_cast<int>(rows);
 }
 
 }  // namespace
@@ -121,7 +184,11 @@ void multi_insert(Relation relation, TupleTableSlot** slots, int count, CommandI
   pg::guard([=] {
     const RelationInfo& info = relation_info(relation);
     TablePending& pending = writable(relation, info, "INSERT");
-    for (int i = 0; i < count; ++i) insert_row(pending, relation, info, slots[i], cid);
+    for (int i = 0; i < count;) {
+      int added = insert_rows(pending, relation, info, slots + i, count - i, cid);
+      if (added == 0) insert_row(pending, relation, info, slots[i], cid);
+      i += std::max(added, 1);
+    }
   });
   pgstat_count_heap_insert(relation, count);
 }

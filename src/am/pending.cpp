@@ -3,6 +3,7 @@
 #include "am/branch_protection.h"
 #include "am/dead_rows.h"
 #include "am/horizon.h"
+#include "am/pending_columns.h"
 #include "am/prepared.h"
 #include "am/rewrite.h"
 #include "am/row_locks.h"
@@ -62,8 +63,28 @@ const Shape* shape_for(TablePending& table, const RelationInfo& info, TupleDesc 
 
 bool continues(const PendingRun& run, uint64_t rowid, CommandId cid, const Shape* shape) {
   return run.first + run.count == rowid && run.cid == cid && run.shape == shape &&
-         run.sub == GetCurrentSubTransactionId() && run.places.empty() && run.bytes < kSpillBytes &&
-         run.count < store::kMaxSegmentRows;
+         run.sub == GetCurrentSubTransactionId() && run.places.empty() && !run.full;
+}
+
+// Rows with large values are to be segments of their own: they stay tuples.
+bool has_no_large_value(const PendingRun& run) { return run.bytes < store::kLargeValueBytes; }
+
+// A run that is full is spilled when another one begins.
+PendingRun& begin_run(TablePending& table, uint64_t rowid, CommandId cid, const Shape* shape) {
+  PendingRun* run = table.last_run;
+  if (run && run->full && run->places.empty() && run->sub == GetCurrentSubTransactionId())
+    spill(table, *run);
+  TransactionId xid = pg::call([] { return GetCurrentTransactionId(); });
+  transaction.operations.push_back(
+      {Operation::AddRun, 0, table.branch, xid, 0, &table, rowid, nullptr});
+  run = &table.runs[rowid];
+  run->first = rowid;
+  run->cid = cid;
+  run->xid = xid;
+  run->sub = GetCurrentSubTransactionId();
+  run->shape = shape;
+  table.last_run = run;
+  return *run;
 }
 
 }  // namespace
@@ -201,31 +222,48 @@ PendingRow find_pending_row(TablePending& table, uint64_t rowid) {
   return {run, rowid - run->first};
 }
 
+uint64_t rows_in_last_run(const TablePending& table) {
+  const PendingRun* run = table.last_run;
+  return store::kMaxSegmentRows - (run && !run->full ? run->count : 0);
+}
+
+size_t bytes_in_last_run(const TablePending& table) {
+  const PendingRun* run = table.last_run;
+  return store::kSegmentTargetBytes -
+         (run && run->columns && !run->full ? run->columns->raw_bytes : 0);
+}
+
+PendingRun* columns_for(TablePending& table, uint64_t rowid, uint64_t rows, CommandId cid,
+                        const RelationInfo& info, TupleDesc desc) {
+  const Shape* shape = shape_for(table, info, desc);
+  PendingRun* run = table.last_run;
+  if (run && continues(*run, rowid, cid, shape)) {
+    if (!run->entities.empty()) return nullptr;
+    if (!run->columns && run->count + rows >= kRowsAsTuples && has_no_large_value(*run))
+      turn_into_columns(*run);
+    return run->columns ? run : nullptr;
+  }
+  const bool one_of_many = run && run->columns && run->cid == cid && run->entities.empty();
+  if (!one_of_many && rows < kRowsAsTuples) return nullptr;
+  run = &begin_run(table, rowid, cid, shape);
+  run->columns = take_columns(*shape);
+  return run;
+}
+
 void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, uint64_t entity,
                      CommandId cid, const RelationInfo& info, TupleDesc desc) {
   const Shape* shape = shape_for(table, info, desc);
   PendingRun* run = table.last_run;
-  if (!run || !continues(*run, rowid, cid, shape)) {
-    if (run && run->bytes >= kSpillBytes && run->places.empty() && !run->tuples.empty() &&
-        run->sub == GetCurrentSubTransactionId())
-      spill(table, *run);
-    TransactionId xid = pg::call([] { return GetCurrentTransactionId(); });
-    transaction.operations.push_back(
-        {Operation::AddRun, 0, table.branch, xid, 0, &table, rowid, nullptr});
-    run = &table.runs[rowid];
-    run->first = rowid;
-    run->cid = cid;
-    run->xid = xid;
-    run->sub = GetCurrentSubTransactionId();
-    run->shape = shape;
-    table.last_run = run;
-  }
+  if (!run || !continues(*run, rowid, cid, shape)) run = &begin_run(table, rowid, cid, shape);
   if (entity != 0 && run->entities.empty())
     for (uint64_t i = 0; i < run->count; ++i) run->entities.push_back(run->first + i);
   if (entity != 0 || !run->entities.empty()) run->entities.push_back(entity ? entity : rowid);
+  if (run->columns) return append_tuple(*run, tuple);
   run->tuples.push_back(tuple);
   ++run->count;
   run->bytes += tuple->t_len + 16;
+  run->full = run->bytes >= kSpillBytes;
+  if (run->count == kRowsAsTuples && has_no_large_value(*run)) turn_into_columns(*run);
 }
 
 void remove_row(TablePending& table, uint64_t rowid, CommandId cid, uint64_t successor,

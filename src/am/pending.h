@@ -6,7 +6,7 @@
 #include "pg/pg.h"
 #include "store/delta.h"
 #include "store/environment.h"
-#include "store/segment.h"
+#include "store/segment_columns.h"
 
 namespace datahike::am {
 
@@ -17,7 +17,8 @@ struct Shape {
   std::vector<store::ColumnSpec> specs;
 };
 
-// Rows with consecutive rowids that one command of one subtransaction wrote.
+// Rows with consecutive rowids that one command of one subtransaction wrote. Few are tuples, many
+// are columns (pending_columns.h): as either they are read, removed and encoded.
 struct PendingRun {
   uint64_t first = 0;
   uint64_t count = 0;
@@ -25,10 +26,12 @@ struct PendingRun {
   TransactionId xid = InvalidTransactionId;  // of the subtransaction
   SubTransactionId sub = InvalidSubTransactionId;
   const Shape* shape = nullptr;
-  std::vector<MinimalTuple> tuples;  // empty once spilled
-  std::vector<uint64_t> entities;    // empty: every row is its own entity
-  size_t bytes = 0;
-  std::vector<store::SegmentPlace> places;  // spilled: where in the log
+  std::vector<MinimalTuple> tuples;                // empty: columns, or spilled
+  std::unique_ptr<store::SegmentColumns> columns;  // nullptr: tuples, or spilled
+  std::vector<uint64_t> entities;                  // empty: every row is its own entity
+  size_t bytes = 0;                                // of memory
+  bool full = false;                               // takes no more rows, and is to be spilled
+  std::vector<store::SegmentPlace> places;         // spilled: where in the log
   uint64_t entity(uint64_t i) const { return entities.empty() ? first + i : entities[i]; }
 };
 
@@ -105,6 +108,14 @@ PendingRow find_pending_row(TablePending& table, uint64_t rowid);
 // entity 0 = its own.
 void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, uint64_t entity,
                      CommandId cid, const RelationInfo& info, TupleDesc desc);
+// The run that the row, its own entity, is to be added to as columns, by append_rows() or
+// append_row(); nullptr: it is to be a tuple. rows: how many are known to come with it.
+PendingRun* columns_for(TablePending& table, uint64_t rowid, uint64_t rows, CommandId cid,
+                        const RelationInfo& info, TupleDesc desc);
+// How many rows more the run of the last row takes if it goes on, or else a new one, and how many
+// bytes of values, of which it takes one row more than fits.
+uint64_t rows_in_last_run(const TablePending& table);
+size_t bytes_in_last_run(const TablePending& table);
 void remove_row(TablePending& table, uint64_t rowid, CommandId cid, uint64_t successor,
                 bool moved_partition);
 // Whether a rollback to a savepoint may bring a row back that was written by one subtransaction and
@@ -155,6 +166,6 @@ void mark_written();
 // Encoding of runs, shared by spilling and committing (pending_encode.cpp).
 void spill(TablePending& table, PendingRun& run);
 uint32_t take_part_number(int32_t branch);
-inline constexpr size_t kSpillBytes = 4 << 20;  // of tuples in memory: about a segment when encoded
+inline constexpr size_t kSpillBytes = 4 << 20;  // of a run in memory
 
 }  // namespace datahike::am

@@ -35,6 +35,8 @@ pg::LogRow new_log_row(uint32_t part, char kind) {
 namespace {
 
 constexpr size_t kPartBytes = 1 << 20;
+// Of values of a run: less may share a segment with its neighbours.
+constexpr size_t kSegmentOfItsOwn = store::kSegmentTargetBytes / 4;
 
 // The part that is being filled: rows of several segments, written when large enough.
 struct Part {
@@ -104,10 +106,19 @@ void encode_rows(const TablePending& table, Part& part, store::TableDelta& delta
     }
     uint64_t xid = pg::widen_xid(run.xid);
     pg::call([] { CHECK_FOR_INTERRUPTS(); });
-    for (uint64_t i = 0; i < run.count; ++i) {
-      uint64_t rowid = first + i;
-      if (own_removed(table, rowid, InvalidCommandId)) continue;
-      writer.add(*run.shape, rowid, run.entity(i), xid, run.tuples[i]);
+    const bool alone = table.runs.size() == 1;
+    if (run.columns && (alone || run.columns->raw_bytes >= kSegmentOfItsOwn) &&
+        !any_removed(table, run)) {
+      writer.add_all(first, *run.columns);
+    } else {
+      for (uint64_t i = 0; i < run.count; ++i) {
+        uint64_t rowid = first + i;
+        if (own_removed(table, rowid, InvalidCommandId)) continue;
+        if (run.columns)
+          writer.add(*run.shape, rowid, *run.columns, static_cast<uint32_t>(i));
+        else
+          writer.add(*run.shape, rowid, run.entity(i), xid, run.tuples[i]);
+      }
     }
     if (part.rows.size() >= kPartBytes) {
       writer.finish();

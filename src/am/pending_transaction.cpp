@@ -1,6 +1,7 @@
 #include "am/pending_transaction.h"
 
 #include "am/branch_protection.h"
+#include "am/pending_columns.h"
 #include "am/rewrite.h"
 #include "am/row_locks.h"
 #include "am/rowids.h"
@@ -148,6 +149,8 @@ void end_pending(Ended how) {
   if (how != Ended::Prepared)
     for (auto& [key, table] : transaction.tables) remember_rowless(*table, how == Ended::Committed);
   transaction = Transaction();
+  forget_columns();
+  end_spilling();
   end_inserts(how == Ended::RolledBack);
   if (memory) MemoryContextReset(memory);
 }

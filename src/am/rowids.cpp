@@ -172,6 +172,11 @@ void erase(const InsertKey& key) { dshash_delete_key(pg::shared_tables().inserts
 }  // namespace
 
 uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least) {
+  uint64_t count = 1;
+  return next_rowids(table, branch, least, &count);
+}
+
+uint64_t next_rowids(uint64_t table, int32_t branch, uint64_t least, uint64_t* count) {
   TableChunks& t = tables[table];
   TransactionId self = pg::call([] { return GetCurrentTransactionId(); });
   if (t.taker != self) {
@@ -180,10 +185,13 @@ uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least) {
   }
   Chunk& chunk = chunk_for(t, table, self, branch, least);
   if (chunk.registered != self) pg::call([&] { register_chunk(chunk, table, branch); });
-  ++t.taken;
-  t.newest = chunk.next;
+  *count = std::min(*count, chunk.end - chunk.next);
+  const uint64_t first = chunk.next;
+  chunk.next += *count;
+  t.taken += *count;
+  t.newest = chunk.next - 1;
   t.newest_branch = branch;
-  return chunk.next++;
+  return first;
 }
 
 bool find_running_insert(uint64_t rowid, RunningInsert* out) {

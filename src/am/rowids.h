@@ -10,6 +10,8 @@ namespace datahike::am {
 // chunk as being inserted into, before any index entry can name it. May raise a PostgreSQL error.
 // Never one below `least`.
 uint64_t next_rowid(uint64_t table, int32_t branch, uint64_t least);
+// The same for several in a row. `count`: how many are wanted at most, and there are, at least one.
+uint64_t next_rowids(uint64_t table, int32_t branch, uint64_t least, uint64_t* count);
 struct RunningInsert {
   TransactionId xid;  // subtransaction
   int32_t branch;

@@ -29,6 +29,30 @@ class SegmentWriter {
     for (size_t i = 0; i < shape.attributes.size(); ++i) large |= add_value(shape.attributes[i], i);
     if (large || builder_->raw_bytes() >= store::kSegmentTargetBytes) finish();
   }
+  // A row of a run's columns.
+  void add(const Shape& shape, uint64_t rowid, const store::SegmentColumns& columns, uint32_t row) {
+    prepare(shape, rowid);
+    builder_->begin_row(columns.entities[row], columns.xids.words()[row]);
+    bool large = false;
+    for (const column::Values& values : columns.values) {
+      if (values.is_null(row))
+        builder_->add_null();
+      else if (column::is_word(values.kind()))
+        builder_->add_bits(values.words()[row]);
+      else
+        builder_->add_bytes(values.bytes(row));
+      large |=
+          !column::is_word(values.kind()) && values.bytes(row).size() >= store::kLargeValueBytes;
+    }
+    if (large || builder_->raw_bytes() >= store::kSegmentTargetBytes) finish();
+  }
+  // All of them, as a segment.
+  void add_all(uint64_t first, const store::SegmentColumns& columns) {
+    finish();
+    Bytes segment = columns.encode(first);
+    places_.push_back({first, columns.rows(), 0, out_.size(), segment.size()});
+    out_.insert(out_.end(), segment.begin(), segment.end());
+  }
   void add(const store::SegmentReader& segment, uint32_t row) {
     uint64_t rowid = segment.first_rowid() + row;
     if (builder_ && (rowid != next_ || !builder_->same_columns(segment) || is_full())) finish();

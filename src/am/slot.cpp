@@ -22,18 +22,22 @@ constexpr size_t kBlockHeader = MAXALIGN(sizeof(char*));
 
 char*& previous_block(char* block) { return *reinterpret_cast<char**>(block); }
 
+char* allocate_block(Slot* slot, size_t bytes) {
+  SlotArena& arena = slot->arena;
+  size_t size = std::max<size_t>(bytes + kBlockHeader, std::max<size_t>(arena.size * 2, 512));
+  auto* block = static_cast<char*>(MemoryContextAllocHuge(slot->base.base.tts_mcxt, size));
+  previous_block(block) = arena.block;
+  arena.block = block;
+  arena.size = size;
+  arena.used = kBlockHeader + bytes;
+  return block + kBlockHeader;
+}
+
 // Bump allocation in the slot's context. Earlier values stay where they are.
-char* allocate(Slot* slot, size_t bytes) {
+inline char* allocate(Slot* slot, size_t bytes) {
   SlotArena& arena = slot->arena;
   size_t start = MAXALIGN(arena.used);
-  if (!arena.block || start + bytes > arena.size) {
-    size_t size = std::max<size_t>(bytes + kBlockHeader, std::max<size_t>(arena.size * 2, 512));
-    auto* block = static_cast<char*>(MemoryContextAllocHuge(slot->base.base.tts_mcxt, size));
-    previous_block(block) = arena.block;
-    arena.block = block;
-    arena.size = size;
-    start = kBlockHeader;
-  }
+  if (!arena.block || start + bytes > arena.size) return allocate_block(slot, bytes);
   arena.used = start + bytes;
   return arena.block + start;
 }
@@ -273,6 +277,15 @@ Datum get_system_attribute(TupleTableSlot* slot, int attnum, bool* isnull) {
   }
 }
 
+// An expanded object as a plain value in the slot's memory.
+Datum flatten_object(Slot* slot, Datum value) {
+  ExpandedObjectHeader* object = DatumGetEOHP(value);
+  Size size = EOH_get_flat_size(object);
+  char* copy = allocate(slot, size);
+  EOH_flatten_into(object, copy, size);
+  return PointerGetDatum(copy);
+}
+
 // Makes every by-reference value the slot's own memory.
 void materialize(TupleTableSlot* slot) {
   Slot* s = as_slot(slot);
@@ -282,19 +295,17 @@ void materialize(TupleTableSlot* slot) {
     for (int i = 0; i < desc->natts; ++i) {
       FormData_pg_attribute* att = TupleDescAttr(desc, i);
       if (att->attbyval || slot->tts_isnull[i]) continue;
-      Datum value = slot->tts_values[i];
-      if (att->attlen == -1 && VARATT_IS_EXTERNAL_EXPANDED(DatumGetPointer(value))) {
-        ExpandedObjectHeader* object = DatumGetEOHP(value);
-        Size size = EOH_get_flat_size(object);
-        char* copy = allocate(s, size);
-        EOH_flatten_into(object, copy, size);
-        slot->tts_values[i] = PointerGetDatum(copy);
-      } else {
-        Size size = datumGetSize(value, false, att->attlen);
-        char* copy = allocate(s, size);
-        std::memcpy(copy, DatumGetPointer(value), size);
-        slot->tts_values[i] = PointerGetDatum(copy);
+      char* value = DatumGetPointer(slot->tts_values[i]);
+      if (att->attlen == -1 && VARATT_IS_EXTERNAL_EXPANDED(value)) {
+        slot->tts_values[i] = flatten_object(s, slot->tts_values[i]);
+        continue;
       }
+      Size size = att->attlen > 0     ? static_cast<Size>(att->attlen)
+                  : att->attlen == -1 ? VARSIZE_ANY(value)
+                                      : strlen(value) + 1;
+      char* copy = allocate(s, size);
+      std::memcpy(copy, value, size);
+      slot->tts_values[i] = PointerGetDatum(copy);
     }
     s->owned = true;
   }
@@ -364,6 +375,16 @@ RelationInfo* describe_slot(TupleTableSlot* slot, const RelationInfo& info) {
   return own;
 }
 
+// The row has `written` attributes; the others were added since.
+void complete_row(Slot* s, const RelationInfo& info, int written) {
+  TupleTableSlot& base = s->base.base;
+  base.tts_nvalid = base.tts_tupleDescriptor->natts;
+  if (written >= base.tts_tupleDescriptor->natts) return;
+  if (!s->info) s->info = describe_slot(&base, info);
+  for (int i = written; i < s->info->attributes; ++i)
+    if (!s->info->attribute[i].dropped) complete_attribute(s, i);
+}
+
 }  // namespace
 
 const TupleTableSlotOps slot_operations = {
@@ -407,8 +428,17 @@ void mark_written_now(TupleTableSlot* slot, CommandId cid, bool was_locked) {
   s->cmin = cid;
 }
 
+void mark_own(TupleTableSlot* slot, TransactionId xmin, CommandId cmin) {
+  Slot* s = as_slot(slot);
+  s->table = 0;
+  s->owned = true;
+  s->xmin = xmin;
+  s->xmax = InvalidTransactionId;
+  s->cmin = cmin;
+}
+
 void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
-                       uint64_t rowid, MinimalTuple tuple, TransactionId xmin, CommandId cmin) {
+                       uint64_t rowid, MinimalTuple tuple) {
   Slot* s = begin_store(slot, relation, info, rowid);
   char* copy = allocate(s, tuple->t_len);
   std::memcpy(copy, tuple, tuple->t_len);
@@ -416,18 +446,32 @@ void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationIn
   heap.t_len = tuple->t_len + MINIMAL_TUPLE_OFFSET;
   heap.t_data = reinterpret_cast<HeapTupleHeader>(copy - MINIMAL_TUPLE_OFFSET);
   heap_deform_tuple(&heap, slot->tts_tupleDescriptor, slot->tts_values, slot->tts_isnull);
-  slot->tts_nvalid = slot->tts_tupleDescriptor->natts;
-  int written = HeapTupleHeaderGetNatts(heap.t_data);
-  if (written < slot->tts_tupleDescriptor->natts) {
-    if (!s->info) s->info = describe_slot(slot, info);
-    for (int i = written; i < s->info->attributes; ++i)
-      if (!s->info->attribute[i].dropped) complete_attribute(s, i);
+  complete_row(s, info, HeapTupleHeaderGetNatts(heap.t_data));
+}
+
+void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
+                       uint64_t rowid, const Shape& shape, const store::SegmentColumns& columns,
+                       uint32_t row) {
+  Slot* s = begin_store(slot, relation, info, rowid);
+  TupleDesc desc = slot->tts_tupleDescriptor;
+  const int written = static_cast<int>(shape.attributes.size());
+  size_t at = 0;
+  for (int i = 0; i < std::min(written, desc->natts); ++i) {
+    const Attribute& a = shape.attributes[static_cast<size_t>(i)];
+    slot->tts_values[i] = 0;
+    slot->tts_isnull[i] = true;
+    if (a.dropped) continue;
+    const column::Values& column = columns.values[at++];
+    if (column.is_null(row) || TupleDescAttr(desc, i)->attisdropped) continue;
+    slot->tts_isnull[i] = false;
+    if (a.kind <= Kind::Float64)
+      slot->tts_values[i] = static_cast<Datum>(column.words()[row]);
+    else if (a.kind == Kind::Fixed)
+      slot->tts_values[i] = make_fixed(s, column.bytes(row));
+    else
+      slot->tts_values[i] = make_varlena(s, column.bytes(row), a.plain_storage);
   }
-  s->table = 0;
-  s->owned = true;
-  s->xmin = xmin;
-  s->xmax = InvalidTransactionId;
-  s->cmin = cmin;
+  complete_row(s, info, written);
 }
 
 void set_row_filter(TupleTableSlot* slot, RowFilter* filter) { as_slot(slot)->filter = filter; }

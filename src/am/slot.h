@@ -7,9 +7,14 @@
 #include "pg/pg.h"
 #include "store/segment.h"
 
+namespace datahike::store {
+struct SegmentColumns;
+}
+
 namespace datahike::am {
 
 class RowFilter;
+struct Shape;
 
 // Memory for decoded by-reference values: the newest block; each begins with a pointer to the one
 // before it. When the slot is cleared all blocks but the newest are freed.
@@ -48,8 +53,13 @@ void store_segment_row(TupleTableSlot* slot, Relation relation, const RelationIn
                        bool in_store);
 // What RETURNING shows of a row that the current (sub)transaction has just written.
 void mark_written_now(TupleTableSlot* slot, CommandId cid, bool was_locked);
-// Puts a row of this transaction into the slot: the tuple is copied.
+// Puts a row of this transaction into the slot, a tuple or a row of columns: its values are copied.
 void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
-                       uint64_t rowid, MinimalTuple tuple, TransactionId xmin, CommandId cmin);
+                       uint64_t rowid, MinimalTuple tuple);
+void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationInfo& info,
+                       uint64_t rowid, const Shape& shape, const store::SegmentColumns& columns,
+                       uint32_t row);
+// Such a row's writer.
+void mark_own(TupleTableSlot* slot, TransactionId xmin, CommandId cmin);
 
 }  // namespace datahike::am

@@ -1,9 +1,12 @@
 #include "am/spilling.h"
 
+#include <malloc.h>
+
 #include <csignal>
 #include <system_error>
 #include <thread>
 
+#include "am/pending_columns.h"
 #include "am/segment_writer.h"
 #include "pg/shared.h"
 #include "pg/vector_settings.h"
@@ -12,9 +15,10 @@ namespace datahike::am {
 
 namespace {
 
-// The thread reads the run's tuples and its shape, and calls nothing of PostgreSQL's but
-// heap_deform_tuple(), which allocates nothing, and remembers offsets in a descriptor that only
-// encoding uses. The session may read the tuples meanwhile, and frees none.
+// The thread reads the run's columns, or its tuples and its shape, and calls nothing of
+// PostgreSQL's but heap_deform_tuple(), which allocates nothing, and remembers offsets in the
+// shape's descriptor, the same whoever calls it. The session may read the rows meanwhile, and frees
+// none.
 struct Job {
   PendingRun* run;
   int32_t branch;
@@ -26,6 +30,11 @@ struct Job {
 
   void encode() noexcept {
     try {
+      if (run->columns) {
+        rows = run->columns->encode(run->first);
+        places.push_back({run->first, run->columns->rows(), 0, 0, rows.size()});
+        return;
+      }
       SegmentWriter writer(rows, places);
       for (uint64_t i = 0; i < run->count; ++i)
         writer.add(*run->shape, run->first + i, run->entity(i), xid, run->tuples[i]);
@@ -43,13 +52,29 @@ std::unique_ptr<Job> job;
 // A run of a few huge values is not encoded beside the next one: that would take memory for both.
 constexpr size_t kMostBytesBeside = 16 * kSpillBytes;
 
+constexpr int kKeptFreed = 8 << 20;
+
 bool may_have_thread(const PendingRun& run) {
   return pg::setting_threads != 1 && std::thread::hardware_concurrency() != 1 &&
          run.bytes <= kMostBytesBeside;
 }
 
+// What encoding a segment frees is for the next one: given back to the system it would have to be
+// cleared page by page again, which takes as long as a tenth of encoding. malloc() comes to such
+// thresholds by itself where large blocks of the main thread are freed.
+bool keeps_freed_memory = false;
+void keep_freed_memory() {
+  static bool set = false;
+  if (!set) {
+    mallopt(M_TRIM_THRESHOLD, kKeptFreed);
+    mallopt(M_MMAP_THRESHOLD, kKeptFreed);
+  }
+  set = keeps_freed_memory = true;
+}
+
 // PostgreSQL's signal handlers are for the session's own thread.
 void start_thread(Job& of) {
+  keep_freed_memory();
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -74,6 +99,7 @@ void write(Job& of) {
   pg::write_log_row(of.branch, row);
   PendingRun& run = *of.run;
   run.places = std::move(of.places);
+  if (run.columns) give_back(std::move(run.columns));
   for (MinimalTuple tuple : run.tuples) pfree(tuple);
   std::vector<MinimalTuple>().swap(run.tuples);
   std::vector<uint64_t>().swap(run.entities);
@@ -93,6 +119,13 @@ void stop_spilling(const PendingRun& run) noexcept {
 }
 
 void stop_spilling() noexcept { job.reset(); }
+
+void end_spilling() noexcept {
+  stop_spilling();
+  if (!keeps_freed_memory) return;
+  malloc_trim(0);
+  keeps_freed_memory = false;
+}
 
 void spill(TablePending& table, PendingRun& run) {
   const bool begun = job && job->run == &run;

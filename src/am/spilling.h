@@ -14,5 +14,7 @@ void finish_spilling();
 // The run is going to be freed.
 void stop_spilling(const PendingRun& run) noexcept;
 void stop_spilling() noexcept;  // all are
+// The transaction ends, its runs are gone.
+void end_spilling() noexcept;
 
 }  // namespace datahike::am

@@ -59,6 +59,8 @@ uint64_t tuple_bytes(Relation relation, const RelationInfo& info,
 uint64_t weigh(const TableView& view, Relation relation, const RelationInfo& info, uint64_t rowid) {
   if (TablePending* own = view.pending())
     if (PendingRow row = find_pending_row(*own, rowid)) {
+      if (const store::SegmentColumns* columns = row.run->columns.get())
+        return MAXALIGN(SizeofHeapTupleHeader) + columns->raw_bytes / columns->rows();
       if (row.run->places.empty()) return row.run->tuples[row.index]->t_len + MINIMAL_TUPLE_OFFSET;
       uint32_t at;
       store::SegmentReader segment = read_spilled(*own, *row.run, row.index, &at);

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstring>
 #include <span>
+#include <stdexcept>
 #include <vector>
 
 #include "column/bytes.h"
@@ -44,6 +46,29 @@ class Values {
     data_.insert(data_.end(), value.begin(), value.end());
     offsets_.push_back(data_.size());
     ++rows_;
+  }
+  // As add_null() or add_bytes() for each i below `count`; value(i) gives the i-th value, or a view
+  // of nullptr for NULL. bytes: of all of them, less than which is a std::logic_error.
+  template <class Value>
+  void add_all_bytes(uint32_t count, size_t bytes, Value&& value) {
+    const size_t end = data_.size() + bytes;
+    size_t at = data_.size();
+    data_.resize(end);
+    offsets_.reserve(offsets_.size() + count);
+    for (uint32_t i = 0; i < count; ++i) {
+      const ByteView view = value(i);
+      if (!view.data()) {
+        mark_null();
+      } else {
+        if (view.size() > end - at)
+          throw std::logic_error("values: more bytes than were announced");
+        std::memcpy(data_.data() + at, view.data(), view.size());
+      }
+      at += view.data() ? view.size() : width_;
+      offsets_.push_back(at);
+      ++rows_;
+    }
+    if (at != end) throw std::logic_error("values: other bytes than were announced");
   }
   void clear();
 

@@ -40,6 +40,7 @@
 
 #include "column/decimal.h"
 #include "column/values.h"
+#include "store/segment_columns.h"
 #include "store/segment_format.h"
 
 namespace datahike::store {
@@ -111,33 +112,25 @@ void write_column(const ColumnSpec& spec, const column::Values& values, const Pl
 
 }  // namespace
 
-struct SegmentBuilder::Impl {
-  std::vector<ColumnSpec> specs;
-  std::vector<column::Values> values;  // one for each of specs
-  std::vector<uint64_t> entities;      // 0: the row's own rowid
-  std::vector<bool> holes;             // up to the last one
-  column::Values entity_deltas{Kind::Int64};
-  column::Values xids{Kind::Int64};
-  size_t next_column = 0;  // of the row that is being added
-  size_t raw_bytes = 0;
-
-  bool is_hole(size_t row) const { return row < holes.size() && holes[row]; }
-
-  std::vector<Planned> plan(uint64_t first_rowid);
-  void write_head(uint64_t first_rowid, const std::vector<Planned>& parts, Bytes& out) const;
-  void clear();
-};
-
-SegmentBuilder::SegmentBuilder(std::vector<ColumnSpec> columns) : impl_(new Impl) {
+SegmentColumns::SegmentColumns(std::vector<ColumnSpec> columns) {
+  values.reserve(columns.size());
   for (size_t i = 0; i < columns.size(); ++i) {
     const ColumnSpec& spec = columns[i];
     if ((i > 0 && columns[i - 1].number >= spec.number) || spec.kind < Kind::Int8 ||
         spec.kind > Kind::Bytes || i > std::numeric_limits<uint16_t>::max())
       throw std::invalid_argument("segment: columns not ascending, too many, or of unknown kind");
-    impl_->values.emplace_back(spec.kind, spec.width);
+    values.emplace_back(spec.kind, spec.width);
   }
-  impl_->specs = std::move(columns);
+  specs = std::move(columns);
 }
+
+struct SegmentBuilder::Impl : SegmentColumns {
+  using SegmentColumns::SegmentColumns;
+  size_t next_column = 0;  // of the row that is being added
+};
+
+SegmentBuilder::SegmentBuilder(std::vector<ColumnSpec> columns)
+    : impl_(new Impl(std::move(columns))) {}
 
 SegmentBuilder::~SegmentBuilder() = default;
 SegmentBuilder::SegmentBuilder(SegmentBuilder&&) noexcept = default;
@@ -235,37 +228,48 @@ bool SegmentBuilder::same_columns(const SegmentReader& other) const {
   return true;
 }
 
-uint32_t SegmentBuilder::rows() const { return static_cast<uint32_t>(impl_->entities.size()); }
+uint32_t SegmentBuilder::rows() const { return impl_->rows(); }
 size_t SegmentBuilder::raw_bytes() const { return impl_->raw_bytes; }
 const std::vector<ColumnSpec>& SegmentBuilder::columns() const { return impl_->specs; }
 
-// Chooses all encodings: of entity, xid, and then the columns.
-std::vector<Planned> SegmentBuilder::Impl::plan(uint64_t first_rowid) {
-  entity_deltas.clear();
-  for (size_t row = 0; row < entities.size(); ++row) {
-    const uint64_t delta = entities[row] == 0 ? 0 : first_rowid + row - entities[row];
-    if (delta == kHole && !holes.empty())
+namespace {
+
+// The hidden column of entities.
+column::Values entity_deltas(const SegmentColumns& columns, uint64_t first_rowid) {
+  column::Values deltas{Kind::Int64};
+  for (size_t row = 0; row < columns.entities.size(); ++row) {
+    const uint64_t entity = columns.entities[row];
+    const uint64_t delta = entity == 0 ? 0 : first_rowid + row - entity;
+    if (delta == kHole && !columns.holes.empty())
       throw std::logic_error("segment: an entity that no row has had yet");
-    entity_deltas.add_word(is_hole(row) ? kHole : delta);
+    deltas.add_word(columns.is_hole(row) ? kHole : delta);
   }
+  return deltas;
+}
+
+// Chooses all encodings: of entity, xid, and then the columns.
+std::vector<Planned> plan(const SegmentColumns& columns, const column::Values& deltas) {
   const ColumnSpec hidden{.number = 0, .kind = Kind::Int64, .width = 0, .type = 0, .typmod = -1};
   std::vector<Planned> parts;
-  parts.reserve(2 + specs.size());
-  parts.push_back(plan_column(hidden, entity_deltas, false));
-  parts.push_back(plan_column(hidden, xids, false));
-  for (size_t i = 0; i < specs.size(); ++i)
-    parts.push_back(plan_column(specs[i], values[i], values[i].rows() >= kMinRowsForZone));
+  parts.reserve(2 + columns.specs.size());
+  parts.push_back(plan_column(hidden, deltas, false));
+  parts.push_back(plan_column(hidden, columns.xids, false));
+  for (size_t i = 0; i < columns.specs.size(); ++i) {
+    const column::Values& values = columns.values[i];
+    parts.push_back(plan_column(columns.specs[i], values, values.rows() >= kMinRowsForZone));
+  }
   return parts;
 }
 
-void SegmentBuilder::Impl::write_head(uint64_t first_rowid, const std::vector<Planned>& parts,
-                                      Bytes& out) const {
+void write_head(const SegmentColumns& columns, uint64_t first_rowid,
+                const std::vector<Planned>& parts, Bytes& out) {
+  const std::vector<ColumnSpec>& specs = columns.specs;
   out.resize(head_bytes(specs.size()));
   uint8_t* p = out.data();
   std::copy(std::begin(kMagic), std::end(kMagic), p + kMagicAt);
-  p[kVersionAt] = !holes.empty() ? kVersionWithHoles : kVersion;
+  p[kVersionAt] = !columns.holes.empty() ? kVersionWithHoles : kVersion;
   put<uint64_t>(p + kFirstRowidAt, first_rowid);
-  put<uint16_t>(p + kRowsAt, static_cast<uint16_t>(entities.size() - 1));
+  put<uint16_t>(p + kRowsAt, static_cast<uint16_t>(columns.rows() - 1));
   put<uint16_t>(p + kColumnsAt, static_cast<uint16_t>(specs.size()));
   p[kEntityEncodingAt] = parts[0].plan.encoding;
   p[kXidEncodingAt] = parts[1].plan.encoding;
@@ -285,37 +289,50 @@ void SegmentBuilder::Impl::write_head(uint64_t first_rowid, const std::vector<Pl
   }
 }
 
-void SegmentBuilder::Impl::clear() {
+}  // namespace
+
+Bytes SegmentColumns::encode(uint64_t first_rowid) const {
+  if (rows() < 1 || rows() > kMaxSegmentRows || is_hole(rows() - 1))
+    throw std::logic_error("segment: no row, too many, or a hole at the end");
+  const column::Values deltas = entity_deltas(*this, first_rowid);
+  const std::vector<Planned> parts = plan(*this, deltas);
+  size_t bytes = head_bytes(specs.size());
+  for (const Planned& part : parts) bytes += part.bytes;
+  if (bytes > kMaxSegmentBytes)
+    throw LimitError("segment: " + std::to_string(bytes) + " bytes, less than 4 GiB is possible");
+  Bytes out;
+  out.reserve(bytes);
+  write_head(*this, first_rowid, parts, out);
+  write_values(deltas, parts[0], out);
+  write_values(xids, parts[1], out);
+  for (size_t i = 0; i < specs.size(); ++i) write_column(specs[i], values[i], parts[i + 2], out);
+  assert(out.size() == bytes);
+  put<uint64_t>(out.data(), checksum_of(out));
+  return out;
+}
+
+void SegmentColumns::clear() {
   for (column::Values& column : values) column.clear();
   entities.clear();
   xids.clear();
-  next_column = 0;
   raw_bytes = 0;
   holes.clear();
 }
 
 Bytes SegmentBuilder::finish(uint64_t first_rowid) {
   Impl& impl = *impl_;
-  if (rows() < 1 || rows() > kMaxSegmentRows || impl.next_column != impl.specs.size() ||
-      impl.is_hole(rows() - 1))
-    throw std::logic_error("segment: no row, too many, or an unfinished one");
-  const std::vector<Planned> parts = impl.plan(first_rowid);
-  size_t bytes = head_bytes(impl.specs.size());
-  for (const Planned& part : parts) bytes += part.bytes;
-  if (bytes > kMaxSegmentBytes) {
-    impl.clear();
-    throw LimitError("segment: " + std::to_string(bytes) + " bytes, less than 4 GiB is possible");
-  }
+  if (impl.next_column != impl.specs.size())
+    throw std::logic_error("segment: no row, or an unfinished one");
   Bytes out;
-  out.reserve(bytes);
-  impl.write_head(first_rowid, parts, out);
-  write_values(impl.entity_deltas, parts[0], out);
-  write_values(impl.xids, parts[1], out);
-  for (size_t i = 0; i < impl.specs.size(); ++i)
-    write_column(impl.specs[i], impl.values[i], parts[i + 2], out);
-  assert(out.size() == bytes);
-  put<uint64_t>(out.data(), checksum_of(out));
+  try {
+    out = impl.encode(first_rowid);
+  } catch (const LimitError&) {
+    impl.clear();
+    impl.next_column = 0;
+    throw;
+  }
   impl.clear();
+  impl.next_column = 0;
   return out;
 }
 
