@@ -31,20 +31,27 @@ bool has_lesser_keys(const vector::Aggregation& a, uint32_t group, const vector:
 
 size_t top_groups(const vector::ParallelAggregation& all, const vector::Program& program,
                   const Output& output, bool descending, size_t most, TopGroup* out) {
-  std::vector<TopGroup> groups;
-  for (uint32_t part = 0; part < all.parts().size(); ++part) {
-    const vector::Aggregation& aggregation = *all.parts()[part];
-    for (uint32_t g = 0; g < aggregation.groups(); ++g)
-      groups.push_back({count_of(aggregation, output, g), part, g});
-  }
   const auto before = [&](const TopGroup& a, const TopGroup& b) {
     if (a.count != b.count) return descending ? a.count > b.count : a.count < b.count;
     return has_lesser_keys(*all.parts()[a.part], a.group, *all.parts()[b.part], b.group, program);
   };
-  const size_t n = std::min(most, groups.size());
-  std::partial_sort(groups.begin(), groups.begin() + static_cast<std::ptrdiff_t>(n), groups.end(),
-                    before);
-  std::copy_n(groups.begin(), n, out);
+  // A heap of the first ones so far, the last of them on top.
+  size_t n = 0;
+  for (uint32_t part = 0; part < all.parts().size(); ++part) {
+    const vector::Aggregation& aggregation = *all.parts()[part];
+    for (uint32_t g = 0; g < aggregation.groups(); ++g) {
+      const TopGroup group{count_of(aggregation, output, g), part, g};
+      if (n < most) {
+        out[n++] = group;
+        std::push_heap(out, out + n, before);
+      } else if (n > 0 && before(group, out[0])) {
+        std::pop_heap(out, out + n, before);
+        out[n - 1] = group;
+        std::push_heap(out, out + n, before);
+      }
+    }
+  }
+  std::sort_heap(out, out + n, before);
   return n;
 }
 

@@ -25,7 +25,7 @@ CREATE FUNCTION same(query text, memory text) RETURNS SETOF text LANGUAGE plpgsq
   SET LOCAL extra_float_digits = 3;
   SET LOCAL datahike.threads = 1;
   one := digest(query);
-  SET LOCAL datahike.threads = 0;
+  SET LOCAL datahike.threads = 4;
   many := digest(query);
   PERFORM set_config('work_mem', memory, true);
   passes := digest(query);
@@ -63,7 +63,7 @@ CREATE FUNCTION top(query text, must bool DEFAULT true) RETURNS SETOF text LANGU
   IF counts IS DISTINCT FROM heap THEN RETURN NEXT is(counts, heap, query); RETURN; END IF;
   SET LOCAL datahike.threads = 1;
   EXECUTE format('SELECT string_agg(q::text, '','') FROM (%s) q', query) INTO one;
-  SET LOCAL datahike.threads = 0;
+  SET LOCAL datahike.threads = 4;
   EXECUTE format('SELECT string_agg(q::text, '','') FROM (%s) q', query) INTO many;
   IF must AND one IS DISTINCT FROM many THEN RETURN NEXT is(many, one, query || ': threads'); RETURN; END IF;
   SET LOCAL work_mem = '512kB';
@@ -92,7 +92,7 @@ SELECT is((SELECT string_agg(c::text, ',' ORDER BY i, c) FROM generate_series(1,
 
 -- The planner did not know: all groups come from an expression it has no statistics of.
 SET work_mem = '128kB';
-SET datahike.threads = 0;
+SET datahike.threads = 4;
 SELECT matches(plan_of('SELECT (k + n) % 15000, count(*) FROM t GROUP BY 1'), 'Passes: \d+', 'passes');
 SELECT is(digest('SELECT (k + n) % 15000, count(*) FROM t GROUP BY 1'), digest('SELECT (k + n) % 15000, count(*) FROM h GROUP BY 1'), 'in passes');
 -- A rescan begins with the first of them again.

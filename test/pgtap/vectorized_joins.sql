@@ -33,7 +33,7 @@ BEGIN
   ours := answer(query);
   SET LOCAL datahike.threads = 1;
   one := answer(query);
-  SET LOCAL datahike.threads = 0;
+  SET LOCAL datahike.threads = 4;
   SET LOCAL datahike.vectorized = off;
   rows := answer(query);
   heap := answer(regexp_replace(regexp_replace(query, '\mt\M', 'h', 'g'), '\m([smp])\M(?! *\.)', 'h\1 AS \1', 'g'));

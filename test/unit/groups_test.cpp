@@ -121,5 +121,83 @@ TEST_F(GroupsTest, FindsWhatHasAGroup) {
   }
 }
 
+// Ranges too wide for an array, whose keys are packed in a word; others come in the middle.
+TEST_F(GroupsTest, PackedAndBeyondThat) {
+  constexpr int64_t kWide = int64_t{1} << 22;
+  for (const int64_t beyond : {int64_t{0}, int64_t{5}, kWide, int64_t{1} << 33, INT64_MAX}) {
+    for (const bool above : {false, true}) {
+      expected_.clear();
+      Groups groups({false, false, false});
+      groups.expect(std::vector<KeyRange>{{-kWide, kWide}, {}, {100, 131}});
+      unsigned rows = 0;
+      check(groups, 3, 12, [&](size_t k, unsigned) {
+        const bool later = ++rows > 9 * kChunkRows;
+        if (number(40) == 0) return std::pair(true, int64_t{0});
+        if (k == 1) return std::pair(false, number(1 + rows / 8));
+        if (k == 2) return std::pair(false, 100 + number(32));
+        const int64_t more = later && number(20) == 0 && beyond ? kWide + number(beyond) : 0;
+        return std::pair(false, more ? (above ? more : -more) : number(kWide / 512) * 1024 - kWide);
+      });
+    }
+  }
+}
+
+TEST_F(GroupsTest, OfRangesAtTheEndsOfIntegers) {
+  for (const auto& [low, high] :
+       {std::pair{INT64_MAX - (1 << 21), INT64_MAX}, std::pair{INT64_MIN, INT64_MIN + (1 << 21)},
+        std::pair{INT64_MIN, INT64_MAX}, std::pair{INT64_MIN + 1, INT64_MAX},
+        std::pair{INT64_MIN, INT64_MAX - 2}, std::pair{int64_t{5}, INT64_MAX}}) {
+    expected_.clear();
+    Groups groups({false});
+    groups.expect(std::vector<KeyRange>{{low, high}});
+    check(groups, 1, 9, [&](size_t, unsigned) {
+      const int64_t near = number(3000);
+      static constexpr int64_t kEnds[] = {INT64_MIN, INT64_MIN + 1, -1,
+                                          0,         INT64_MAX - 1, INT64_MAX};
+      const int64_t value = number(2) ? low + near : high - near;
+      return std::pair(number(9) == 0, number(500) == 0 ? kEnds[number(6)] : value);
+    });
+  }
+}
+
+TEST_F(GroupsTest, OfKeysThatGoDownAndUp) {
+  for (const int64_t step : {-7, 7, -40001, 40001}) {
+    expected_.clear();
+    Groups groups({false, false});
+    groups.expect(std::vector<KeyRange>{{0, 1 << 21}, {0, 3}});
+    int64_t value = 0;
+    check(groups, 2, 30, [&](size_t k, unsigned) {
+      if (k == 1) return std::pair(false, number(4));
+      return std::pair(false, value += step);
+    });
+  }
+}
+
+TEST_F(GroupsTest, FindsWhatIsPacked) {
+  for (const bool wide : {false, true}) {
+    expected_.clear();
+    const int64_t low = wide ? INT64_MIN + 3 : -1000,
+                  high = wide ? INT64_MAX - 3 : int64_t{1} << 30;
+    Groups groups({false});
+    groups.expect(std::vector<KeyRange>{{low, high}});
+    check(groups, 1, 3, [&](size_t, unsigned) { return std::pair(false, low + number(4000)); });
+    Vector key;
+    key.any_null = true;
+    for (unsigned i = 0; i < kChunkRows; ++i) {
+      key.words[i] = static_cast<uint64_t>(number(30) == 0   ? INT64_MIN + number(6)
+                                           : number(30) == 0 ? INT64_MAX - number(6)
+                                                             : low + number(5000));
+      key.null[i] = number(10) == 0;
+    }
+    const Vector* view = &key;
+    uint32_t found[kChunkRows];
+    groups.find({&view, 1}, kChunkRows, found);
+    for (unsigned i = 0; i < kChunkRows; ++i) {
+      const auto at = expected_.find(KeyOf{{false, key.ints()[i]}});
+      ASSERT_EQ(found[i], key.null[i] || at == expected_.end() ? Groups::kNone : at->second);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace datahike::vector

@@ -66,11 +66,13 @@ Groups::Groups(std::vector<bool> floats)
 }
 
 void Groups::expect(std::span<const KeyRange> ranges) {
-  if (count_ == 0 && !any_float_) make_array({ranges.begin(), ranges.end()});
+  if (count_ > 0 || any_float_ || make_array({ranges.begin(), ranges.end()})) return;
+  is_packed_ = packed_.set_ranges(ranges);
 }
 
 // What is reserved costs nothing until it is used, but for the slots of the hash table.
 void Groups::reserve(size_t groups) {
+  if (is_packed_) return packed_.reserve(groups);
   words_.reserve(groups * keys_);
   if (any_float_) shown_.reserve(groups * keys_);
   nulls_.reserve(groups);
@@ -106,6 +108,8 @@ uint64_t Groups::place_of(const uint64_t* words, uint32_t nulls) const {
 void Groups::assign(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) {
   if (in_array_)
     assign_in_array(keys, n, groups);
+  else if (is_packed_)
+    assign_packed(keys, n, groups);
   else
     assign_by_hash(keys, n, groups);
 }
@@ -192,10 +196,47 @@ void Groups::widen(std::span<const Vector* const> keys, unsigned n) {
     if (r.high > before.high && r.high < INT64_MAX - static_cast<int64_t>(width))
       r.high += static_cast<int64_t>(width);
   }
-  if (make_array(std::move(ranges))) return;
+  if (make_array(ranges)) return;
   in_array_ = false;
   array_ = {};
+  if (!pack_groups(ranges))
+    make_table(std::bit_ceil(std::max<size_t>(kFirstSlots, size_t{count_} * 4)));
+}
+
+bool Groups::pack_groups(std::span<const KeyRange> ranges) {
+  is_packed_ = packed_.set_ranges(ranges);
+  if (!is_packed_) return false;
+  packed_.reserve(size_t{count_} * 2);
+  for (uint32_t g = 0; g < count_; ++g) packed_.append(&words_[size_t{g} * keys_], nulls_[g]);
+  words_ = {};
+  nulls_ = {};
+  return true;
+}
+
+void Groups::unpack_groups() {
+  words_.reserve(size_t{count_} * keys_);
+  nulls_.reserve(count_);
+  for (uint32_t g = 0; g < count_; ++g) {
+    uint32_t nulls = 0;
+    for (unsigned k = 0; k < keys_; ++k) {
+      words_.push_back(packed_.word(g, k));
+      nulls |= uint32_t{packed_.is_null(g, k)} << k;
+    }
+    nulls_.push_back(nulls);
+  }
+  is_packed_ = false;
+  packed_ = {};
   make_table(std::bit_ceil(std::max<size_t>(kFirstSlots, size_t{count_} * 4)));
+}
+
+void Groups::assign_packed(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) {
+  alignas(64) uint64_t packed[kChunkRows];
+  if (!packed_.pack(keys, n, packed)) {
+    if (!packed_.widen(keys, n)) unpack_groups();
+    return assign(keys, n, groups);
+  }
+  packed_.assign(packed, n, groups);
+  count_ = packed_.size();
 }
 
 void Groups::make_table(size_t slots) {
@@ -274,6 +315,7 @@ void Groups::probe(const uint64_t* words, const uint64_t* shown, const uint32_t*
 
 void Groups::find(std::span<const Vector* const> keys, unsigned n, uint32_t* groups) const {
   if (in_array_) return find_in_array(keys, n, groups);
+  if (is_packed_) return packed_.find(keys, n, kNone, groups);
   if (slots_.empty()) return static_cast<void>(std::fill_n(groups, n, kNone));
   constexpr unsigned kPart = 64;
   uint64_t words[kPart * kMostKeys], shown[kMostKeys];
@@ -337,7 +379,7 @@ uint32_t Groups::add(const uint64_t* words, uint32_t nulls, const uint64_t* show
 
 size_t Groups::bytes() const {
   return (words_.size() + shown_.size()) * 8 + nulls_.size() * 4 +
-         slots_.capacity() * sizeof(Slot) + array_.capacity() * 4;
+         slots_.capacity() * sizeof(Slot) + array_.capacity() * 4 + packed_.bytes();
 }
 
 }  // namespace datahike::vector

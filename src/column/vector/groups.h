@@ -1,7 +1,7 @@
 // Numbers groups by their keys: from 0, in the order in which they are met.
 //
 // Keys within small ranges are looked up in an array, which is made larger while that pays; all
-// others in a hash table with open addressing.
+// others in a hash table with open addressing, packed in one word where they fit in it.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,7 @@
 #include "column/vector/evaluator.h"
 #include "column/vector/key_range.h"
 #include "column/vector/large_vector.h"
+#include "column/vector/packed_keys.h"
 
 namespace datahike::vector {
 
@@ -31,10 +32,12 @@ class Groups {
   bool read(uint32_t begin, unsigned n, unsigned key, uint64_t* words, uint8_t* null) const;
 
   uint32_t size() const { return count_; }
-  uint32_t nulls(uint32_t group) const { return nulls_[group]; }
-  bool is_null(uint32_t group, unsigned key) const { return nulls_[group] >> key & 1; }
+  bool is_null(uint32_t group, unsigned key) const {
+    return is_packed_ ? packed_.is_null(group, key) : nulls_[group] >> key & 1;
+  }
   // As in the first row of the group; 0 where NULL.
   uint64_t word(uint32_t group, unsigned key) const {
+    if (is_packed_) return packed_.word(group, key);
     return (any_float_ ? shown_ : words_)[size_t{group} * keys_ + key];
   }
   size_t bytes() const;
@@ -48,6 +51,9 @@ class Groups {
   void assign_in_array(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
   void add_places(std::span<const Vector* const> keys, unsigned n, const uint32_t* place,
                   uint32_t* groups);
+  void assign_packed(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
+  bool pack_groups(std::span<const KeyRange> ranges);
+  void unpack_groups();
   void assign_by_hash(std::span<const Vector* const> keys, unsigned n, uint32_t* groups);
   template <unsigned Keys>
   void probe(const uint64_t* words, const uint64_t* shown, const uint32_t* nulls,
@@ -73,6 +79,9 @@ class Groups {
   bool in_array_ = false;
   std::vector<KeyRange> ranges_;
   std::vector<uint32_t> array_;
+  // In words of their own, instead of words_ and nulls_.
+  bool is_packed_ = false;
+  PackedKeys packed_;
 };
 
 }  // namespace datahike::vector

@@ -80,7 +80,7 @@ double groups_at_odds(double groups, double single, double rows, double all_rows
 
 // What some rows from here and there say of all.
 struct Sample {
-  double groups = 0;       // how many there are
+  double groups = 0;       // how many there may be
   bool many = false;       // so many that merging is not worth it
   bool few_values = true;  // different values are not many more than groups
 };
@@ -116,9 +116,10 @@ Sample sample_groups(const Program& program, std::span<const Piece> pieces) {
   const double groups = groups_by_sample(sample.groups(), passed);
   // Groups are merged once for each thread, but partial results that depend on the order of rows
   // once for each morsel.
-  const bool many = groups_at_odds(sample.groups(), single, passed, rows) > rows / 16 ||
+  const double at_odds = groups_at_odds(sample.groups(), single, passed, rows);
+  const bool many = at_odds > rows / 16 ||
                     (depends_on_order(program) && groups > static_cast<double>(kMorselRows / 2));
-  return {std::min(groups, rows), many, few_values};
+  return {std::min(std::max(groups, at_odds), rows), many, few_values};
 }
 
 // Items that threads take one after the other. Kept by every task that may still start.
@@ -247,7 +248,11 @@ void ParallelAggregation::decide(std::span<const Piece> pieces) {
   if (keys && !pieces.empty()) sample = sample_groups(program_, pieces);
   if (keys && matters && !by_key_) by_key_ = sample.many || !sample.few_values;
   in_row_order_ = in_order || by_key_ || !matters || (distinct && !keys);
-  const unsigned threads = by_key_ ? execution_.threads : 1;
+  // Every thread reads all rows and finds out which are its own: with few of them, which may be
+  // hardware threads of one core, that costs what it saves, unless it is values that are many.
+  constexpr unsigned kWorthwhile = 4;
+  const bool divides = execution_.threads >= kWorthwhile || distinct;
+  const unsigned threads = by_key_ && divides ? execution_.threads : 1;
   for (unsigned i = 0; i < threads; ++i) {
     Part part;
     part.number = execution_.pass * threads + i;

@@ -7,8 +7,9 @@
 //
 // Many groups, by a sample of the first rows: merging would cost more than it saves. Each thread
 // reads all rows, in their order, and adds those up whose groups are in its part of the keys'
-// hashes. So a sum of floats is that of the rows in their order. Where all groups need more memory
-// than they may, they are computed in several passes over the rows, each for its part of them.
+// hashes; two or three do so for different values alone, and leave the rest to one. So a sum of
+// floats is that of the rows in their order. Where all groups need more memory than they may, they
+// are computed in several passes over the rows, each for its part of them.
 #pragma once
 
 #include <functional>
