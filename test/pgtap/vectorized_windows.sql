@@ -92,6 +92,15 @@ SELECT same('SELECT h2.id, q.x FROM h h2 JOIN LATERAL (SELECT max(x) x FROM (SEL
 -- Whether the order is that which was asked for, without a sort above.
 SELECT doesnt_match(plan_of('SELECT id, row_number() OVER (PARTITION BY i2 ORDER BY n, id) FROM t ORDER BY i2, n, id'), 'Sort.*Datahike Window', 'no sort above');
 SELECT same('SELECT id, row_number() OVER (PARTITION BY i2 ORDER BY n, id) FROM t ORDER BY i2, n, id');
+-- Nor is one left out that an index makes needless for PostgreSQL's plan alone.
+CREATE INDEX by_more ON t (i2, n, id DESC);
+SET enable_sort = off;
+SELECT is(digest('SELECT id, rank() OVER (PARTITION BY i2 ORDER BY n) FROM t ORDER BY i2, n, id DESC'), digest('SELECT id, rank() OVER (PARTITION BY i2 ORDER BY n) FROM h ORDER BY i2, n, id DESC'), 'a longer order above');
+RESET enable_sort;
+SET enable_seqscan = off;
+SELECT is(digest('SELECT id, rank() OVER (PARTITION BY i2 ORDER BY n) FROM t ORDER BY i2, n, id DESC'), digest('SELECT id, rank() OVER (PARTITION BY i2 ORDER BY n) FROM h ORDER BY i2, n, id DESC'), 'and without sequential scans');
+RESET enable_seqscan;
+DROP INDEX by_more;
 -- What is not computed by column.
 SELECT is((SELECT count(*) FROM (VALUES ('sum(n) OVER (ORDER BY id RANGE 3 PRECEDING)'), ('sum(n) OVER (ORDER BY id GROUPS 3 PRECEDING)'), ('sum(n) OVER (ORDER BY id ROWS 2000000000 PRECEDING)'), ('sum(n) FILTER (WHERE s ~ ''a'') OVER (ORDER BY id)'), ('ntile(i2) OVER (ORDER BY id)'), ('ntile(0) OVER (ORDER BY id)'), ('nth_value(n, i2) OVER (ORDER BY id)'), ('lag(n, i2) OVER (ORDER BY id)'), ('lag(n, 1, i2) OVER (ORDER BY id)'),
     ('lag(n, NULL) OVER (ORDER BY id)'), ('sum(n) OVER (ORDER BY id RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE TIES)'), ('row_number() OVER (ORDER BY id), row_number() OVER (ORDER BY c)'), ('row_number() OVER (ORDER BY id), sum(n) OVER (ORDER BY n RANGE 1 PRECEDING)'), ('row_number() OVER (ORDER BY s COLLATE "en-x-icu")'),
