@@ -7,6 +7,7 @@
 #include "tree/live_set.h"
 
 #include <algorithm>
+#include <memory>
 
 namespace datahike::tree {
 
@@ -53,6 +54,29 @@ Container load_container(NodeSource& source, const Entry& entry) {
   }
   return c;
 }
+
+// Decoded containers by the hash of their nodes, so that a table of which rows were changed is not
+// decoded anew by each query. One in each place; some 8 KB each.
+class DecodedContainers {
+ public:
+  const Container* find(const Hash& hash) const {
+    const Slot& slot = slots_[place_of(hash)];
+    return slot && slot->first == hash ? &slot->second : nullptr;
+  }
+  void keep(const Hash& hash, const Container& container) {
+    Slot& slot = slots_[place_of(hash)];
+    if (slot)
+      *slot = {hash, container};
+    else
+      slot = std::make_unique<std::pair<Hash, Container>>(hash, container);
+  }
+
+ private:
+  using Slot = std::unique_ptr<std::pair<Hash, Container>>;
+  static constexpr size_t kPlaces = 64;
+  static size_t place_of(const Hash& hash) { return hash[0] % kPlaces; }
+  std::array<Slot, kPlaces> slots_;
+};
 
 Edit edit_of(NodeSink& sink, uint64_t high, const Container& c) {
   Edit edit;
@@ -165,7 +189,17 @@ uint64_t ContainerCursor::high() const { return high_of(map_.key()); }
 
 uint32_t ContainerCursor::count() const { return count_of(map_.entry()); }
 
-void ContainerCursor::load(Container* out) const { *out = load_container(*source_, map_.entry()); }
+void ContainerCursor::load(Container* out) const {
+  const Entry& entry = map_.entry();
+  thread_local DecodedContainers decoded;
+  const Container* known = entry.child.empty() ? nullptr : decoded.find(entry.child.hash);
+  if (known && known->count == count_of(entry)) {
+    *out = *known;
+    return;
+  }
+  *out = load_container(*source_, entry);
+  if (!entry.child.empty()) decoded.keep(entry.child.hash, *out);
+}
 
 uint64_t live_count(NodeSource& source, const NodeRef& root) {
   uint64_t count = 0;
