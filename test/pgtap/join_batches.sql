@@ -6,6 +6,7 @@ SET plan_cache_mode = force_generic_plan;
 SET hash_mem_multiplier = 1;
 SET jit = off;
 SET extra_float_digits = -5;
+SET datahike.threads = 4;  -- so that groups are divided among threads, too
 
 CREATE FUNCTION answer_of(query text, memory text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE result text;
@@ -41,7 +42,7 @@ BEGIN
   little := answer_of('by_column', little_memory);
   SET LOCAL datahike.threads = 1;
   one := answer_of('by_column', little_memory);
-  SET LOCAL datahike.threads = 0;
+  SET LOCAL datahike.threads = 4;
   DEALLOCATE by_row;
   DEALLOCATE by_column;
   IF batches < 2 THEN RETURN NEXT fail(query || ' takes one batch');
