@@ -223,11 +223,17 @@ void Evaluator::apply_to_expression(const Filter& f) {
 
 // Of the selected rows only those whose bit is set are left.
 void Evaluator::restrict_selection(const uint64_t* passed) {
-  const uint16_t* chosen = all_chosen_ ? nullptr : this->chosen();
-  for (unsigned i = 0; i < selected_; ++i) {
-    if (passed[i / 64] >> i % 64 & 1) continue;
-    const unsigned row = chosen ? chosen[i] : i;
-    mask_[row / 64] &= ~(uint64_t{1} << row % 64);
+  if (all_chosen_) {
+    for (unsigned w = 0; w < kMaskWords; ++w) mask_[w] &= passed[w];
+  } else {
+    const uint16_t* chosen = this->chosen();
+    for (unsigned begin = 0; begin < selected_; begin += 64) {
+      uint64_t failed = ~passed[begin / 64] & low_bits(std::min(64u, selected_ - begin));
+      for (; failed; failed &= failed - 1) {
+        const unsigned row = chosen[begin + static_cast<unsigned>(std::countr_zero(failed))];
+        mask_[row / 64] &= ~(uint64_t{1} << row % 64);
+      }
+    }
   }
   has_selection_ = false;
   ++epoch_;  // what was computed is of other rows
