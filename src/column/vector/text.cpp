@@ -179,6 +179,11 @@ void test_texts(const Filter& filter, const ByteView* texts, unsigned n, char* p
     std::vector<uint64_t> found((n + 63) / 64);
     find_in_all(filter, texts, n, found.data());
     for (unsigned i = 0; i < n; ++i) passed[i] = found[i / 64] >> i % 64 & 1;
+  } else if (filter.texts.size() == 1 &&
+             (filter.test == Test::TextIn || filter.test == Test::TextNotIn)) {
+    const ByteView text = as_bytes(filter.texts[0]);
+    const bool in = filter.test == Test::TextIn;
+    for (unsigned i = 0; i < n; ++i) passed[i] = same(texts[i], text) == in;
   } else {
     for (unsigned i = 0; i < n; ++i) passed[i] = passes(filter, texts[i]);
   }
