@@ -1,5 +1,5 @@
 -- The settings through every door that PostgreSQL has for settings: other sessions are made with dblink.
-SELECT plan(14);
+SELECT plan(20);
 CREATE EXTENSION dblink;
 CREATE ROLE tap_reader LOGIN;
 CREATE ROLE tap_branch LOGIN;
@@ -38,6 +38,15 @@ SELECT is(ask('WITH i AS (INSERT INTO t VALUES (3) RETURNING id) SELECT id FROM 
 SELECT is((SELECT author FROM datahike.log(max => 1)), 'tap_reader', 'and is the author');
 SELECT is(fails('SELECT count(*) FROM datahike.tx_log', 'tap_reader'), '42501', 'the log table is closed to it');
 SELECT is(fails('SELECT count(*) FROM datahike.heads', 'tap_reader'), '42501', 'so are the heads');
+
+-- What is set for later need not be there yet: a dump is restored before its branches are made.
+SELECT lives_ok($$CREATE FUNCTION of_promo() RETURNS int8 LANGUAGE sql SET datahike.branch = 'promo' AS 'SELECT count(*) FROM t'$$, 'a function of a branch that is not there');
+SELECT throws_ok('SELECT of_promo()', '42704', NULL, '... which it needs when it is called');
+SELECT lives_ok('ALTER ROLE tap_branch SET datahike.branch = promo', 'ALTER ROLE likewise');
+SELECT lives_ok($$CREATE FUNCTION of_commit() RETURNS int8 LANGUAGE sql SET datahike.commit_id = '00000000-0000-4000-8000-000000000000' AS 'SELECT count(*) FROM t'$$, 'a commit likewise');
+SELECT throws_ok('SELECT of_commit()', '42704', NULL, '... when it is called');
+SELECT datahike.create_branch('promo');
+SELECT is(of_promo(), (SELECT count(*) FROM t), 'with the branch the function works');
 
 REVOKE ALL ON t FROM tap_reader, tap_branch;
 ALTER ROLE tap_branch RESET ALL;
