@@ -47,17 +47,32 @@ bool is_kept(const store::Horizon& horizon, uint64_t tx, const tree::NodeRef* li
   return live && live->empty();
 }
 
-[[noreturn]] void refuse(uint64_t table, uint64_t tx) {
+std::string table_named(uint64_t table) {
   char* name = pg::call([=]() -> char* {
     Oid relation = pg::find_relation(table);
     return OidIsValid(relation) ? get_rel_name(relation) : nullptr;
   });
-  std::string what = name ? "table \"" + std::string(name) + "\"" : "a table";
-  throw pg::SqlError(
-      ERRCODE_SNAPSHOT_TOO_OLD,
-      "the history of " + what + " at transaction " + std::to_string(tx) + " has been collected",
-      "datahike.keep_history and datahike.set_keep_history() say how much is kept; "
-      "read a newer commit.");
+  return name ? "table \"" + std::string(name) + "\"" : "a table";
+}
+
+constexpr char kSettings[] =
+    "datahike.keep_history and datahike.set_keep_history() say how much is kept";
+
+[[noreturn]] void refuse(uint64_t table, uint64_t tx) {
+  throw pg::SqlError(ERRCODE_SNAPSHOT_TOO_OLD,
+                     "the history of " + table_named(table) + " at transaction " +
+                         std::to_string(tx) + " has been collected",
+                     std::string(kSettings) + "; read a newer commit.");
+}
+
+[[noreturn]] void refuse_history(uint64_t table, const store::Horizon& horizon) {
+  const std::string first = std::to_string(horizon.mark.last_tx);
+  throw pg::SqlError(ERRCODE_SNAPSHOT_TOO_OLD,
+                     "the history of " + table_named(table) + " before transaction " + first +
+                         " has been collected",
+                     std::string(kSettings) +
+                         "; datahike.history shows what came later where datahike.since is " +
+                         first + " or later.");
 }
 
 }  // namespace
@@ -73,7 +88,7 @@ void require_history_kept(uint64_t after_tx, uint64_t table) {
   pg::call([=] { pg::pin_commit(std::max<uint64_t>(after_tx, 1)); });
   env->refresh();  // not before the pin: see pins.h
   std::optional<store::Horizon> horizon = store::read_horizon(*env, table);
-  if (horizon && after_tx < horizon->mark.last_tx) refuse(table, after_tx);
+  if (horizon && after_tx < horizon->mark.last_tx) refuse_history(table, *horizon);
   readable.commits.insert({key, table});
 }
 
