@@ -185,8 +185,8 @@ void help(Work& work) {
   work.done.notify_all();
 }
 
-// Threads are made with the signals of the one that asks for them blocked. TBB has one fewer than there are
-// processors, and warns on stderr, the server's log, of an arena that asks for more.
+// Threads are made with the signals of the one that asks for them blocked. TBB has one fewer than
+// there are processors, and warns on stderr, the server's log, of an arena that asks for more.
 void ask_for_help(const std::shared_ptr<Work>& work, unsigned threads) {
   static tbb::task_arena arena(std::max(1, tbb::this_task_arena::max_concurrency() - 1), 0);
   sigset_t before;
