@@ -31,34 +31,42 @@ struct Batch {
   const bool* is_text;
   Datum* values;
   bool* nulls;
+  Size most_bytes;
   int rows;
+  bool last;  // no row comes after these
 };
 
+// What is not stored as it is has been copied by being read.
 Datum copied(Datum value) {
   struct varlena* plain = PG_DETOAST_DATUM_PACKED(value);
+  if (PointerGetDatum(plain) != value) return PointerGetDatum(plain);
   Size size = VARSIZE_ANY(plain);
   return PointerGetDatum(memcpy(palloc(size), plain, size));
 }
 
-// Up to kBatchRows rows; none at the end. What the plan's nodes allocate lives as long as they.
+// Up to kBatchRows rows, and fewer where they are wide. What the plan's nodes allocate lives as
+// long as they.
 void fetch(PlanState* child, Batch* batch) {
   MemoryContext before = MemoryContextSwitchTo(child->state->es_query_cxt);
   MemoryContextReset(batch->context);
   auto places = static_cast<Size>(kBatchRows * std::max(batch->columns, 1));
   batch->values = static_cast<Datum*>(MemoryContextAlloc(batch->context, places * sizeof(Datum)));
   batch->nulls = static_cast<bool*>(MemoryContextAlloc(batch->context, places * sizeof(bool)));
-  for (batch->rows = 0; batch->rows < kBatchRows; ++batch->rows) {
+  Size bytes = 0;
+  for (batch->rows = 0; batch->rows < kBatchRows && bytes < batch->most_bytes; ++batch->rows) {
     CHECK_FOR_INTERRUPTS();
     TupleTableSlot* slot = ExecProcNode(child);
-    if (TupIsNull(slot)) break;
+    batch->last = TupIsNull(slot);
+    if (batch->last) break;
     slot_getallattrs(slot);
     MemoryContext old = MemoryContextSwitchTo(batch->context);
     for (int i = 0; i < batch->columns; ++i) {
       int place = batch->rows * batch->columns + i;
       batch->nulls[place] = slot->tts_isnull[batch->from[i]];
       batch->values[place] = slot->tts_values[batch->from[i]];
-      if (batch->is_text[i] && !batch->nulls[place])
-        batch->values[place] = copied(batch->values[place]);
+      if (!batch->is_text[i] || batch->nulls[place]) continue;
+      batch->values[place] = copied(batch->values[place]);
+      bytes += VARSIZE_ANY(DatumGetPointer(batch->values[place]));
     }
     MemoryContextSwitchTo(old);
   }
@@ -170,6 +178,7 @@ BuildSide::BuildSide(PlanState* child, const Compiler& compiler, const List* col
                                  ALLOCSET_DEFAULT_SIZES);
   });
   const size_t limit = pg::call([] { return get_hash_memory_limit(); });
+  batch.most_bytes = std::max(limit / 4, kBlockBytes);
   auto table = std::make_unique<vector::BuildTable>(types_, keys_);
   uint64_t rows = 0, rows_in_memory = 0;
   do {
@@ -179,13 +188,13 @@ BuildSide::BuildSide(PlanState* child, const Compiler& compiler, const List* col
     append(*table, batch, types, compiler.build_scales);
     MemoryContextSwitchTo(before);
     // Vectors have up to twice the room that they need.
-    if (table->bytes() / 2 <= limit && batch.rows == kBatchRows) continue;
+    if (table->bytes() / 2 <= limit && !batch.last) continue;
     rows += table->added();
-    if (!file_ && batch.rows < kBatchRows && table->bytes() / 2 <= limit) break;
+    if (!file_ && batch.last && table->bytes() / 2 <= limit) break;
     rows_in_memory = std::max<uint64_t>(rows_in_memory, table->added());
     write(*table);
     table = std::make_unique<vector::BuildTable>(types_, keys_);
-  } while (batch.rows == kBatchRows);
+  } while (!batch.last);
   pg::call([&batch] { MemoryContextDelete(batch.context); });
   if (file_) {
     flush();

@@ -91,6 +91,17 @@ SELECT same(query, '600kB') FROM (VALUES
   ('SELECT s.label, count(*) FROM t JOIN s ON t.k = s.k GROUP BY s.label ORDER BY count(*) DESC, s.label LIMIT 5'),
   ('SELECT t.name, count(*), sum(t.id) FROM t WHERE EXISTS (SELECT FROM m WHERE m.name = t.name AND m.k2 = t.k2) GROUP BY 1')) q(query);
 
+-- Few wide rows are as many bytes as many narrow ones.
+CREATE TABLE wide (k int4, text text) USING datahike;
+INSERT INTO wide SELECT i, (SELECT string_agg(md5((i * 1000 + j)::text), '') FROM generate_series(1, 300) j) FROM generate_series(1, 600) i;
+ANALYZE wide;
+SELECT same('SELECT count(*), sum(length(w.text)) FROM t JOIN wide w ON t.k = w.k');
+SET work_mem = '256MB';
+PREPARE of_wide AS SELECT count(*), sum(length(w.text)) FROM t JOIN wide w ON t.k = w.k;
+SELECT is(batches_of('of_wide', '256MB'), 1, 'wide rows that fit');
+SELECT cmp_ok(batches_of('of_wide', '128kB'), '>', 20, 'wide rows are divided by their bytes');
+DEALLOCATE of_wide;
+
 -- Where the planner expects as much, it plans for it.
 SET plan_cache_mode = auto;
 SET work_mem = '768kB';
