@@ -67,7 +67,9 @@ bool continues(const PendingRun& run, uint64_t rowid, CommandId cid, const Shape
 }
 
 // Rows with large values are to be segments of their own: they stay tuples.
-bool has_no_large_value(const PendingRun& run) { return run.bytes < store::kLargeValueBytes; }
+bool may_be_columns(const PendingRun& run) {
+  return run.bytes < store::kLargeValueBytes && is_small_as_columns(run);
+}
 
 // A run that is full is spilled when another one begins.
 PendingRun& begin_run(TablePending& table, uint64_t rowid, CommandId cid, const Shape* shape) {
@@ -239,12 +241,12 @@ PendingRun* columns_for(TablePending& table, uint64_t rowid, uint64_t rows, Comm
   PendingRun* run = table.last_run;
   if (run && continues(*run, rowid, cid, shape)) {
     if (!run->entities.empty()) return nullptr;
-    if (!run->columns && run->count + rows >= kRowsAsTuples && has_no_large_value(*run))
+    if (!run->columns && run->count + rows >= kRowsAsTuples && may_be_columns(*run))
       turn_into_columns(*run);
     return run->columns ? run : nullptr;
   }
   const bool one_of_many = run && run->columns && run->cid == cid && run->entities.empty();
-  if (!one_of_many && rows < kRowsAsTuples) return nullptr;
+  if (!one_of_many && (rows < kRowsAsTuples || !is_small_as_columns(*shape))) return nullptr;
   run = &begin_run(table, rowid, cid, shape);
   run->columns = take_columns(*shape);
   return run;
@@ -263,7 +265,7 @@ void add_pending_row(TablePending& table, uint64_t rowid, MinimalTuple tuple, ui
   ++run->count;
   run->bytes += tuple->t_len + 16;
   run->full = run->bytes >= kSpillBytes;
-  if (run->count == kRowsAsTuples && has_no_large_value(*run)) turn_into_columns(*run);
+  if (run->count == kRowsAsTuples && may_be_columns(*run)) turn_into_columns(*run);
 }
 
 void remove_row(TablePending& table, uint64_t rowid, CommandId cid, uint64_t successor,

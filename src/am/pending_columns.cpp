@@ -13,9 +13,13 @@ std::vector<std::unique_ptr<store::SegmentColumns>> kept;
 constexpr size_t kBytesPerRow = 2 * sizeof(uint64_t);  // entity and xid
 
 // Whatever its values, a row takes so much memory: words have 8 bytes, and byte strings an offset.
+size_t fixed_bytes(size_t columns) { return kBytesPerRow + columns * sizeof(uint64_t); }
 size_t fixed_bytes(const store::SegmentColumns& columns) {
-  return kBytesPerRow + columns.values.size() * sizeof(uint64_t);
+  return fixed_bytes(columns.values.size());
 }
+
+constexpr size_t kSmallRowBytes = 512;
+constexpr size_t kMostTimesOfTuples = 8;  // of words of a byte, which are nowhere NULL
 
 bool is_full(const store::SegmentColumns& columns, size_t bytes) {
   return columns.raw_bytes >= store::kSegmentTargetBytes ||
@@ -61,6 +65,15 @@ size_t append_byte_strings(column::Values& column, const Attribute& a, TupleTabl
 }
 
 }  // namespace
+
+bool is_small_as_columns(const Shape& shape) {
+  return fixed_bytes(shape.specs.size()) <= kSmallRowBytes;
+}
+
+bool is_small_as_columns(const PendingRun& run) {
+  return is_small_as_columns(*run.shape) ||
+         run.count * fixed_bytes(run.shape->specs.size()) <= kMostTimesOfTuples * run.bytes;
+}
 
 std::unique_ptr<store::SegmentColumns> take_columns(const Shape& shape) {
   for (auto& columns : kept) {

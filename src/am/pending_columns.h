@@ -9,6 +9,11 @@ namespace datahike::am {
 
 inline constexpr size_t kRowsAsTuples = 64;  // of a run that has just begun
 
+// Whether a row of this shape takes little memory in columns whatever it is; and whether the run's
+// tuples do not take much more there. Of many columns that are mostly NULL the tuples are small.
+bool is_small_as_columns(const Shape& shape);
+bool is_small_as_columns(const PendingRun& run);
+
 // Columns without rows, with the memory of some that have been given back if there are such.
 std::unique_ptr<store::SegmentColumns> take_columns(const Shape& shape);
 void give_back(std::unique_ptr<store::SegmentColumns> columns) noexcept;
