@@ -157,10 +157,13 @@ void aggregate(Run& run, VectorScan* scan) {
 }
 
 unsigned threads() {
-  unsigned all = std::max(1u, std::thread::hardware_concurrency());
-  unsigned wanted = pg::setting_threads == 0 ? all : static_cast<unsigned>(pg::setting_threads);
   // Workers of a parallel query have the other processors already.
-  return IsParallelWorker() ? 1 : std::min(wanted, all);
+  if (IsParallelWorker()) return 1;
+  const unsigned all = std::max(1u, std::thread::hardware_concurrency());
+  if (pg::setting_threads == 0) return all;
+  // More than there are processors are as many parts for these, as on a machine that has more.
+  constexpr unsigned kParts = 8;
+  return std::min(static_cast<unsigned>(pg::setting_threads), std::max(all, kParts));
 }
 
 // Groups beyond the memory for them are computed in more passes. There are limits to that: one
