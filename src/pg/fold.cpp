@@ -35,8 +35,9 @@ void flush_wal() {
 FoldSnapshot contained_in(Snapshot s) {
   FoldSnapshot f;
   f.xmax = widen_xid(s->xmax);
-  for (uint32_t i = 0; i < s->xcnt; ++i) f.xip.push_back(widen_xid(s->xip[i]));
-  std::sort(f.xip.begin(), f.xip.end());
+  std::vector<uint64_t> running;
+  for (uint32_t i = 0; i < s->xcnt; ++i) running.push_back(widen_xid(s->xip[i]));
+  f.set_running(std::move(running));
   return f;
 }
 

@@ -206,7 +206,7 @@ Head convert(const RawHead& raw, int32_t branch) {
   head.contained.xmax = static_cast<uint64_t>(raw.xmax);
   auto* xip = reinterpret_cast<int64_t*>(ARR_DATA_PTR(raw.xip));
   int count = ArrayGetNItems(ARR_NDIM(raw.xip), ARR_DIMS(raw.xip));
-  head.contained.xip.assign(xip, xip + count);
+  head.contained.set_running(std::vector<uint64_t>(xip, xip + count));
   return head;
 }
 

@@ -3,6 +3,7 @@
 // taken.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "pg/pg.h"
@@ -15,7 +16,14 @@ namespace datahike::pg {
 // What a fold's snapshot contains: xids below xmax that are not in xip.
 struct FoldSnapshot {
   uint64_t xmax = 0;
-  std::vector<uint64_t> xip;  // ascending
+  std::vector<uint64_t> xip;  // ascending, each once
+  // A snapshot has an xid twice that is about to be prepared, while PostgreSQL hands it from the
+  // session to the prepared transaction; a head from before this was looked at may have it so.
+  void set_running(std::vector<uint64_t> xids) {
+    xip = std::move(xids);
+    std::sort(xip.begin(), xip.end());
+    xip.erase(std::unique(xip.begin(), xip.end()), xip.end());
+  }
   bool contains(uint64_t xid) const {
     return xid < xmax && !std::binary_search(xip.begin(), xip.end(), xid);
   }

@@ -69,10 +69,11 @@ pg::Head head_at(int32_t branch, const store::Commit& commit) {
   head.fold = pg::widen_xid(pg::call([] { return GetCurrentTransactionId(); }));
   Snapshot s = pg::call([] { return pg::latest_snapshot(); });
   head.contained.xmax = pg::widen_xid(s->xmax);
-  for (uint32_t i = 0; i < s->xcnt; ++i) head.contained.xip.push_back(pg::widen_xid(s->xip[i]));
+  std::vector<uint64_t> running;
+  for (uint32_t i = 0; i < s->xcnt; ++i) running.push_back(pg::widen_xid(s->xip[i]));
   uint64_t own = pg::widen_xid(pg::call([] { return GetTopTransactionId(); }));
-  if (own < head.contained.xmax) head.contained.xip.push_back(own);
-  std::sort(head.contained.xip.begin(), head.contained.xip.end());
+  if (own < head.contained.xmax) running.push_back(own);
+  head.contained.set_running(std::move(running));
   return head;
 }
 
