@@ -1,13 +1,14 @@
 #include "am/parallel_scan.h"
 
 #include "pg/bridge.h"
+#include "versioning/shared_view.h"
 
 namespace datahike::am {
 
 Size parallelscan_estimate(Relation) { return MAXALIGN(sizeof(ParallelScan)); }
 
-// Workers do not have the rows that this transaction has written: who plans a parallel scan leaves
-// it to the leader alone where there are any.
+// Workers have the rows that this transaction has written where its query shares them; where it
+// does not, it is the leader's alone.
 Size parallelscan_initialize(Relation relation, ParallelTableScanDesc descriptor) {
   pg::guard([=] {
     auto* scan = reinterpret_cast<ParallelScan*>(descriptor);
@@ -18,7 +19,7 @@ Size parallelscan_initialize(Relation relation, ParallelTableScanDesc descriptor
     scan->pinned = session.pinned;
     pg_atomic_init_u64(&scan->next, 0);
     TablePending* own = find_pending(session.branch, relation_info(relation).table);
-    if (own && !own->empty() && !session.pinned)
+    if (own && !own->empty() && !session.pinned && !versioning::shared_changes())
       throw pg::SqlError(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                          std::string("parallel scan of table ") +
                              RelationGetRelationName(relation) +

@@ -188,6 +188,10 @@ void refuse_row_of_other_branch(int32_t branch, uint64_t table) {
 TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t branch,
                           Purpose purpose) {
   refuse_when_written();
+  if (IsParallelWorker())
+    throw pg::SqlError(ERRCODE_INVALID_TRANSACTION_STATE,
+                       "cannot change or lock rows of datahike tables in a parallel worker",
+                       "Functions that do so must not be marked PARALLEL SAFE.");
   if (purpose == Purpose::Change) require_may_change(branch);
   if (purpose != Purpose::Replace) refuse_changes_during_rewrite(relation, info.table);
   if (TablePending* found = find_pending(branch, info.table)) {
@@ -197,10 +201,6 @@ TablePending& pending_for(Relation relation, const RelationInfo& info, int32_t b
     }
     return *found;
   }
-  if (IsParallelWorker())
-    throw pg::SqlError(ERRCODE_INVALID_TRANSACTION_STATE,
-                       "cannot change or lock rows of datahike tables in a parallel worker",
-                       "Functions that do so must not be marked PARALLEL SAFE.");
   lock_branch(branch);
   note_source_of_rowids();
   if (purpose == Purpose::Change) refuse_older_rows(relation, info, branch);

@@ -1,6 +1,7 @@
 // Pending rows as segments, and the transaction's rows of the log.
 #include "am/pending.h"
 #include "am/segment_writer.h"
+#include "am/shared_changes.h"
 #include "am/spilling.h"
 #include "pg/bridge.h"
 #include "pg/log.h"
@@ -204,6 +205,8 @@ store::SegmentReader read_spilled(const TablePending& table, const PendingRun& r
   uint64_t rowid = run.first + index;
   for (const store::SegmentPlace& place : run.places) {
     if (rowid - place.first_rowid >= place.rows) continue;
+    *row = static_cast<uint32_t>(rowid - place.first_rowid);
+    if (place.part == kSharedPart) return store::SegmentReader(shared_segment(place));
     uint64_t xid = own_xid();
     Cached* hit = nullptr;
     for (Cached& c : cache)
@@ -215,7 +218,6 @@ store::SegmentReader read_spilled(const TablePending& table, const PendingRun& r
       hit = &cache[next++ % cache.size()];
       *hit = {xid, table.branch, place.part, std::move(*rows)};
     }
-    *row = static_cast<uint32_t>(rowid - place.first_rowid);
     return store::SegmentReader(ByteView(hit->rows).subspan(place.offset, place.length));
   }
   throw CorruptError("a row written earlier in this transaction has no place in the log");

@@ -346,6 +346,8 @@ bool finish_rewrite(Oid target) {
 
 void forget_rewrite(Oid target) { rewrites.erase(target); }
 
+bool any_rewrite() { return !rewrites.empty(); }
+
 void forget_rewrites() {
   rewrites.clear();
   named_branch = nullptr;

@@ -30,7 +30,8 @@ struct RewrittenRow {
 RewrittenRow place_of_rewritten_row(Oid target, const RelationInfo& info);
 // Everything has been inserted. False: no scan of a datahike table fills the relation.
 bool finish_rewrite(Oid target);
-void forget_rewrite(Oid target);                   // the command needs no scan
+void forget_rewrite(Oid target);  // the command needs no scan
+bool any_rewrite();
 void forget_rewrites();                            // at the end of the transaction
 void forget_rewrites_since(SubTransactionId sub);  // which has been rolled back
 

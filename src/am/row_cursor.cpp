@@ -44,12 +44,16 @@ auto neighbour(Map& map, bool has, uint64_t first, bool forward) {
   return at == map.begin() ? map.end() : std::prev(at);
 }
 
+uint64_t rows_of(const versioning::AddedRun& run) { return run.rows; }
+uint64_t rows_of(const PendingRun& run) { return run.count; }
+
 // The run that holds `rowid`, or else the next one.
-versioning::AddedRuns::iterator first_run_with(versioning::AddedRuns& added, uint64_t rowid) {
-  auto next = added.upper_bound(rowid);
-  if (next == added.begin()) return next;
+template <class Runs>
+auto first_run_with(Runs& runs, uint64_t rowid) {
+  auto next = runs.upper_bound(rowid);
+  if (next == runs.begin()) return next;
   auto run = std::prev(next);
-  return rowid - run->first < run->second.rows ? run : next;
+  return rowid - run->first < rows_of(run->second) ? run : next;
 }
 
 }  // namespace
@@ -133,6 +137,9 @@ std::optional<uint64_t> RowCursor::first_occupied(uint64_t rowid) {
   std::optional<uint64_t> found;
   auto run = first_run_with(view_.table->added, rowid);
   if (run != view_.table->added.end()) found = std::max(rowid, run->first);
+  if (TablePending* own = view_.pending())
+    if (auto next = first_run_with(own->runs, rowid); next != own->runs.end())
+      found = std::min(std::max(rowid, next->first), found.value_or(UINT64_MAX));
   if (view_.table->live.empty() || base_is_cleared()) return found;
   tree::ContainerCursor containers(view_.view.overlay->nodes(), view_.table->live);
   containers.seek(rowid >> 16);
@@ -304,6 +311,20 @@ bool RowCursor::fetch_unfolded(Relation relation, const RelationInfo& info, Tupl
   return true;
 }
 
+// To the next run that has rows up to `last_`, and there before the first row that is looked for.
+bool RowCursor::step_own_run(TablePending& own, bool forward) {
+  auto next = forward && !has_run_ ? first_run_with(own.runs, first_)
+                                   : neighbour(own.runs, has_run_, run_first_, forward);
+  if (next == own.runs.end() || (forward && next->first > last_)) return false;
+  run_first_ = next->first;
+  has_run_ = true;
+  if (forward)
+    index_ = static_cast<int64_t>(std::max(first_, run_first_) - run_first_) - 1;
+  else
+    index_ = static_cast<int64_t>(next->second.count);
+  return true;
+}
+
 // Runs may be added while the scan is under way, and go with a subtransaction: found by key each
 // time.
 bool RowCursor::step_own(bool forward) {
@@ -316,16 +337,13 @@ bool RowCursor::step_own(bool forward) {
       if (run != own->runs.end() && index_ >= 0 &&
           index_ < static_cast<int64_t>(run->second.count)) {
         rowid_ = run_first_ + static_cast<uint64_t>(index_);
+        if (forward && rowid_ > last_) return false;
         if (in_range(rowid_) && own_row_visible(*own, run->second, rowid_, view_.command))
           return true;
         continue;
       }
     }
-    auto next = neighbour(own->runs, has_run_, run_first_, forward);
-    if (next == own->runs.end()) return false;
-    run_first_ = next->first;
-    has_run_ = true;
-    index_ = forward ? -1 : static_cast<int64_t>(next->second.count);
+    if (!step_own_run(*own, forward)) return false;
   }
 }
 

@@ -26,8 +26,8 @@ class RowCursor {
   // Whether there is a visible row of another transaction below `rowid`, a multiple of 65536.
   // Rewinds.
   bool has_committed_below(uint64_t rowid);
-  // A rowid at or above `rowid` with no visible committed row in between; nullopt: there is none
-  // any more. Rewinds the cursor.
+  // A rowid at or above `rowid` with no visible row in between; nullopt: there is none any more.
+  // Rewinds the cursor.
   std::optional<uint64_t> first_occupied(uint64_t rowid);
   // To the next or previous visible row; false at the end, from where the other way is open.
   bool step(bool forward);
@@ -46,6 +46,7 @@ class RowCursor {
   uint64_t skip_base(uint64_t rows);
   bool step_overlay(bool forward);
   bool step_own(bool forward);
+  bool step_own_run(TablePending& own, bool forward);
   bool fetch_unfolded(Relation relation, const RelationInfo& info, TupleTableSlot* slot);
   bool load_container();
   int bit_before(uint64_t first) const;

@@ -4,6 +4,7 @@
 #include "am/index_build.h"
 #include "am/omitted_rows.h"
 #include "am/pending.h"
+#include "am/shared_changes.h"
 #include "am/slot.h"
 #include "exec/scan_filter.h"
 #include "pg/bridge.h"
@@ -136,8 +137,11 @@ bool locks_or_writes_datahike(QueryDesc* query) {
 // A worker's own query reads what its leader reads. Queries of functions inside it go by the
 // settings, as they do in the leader.
 versioning::SessionView view_at_start() {
-  if (IsParallelWorker() && depth == 0 && views.empty())
+  if (IsParallelWorker() && depth == 0 && views.empty()) {
+    if (std::optional<uint32_t> changes = versioning::shared_changes())
+      am::take_shared_changes(*changes);
     if (std::optional<versioning::SessionView> shared = versioning::shared_view()) return *shared;
+  }
   return versioning::current_settings();
 }
 
@@ -232,23 +236,46 @@ bool reads_computed_view(QueryDesc* query) {
   return view != views.end() && view->second.is_computed();
 }
 
-// Workers do not have the rows that only this session knows of. What a function of the user's reads
-// is not known; a plan that calls none depends on relations alone.
-bool needs_own_changes(PlannedStmt* plan) {
-  if (!guard([] { return am::has_pending(); })) return false;
-  if (plan->invalItems != NIL) return true;
-  return any_datahike(plan, [](Relation relation) {
-    return guard([=] { return am::has_pending_of(am::relation_info(relation).table); });
+// What workers have to be told of the changes that only this session knows of. What a function of
+// the user's reads is not known; a plan that calls none depends on relations alone.
+struct OwnChanges {
+  bool needed = false;
+  dsm_segment* shared = nullptr;  // where needed; nullptr: they cannot be shared
+};
+
+OwnChanges own_changes(PlannedStmt* plan) {
+  if (!guard([] { return am::has_pending(); })) return {};
+  if (plan->invalItems != NIL) return {true, guard([] { return am::share_changes(nullptr); })};
+  OwnChanges own;
+  OwnChanges* out = &own;
+  guard([=] {
+    std::vector<uint64_t> tables;
+    std::vector<uint64_t>* read = &tables;
+    pg::call([=] {
+      any_datahike(plan, [=](Relation relation) {
+        guard([=] {
+          const uint64_t table = am::relation_info(relation).table;
+          if (am::has_pending_of(table)) read->push_back(table);
+        });
+        return false;
+      });
+    });
+    std::sort(tables.begin(), tables.end());
+    out->needed = !tables.empty();
+    if (out->needed) out->shared = am::share_changes(&tables);
   });
+  return own;
 }
 
 // For the workers that the query may launch. Ends with the GUC level that the caller has begun.
-void share_view_of(QueryDesc* query) {
+void share_view_of(QueryDesc* query, dsm_segment* changes) {
   char text[versioning::kMostSharedView] = "";
   char(*out)[versioning::kMostSharedView] = &text;
+  bool reads = reads_datahike(query->plannedstmt);
   guard([=] {
     auto view = views.find(query);
-    if (view != views.end()) versioning::share_view(view->second, *out);
+    if (reads && view != views.end()) versioning::share_view(view->second, *out);
+    if (changes) versioning::share_changes(dsm_segment_handle(changes), *out);
   });
   set_config_option(versioning::kSharedViewSetting, text, PGC_SUSET, PGC_S_SESSION, GUC_ACTION_SAVE,
                     true, 0, false);
@@ -256,17 +283,20 @@ void share_view_of(QueryDesc* query) {
 
 void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_once) {
   PlannedStmt* plan = query->plannedstmt;
-  bool alone = plan->parallelModeNeeded && (reads_computed_view(query) || needs_own_changes(plan));
-  if (alone) {
+  // What is not run to its end at once, such as most cursors, PostgreSQL runs without workers.
+  bool launches = plan->parallelModeNeeded && count == 0 && !query->already_executed;
+  bool alone = launches && reads_computed_view(query);
+  OwnChanges own = launches && !alone ? own_changes(plan) : OwnChanges();
+  if (alone || (own.needed && !own.shared)) {
     plan = static_cast<PlannedStmt*>(
         MemoryContextAlloc(query->estate->es_query_cxt, sizeof(PlannedStmt)));
     *plan = *query->plannedstmt;
     plan->parallelModeNeeded = false;
     query->plannedstmt = plan;
   }
-  bool shares = plan->parallelModeNeeded && reads_datahike(plan);
+  bool shares = own.shared || (plan->parallelModeNeeded && reads_datahike(plan));
   int level = shares ? NewGUCNestLevel() : 0;
-  if (shares) share_view_of(query);
+  if (shares) share_view_of(query, own.shared);
   with_view_of(query, [=] {
     if (previous_run)
       previous_run(query, direction, count, execute_once);
@@ -274,6 +304,7 @@ void run(QueryDesc* query, ScanDirection direction, uint64 count, bool execute_o
       standard_ExecutorRun(query, direction, count, execute_once);
   });
   if (shares) AtEOXact_GUC(true, level);
+  if (own.shared) dsm_detach(own.shared);  // the workers have ended
 }
 
 // After-triggers run here.

@@ -8,6 +8,7 @@
 #include "am/rowid_blocks.h"
 #include "am/rowids.h"
 #include "am/serializable.h"
+#include "am/shared_changes.h"
 #include "pg/bridge.h"
 #include "pg/hooks.h"
 #include "pg/pins.h"
@@ -68,6 +69,8 @@ void on_transaction(XactEvent event, void*) {
       break;
     case XACT_EVENT_PARALLEL_COMMIT:
     case XACT_EVENT_PARALLEL_ABORT:
+      am::forget_shared_changes();
+      [[fallthrough]];
     case XACT_EVENT_ABORT:
       wrote = false;
       end_database_creation(false);

@@ -5,7 +5,10 @@
 // query was started with. So the leader says which branch and commit it has chosen. The text
 // travels as a setting, datahike.shared_view, which PostgreSQL copies when it launches the workers.
 //
-//   view = branch-id [ " " commit-id ]        a commit: the view is pinned to it
+//   shared  = [ view ] [ "+" changes ]
+//   view    = branch-id [ " " commit-id ]      a commit: the view is pinned to it; none: the query
+//                                              reads no tables of ours, but its functions may
+//   changes = a dsm_handle                     own changes of the transaction: am/shared_changes.h
 #pragma once
 
 #include "versioning/view.h"
@@ -18,7 +21,9 @@ inline constexpr size_t kMostSharedView = 64;
 // Leader: `text` describes the view. An as_of is replaced by the commit it names, in `session` too:
 // leader and workers read the same. Errors: those of naming the commit.
 void share_view(SessionView& session, char (&text)[kMostSharedView]);
+void share_changes(uint32_t handle, char (&text)[kMostSharedView]);  // after the view
 // Worker: the leader's view; nullopt where it shares none.
 std::optional<SessionView> shared_view();
+std::optional<uint32_t> shared_changes();
 
 }  // namespace datahike::versioning
