@@ -68,7 +68,7 @@ void write_run(const PendingRun& run, ByteWriter& out, Bytes& bytes) {
     for (const store::SegmentPlace& p : run.places)
       for (uint64_t word : {p.first_rowid, uint64_t{p.rows}, uint64_t{p.part}, p.offset, p.length})
         out.varint(word);
-  } else if (run.columns) {
+  } else if (run.columns && run.count > 0) {
     out.fixed(Rows::Segment);
     out.sized(run.columns->encode(run.first));
   } else {
@@ -105,11 +105,10 @@ void read_tuples(ByteReader& in, PendingRun& run) {
   for (uint64_t left = in.varint(); left > 0; --left) run.entities.push_back(in.varint());
   for (uint64_t i = 0; i < run.count; ++i) {
     in.take(MAXALIGN(in.position()) - in.position());
-    const uint8_t* tuple = shared.data() + in.position();
-    uint32_t length;
-    std::memcpy(&length, tuple, sizeof length);
-    in.take(length);
-    run.tuples.push_back(reinterpret_cast<MinimalTuple>(const_cast<uint8_t*>(tuple)));
+    auto* tuple = const_cast<uint8_t*>(shared.data() + in.position());
+    const auto length = in.fixed<uint32_t>();  // with itself
+    in.take(length - sizeof length);
+    run.tuples.push_back(reinterpret_cast<MinimalTuple>(tuple));
   }
 }
 
