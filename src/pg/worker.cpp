@@ -4,6 +4,7 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/settings.h"
 #include "pg/shared.h"
 
 namespace datahike::pg {
@@ -30,7 +31,25 @@ WorkerSlot* find_slot(Oid database, bool make) {
   return found;
 }
 
-// Registers a worker unless one runs, is being started, or must stay out. Raises nothing.
+// Wakes a worker that has nothing to do, for it to make way for that of `slot`. False: there is
+// none.
+bool ask_for_room(WorkerSlot* slot) {
+  bool asked = false;
+  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  slot->starting_since = 0;
+  slot->unstartable = true;
+  for (WorkerSlot& other : shared->workers) {
+    if (setting_worker_idle_timeout == 0 || asked) break;
+    if (!other.latch || !other.sleeping) continue;
+    SetLatch(other.latch);
+    asked = true;
+  }
+  LWLockRelease(shared->lock);
+  return asked;
+}
+
+// Registers a worker unless one runs, is being started, or must stay out. False: there is no room,
+// and no worker that could make some; who is told true asks again. Raises nothing.
 bool start_if_absent(WorkerSlot* slot) {
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   TimestampTz now = GetCurrentTimestamp();
@@ -48,12 +67,7 @@ bool start_if_absent(WorkerSlot* slot) {
   strlcpy(worker.bgw_name, "datahike fold worker", BGW_MAXLEN);
   strlcpy(worker.bgw_type, "datahike fold worker", BGW_MAXLEN);
   worker.bgw_main_arg = Int32GetDatum(static_cast<int32_t>(slot - shared->workers));
-  if (RegisterDynamicBackgroundWorker(&worker, nullptr)) return true;
-  LWLockAcquire(shared->lock, LW_EXCLUSIVE);
-  slot->starting_since = 0;
-  slot->unstartable = true;
-  LWLockRelease(shared->lock);
-  return false;
+  return RegisterDynamicBackgroundWorker(&worker, nullptr) || ask_for_room(slot);
 }
 
 // False: there is no worker to be woken.
@@ -77,7 +91,7 @@ void warn_of_no_worker() {
            errmsg("no fold worker can be started for this database"),
            errdetail("What is committed is safe, but its commits cannot be named before a worker "
                      "has folded them, and no branch made, merged or read as of a time."),
-           errhint("Raise max_worker_processes: each database that is written takes one.")));
+           errhint("Raise max_worker_processes: each database that is being written takes one.")));
 }
 
 struct Answer {

@@ -318,17 +318,40 @@ bool look_at_log() {
   return false;
 }
 
+// A database whose worker found no room, nullptr if there is none. Under the lock.
+WorkerSlot* crowded_out() {
+  for (WorkerSlot& other : shared->workers)
+    if (OidIsValid(other.database) && !other.pid && !other.starting_since && other.unstartable)
+      return &other;
+  return nullptr;
+}
+
+bool may_leave() {
+  return setting_worker_idle_timeout > 0 && !slot->left && !gc->has_work_to_come(*slot) &&
+         !redactor->wanted(*slot);
+}
+
+bool should_make_room() {
+  if (!may_leave()) return false;
+  LWLockAcquire(shared->lock, LW_SHARED);
+  bool wanted = crowded_out() != nullptr;
+  LWLockRelease(shared->lock);
+  return wanted;
+}
+
 // Gives up the process that it takes where there is nothing to do, with `sleeping` still set: who
 // commits from now on finds no worker and starts one; who has committed before has poked this one.
-void leave_if_unneeded() {
-  if (slot->left || gc->has_work_to_come(*slot) || redactor->wanted(*slot) ||
-      joiner->has_work_to_come())
-    return;
-  if (!attempt(look_at_log, 0) || log_left) return;
+// To make room for another database's it leaves the rest of the log, and joining, to the next one.
+void leave_if_unneeded(bool to_make_room) {
+  if (!may_leave()) return;
+  if (to_make_room ? !attempt(purge_step, 0) : joiner->has_work_to_come()) return;
+  if (!attempt(look_at_log, 0) || (log_left && !to_make_room)) return;
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
+  WorkerSlot* other = to_make_room ? crowded_out() : nullptr;
   bool unneeded = !slot->poked && slot->requested <= slot->completed && !gc->wanted(*slot) &&
-                  !redactor->wanted(*slot);
+                  !redactor->wanted(*slot) && (other || !to_make_room);
   if (unneeded) {
+    if (other) other->unstartable = false;
     slot->pid = 0;
     slot->latch = nullptr;
   }
@@ -348,13 +371,15 @@ void sleep_when_announced(TimestampTz worked) {
     return;
   }
   if (must_leave()) return;
-  long sleep = 10000;
+  long sleep = should_make_room() ? 0 : 10000;
   if (setting_worker_idle_timeout > 0) sleep = std::min(sleep, setting_worker_idle_timeout * 1000L);
   int woken =
       WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, sleep, PG_WAIT_EXTENSION);
   if (setting_worker_idle_timeout > 0 && !(woken & WL_LATCH_SET) &&
       GetCurrentTimestamp() - worked >= setting_worker_idle_timeout * USECS_PER_SEC)
-    leave_if_unneeded();
+    leave_if_unneeded(false);
+  else if (should_make_room())
+    leave_if_unneeded(true);
   ResetLatch(MyLatch);
   slot->sleeping = false;
 }
