@@ -16,9 +16,11 @@ namespace datahike::pg {
 
 namespace {
 
-ExtensionOids oids;         // all InvalidOid where the extension is not installed
-bool oids_current = false;  // nothing has changed since `oids` was looked up
+ExtensionOids oids;            // all InvalidOid where the extension is not installed
+bool members_current = false;  // none of the relations has come or gone since
+bool oids_current = false;     // nor has REINDEX CONCURRENTLY replaced an index
 uint64_t generation_of_oids = 1;
+uint64_t invalidations = 0;
 
 // A few names are enough for any session; overwritten in turn.
 struct CachedBranch {
@@ -46,9 +48,14 @@ void relation_invalidated(Datum, Oid relid) {
   if (any || relid == oids.branch) forget_branches();
   if (any || relid == oids.tx_log || relid == oids.heads || relid == oids.relation ||
       relid == oids.index_omissions || relid == oids.prepared) {
-    oids_current = false;
+    members_current = false;
     ++generation_of_oids;
+  } else if (relid != oids.branch && relid != oids.table_history && relid != oids.reflog &&
+             relid != oids.tag) {
+    return;
   }
+  oids_current = false;
+  ++invalidations;
 }
 
 // Anyone who may create a schema can give relations these names: only the extension's members
@@ -65,6 +72,24 @@ Oid find_index_of(Oid relation, Oid schema, const char* name) {
   return IndexGetRelation(index, true) == relation ? index : InvalidOid;
 }
 
+bool find_keys(ExtensionOids* e) {
+  auto index = [=](Oid of, const char* name) { return find_index_of(of, e->schema, name); };
+  e->tx_log_key = index(e->tx_log, "tx_log_key");
+  e->heads_key = index(e->heads, "heads_key");
+  e->branch_name_key = index(e->branch, "branch_name_key");
+  e->branch_id_key = index(e->branch, "branch_id_key");
+  e->relation_key = index(e->relation, "relation_key");
+  e->table_history_key = index(e->table_history, "table_history_key");
+  e->index_omissions_key = index(e->index_omissions, "index_omissions_key");
+  e->reflog_key = index(e->reflog, "reflog_key");
+  e->tag_key = index(e->tag, "tag_key");
+  for (Oid key :
+       {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key, e->relation_key,
+        e->table_history_key, e->index_omissions_key, e->reflog_key, e->tag_key})
+    if (!OidIsValid(key)) return false;
+  return true;
+}
+
 // False where anything of the extension is missing.
 bool find_extension(ExtensionOids* e) {
   Oid schema = get_namespace_oid("datahike", true);
@@ -72,42 +97,36 @@ bool find_extension(ExtensionOids* e) {
   Oid extension = get_extension_oid("datahike", true);
   if (!OidIsValid(extension)) return false;
   auto member = [=](const char* name) { return find_member(extension, schema, name); };
-  auto index = [=](Oid of, const char* name) { return find_index_of(of, schema, name); };
   e->schema = schema;
   e->tx_log = member("tx_log");
-  e->tx_log_key = index(e->tx_log, "tx_log_key");
   e->heads = member("heads");
-  e->heads_key = index(e->heads, "heads_key");
   e->branch = member("branch");
-  e->branch_name_key = index(e->branch, "branch_name_key");
-  e->branch_id_key = index(e->branch, "branch_id_key");
   e->relation = member("relation");
-  e->relation_key = index(e->relation, "relation_key");
   e->table_history = member("table_history");
-  e->table_history_key = index(e->table_history, "table_history_key");
   e->index_omissions = member("index_omissions");
-  e->index_omissions_key = index(e->index_omissions, "index_omissions_key");
   e->prepared = member("prepared");
   e->reflog = member("reflog");
-  e->reflog_key = index(e->reflog, "reflog_key");
   e->tag = member("tag");
-  e->tag_key = index(e->tag, "tag_key");
   e->rowid_block = member("rowid_block");
   e->table_id = member("table_id");
   e->branch_id = member("branch_id");
-  for (Oid oid : {e->tx_log_key, e->heads_key, e->branch_name_key, e->branch_id_key,
-                  e->relation_key, e->table_history_key, e->index_omissions_key, e->prepared,
-                  e->reflog_key, e->tag_key, e->rowid_block, e->table_id, e->branch_id})
+  for (Oid oid : {e->prepared, e->rowid_block, e->table_id, e->branch_id})
     if (!OidIsValid(oid)) return false;
-  return true;
+  return find_keys(e);
 }
 
+// Branches come and go often, so what their invalidation may mean is looked up without pg_depend.
 void look_up_oids() {
-  uint64_t before = generation_of_oids;
-  oids = {};
-  ExtensionOids found{};
-  if (find_extension(&found)) oids = found;
-  oids_current = generation_of_oids == before;
+  uint64_t before = invalidations;
+  ExtensionOids found = oids;
+  if (members_current && is_installed() && find_keys(&found)) {
+    oids = found;
+  } else {
+    oids = found = {};
+    members_current = true;
+    if (find_extension(&found)) oids = found;
+  }
+  oids_current = invalidations == before;
 }
 
 struct FoundRow {
@@ -117,14 +136,14 @@ struct FoundRow {
 };
 
 // The row of a small table whose indexed first column equals `key`; `value_column` is an int4 or
-// int8.
-FoundRow find_row(Oid relation, Oid index, RegProcedure equals, Datum key, int key_column,
-                  int value_column, bool value_is_int4) {
+// int8. The index may be another one until the table is locked.
+FoundRow find_row(Oid relation, Oid ExtensionOids::*index, RegProcedure equals, Datum key,
+                  int key_column, int value_column, bool value_is_int4) {
   FoundRow result{};
   Relation rel = table_open(relation, AccessShareLock);
   ScanKeyData scan_key;
   ScanKeyInit(&scan_key, key_column, BTEqualStrategyNumber, equals, key);
-  const CatalogScan scan = begin_catalog_scan(rel, index, 1, &scan_key);
+  const CatalogScan scan = begin_catalog_scan(rel, extension().*index, 1, &scan_key);
   HeapTuple tuple = next_in_catalog(scan);
   if (HeapTupleIsValid(tuple)) {
     bool isnull;
@@ -137,13 +156,13 @@ FoundRow find_row(Oid relation, Oid index, RegProcedure equals, Datum key, int k
 }
 
 FoundRow find_relation_row(Oid relid) {
-  const ExtensionOids& e = extension();
-  return find_row(e.relation, e.relation_key, F_OIDEQ, ObjectIdGetDatum(relid), 1, 2, false);
+  return find_row(extension().relation, &ExtensionOids::relation_key, F_OIDEQ,
+                  ObjectIdGetDatum(relid), 1, 2, false);
 }
 
 FoundRow find_branch_row(const char* name) {
-  const ExtensionOids& e = extension();
-  return find_row(e.branch, e.branch_name_key, F_TEXTEQ, CStringGetTextDatum(name), 2, 1, true);
+  return find_row(extension().branch, &ExtensionOids::branch_name_key, F_TEXTEQ,
+                  CStringGetTextDatum(name), 2, 1, true);
 }
 
 void delete_row(Oid relation, ItemPointerData tid) {
@@ -204,6 +223,7 @@ void lock_log_relations() {
     }
     table_close(rel, NoLock);
   }
+  extension();  // `e` as it is under these locks
   for (Oid index : {e.tx_log_key, e.heads_key})
     index_close(index_open(index, AccessShareLock), NoLock);
 }
@@ -213,6 +233,7 @@ void lock_versioning_relations() {
   const ExtensionOids& e = extension();
   for (Oid heap : {e.branch, e.tag, e.reflog})
     table_close(table_open(heap, AccessShareLock), NoLock);
+  extension();
   for (Oid index : {e.branch_name_key, e.branch_id_key, e.tag_key, e.reflog_key})
     index_close(index_open(index, AccessShareLock), NoLock);
 }
@@ -223,7 +244,7 @@ StoredTable find_table(Oid relation) {
   Relation rel = table_open(e.relation, AccessShareLock);
   ScanKeyData key;
   ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(relation));
-  const CatalogScan scan = begin_catalog_scan(rel, e.relation_key, 1, &key);
+  const CatalogScan scan = begin_catalog_scan(rel, extension().relation_key, 1, &key);
   HeapTuple tuple = next_in_catalog(scan);
   if (HeapTupleIsValid(tuple)) {
     bool isnull;

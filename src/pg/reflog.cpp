@@ -69,6 +69,7 @@ RawMove* read_row(TupleDesc desc, HeapTuple tuple) {
 // A list of RawMove*, in order.
 List* read_rows(int32_t branch, Snapshot snapshot, Snapshot older) {
   List* rows = NIL;
+  LockRelationOid(extension().reflog, AccessShareLock);  // from here on its index stays
   IndexWalk walk{extension().reflog, extension().reflog_key};
   walk.equals_int4(kBranch, branch);
   walk.run(snapshot, [&](TupleDesc desc, HeapTuple tuple) {

@@ -51,11 +51,11 @@ struct TxRow {
 };
 
 // The last row at or before a key.
-TxRow last_row(Oid index_oid, int column, StrategyNumber strategy, RegProcedure compare,
+TxRow last_row(const char* index_name, int column, StrategyNumber strategy, RegProcedure compare,
                int64_t key) {
   TxRow row{};
   Relation rel = table_open(fact_relations().fact_tx, AccessShareLock);
-  Relation index = index_open(index_oid, AccessShareLock);
+  Relation index = index_open(named(index_name), AccessShareLock);
   ScanKeyData scan_key;
   ScanKeyInit(&scan_key, static_cast<AttrNumber>(column), strategy, compare, Int64GetDatum(key));
   SysScanDesc scan = systable_beginscan_ordered(rel, index, nullptr, 1, &scan_key);
@@ -74,12 +74,12 @@ TxRow last_row(Oid index_oid, int column, StrategyNumber strategy, RegProcedure 
 }
 
 TxRow row_of_xid(uint64_t xid) {
-  return last_row(fact_relations().fact_tx_xid_key, kXid, BTEqualStrategyNumber, F_INT8EQ,
+  return last_row("fact_tx_xid_key", kXid, BTEqualStrategyNumber, F_INT8EQ,
                   static_cast<int64_t>(xid));
 }
 
 TxRow row_up_to(int64_t tx) {
-  return last_row(fact_relations().fact_tx_key, kTx, BTLessEqualStrategyNumber, F_INT8LE, tx);
+  return last_row("fact_tx_key", kTx, BTLessEqualStrategyNumber, F_INT8LE, tx);
 }
 
 void insert_row(int64_t tx, uint64_t xid) {
@@ -128,8 +128,6 @@ FactRelations fact_relations() {
   FactRelations r;
   r.facts = named("facts");
   r.fact_tx = named("fact_tx");
-  r.fact_tx_key = named("fact_tx_key");
-  r.fact_tx_xid_key = named("fact_tx_xid_key");
   r.entity_id = named("entity_id");
   r.tx_number = named("fact_tx_number");
   found = r;

@@ -14,7 +14,6 @@ namespace datahike::facts {
 
 struct FactRelations {
   Oid facts = InvalidOid, fact_tx = InvalidOid;
-  Oid fact_tx_key = InvalidOid, fact_tx_xid_key = InvalidOid;
   Oid entity_id = InvalidOid, tx_number = InvalidOid;  // sequences
 };
 // ereport(ERROR, 55000) where the extension is not installed. Plain PostgreSQL code.
