@@ -717,7 +717,6 @@ CREATE TABLE datahike.fact_tx (
 ) USING heap;
 REVOKE ALL ON datahike.facts, datahike.fact_tx FROM PUBLIC;
 REVOKE ALL ON SEQUENCE datahike.entity_id, datahike.fact_tx_number FROM PUBLIC;
-SELECT pg_catalog.pg_extension_config_dump('datahike.facts', '');
 SELECT pg_catalog.pg_extension_config_dump('datahike.entity_id', '');
 SELECT pg_catalog.pg_extension_config_dump('datahike.fact_tx_number', '');
 COMMENT ON TABLE datahike.facts IS 'facts that are true: see datoms()';
@@ -798,6 +797,19 @@ COMMENT ON FUNCTION datahike.set_hint(text, text, text) IS
 CREATE FUNCTION datahike.fact_value(k bytea, v bytea) RETURNS jsonb
   LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_fact_value';
 COMMENT ON FUNCTION datahike.fact_value(bytea, bytea) IS 'the value that a row of datahike.facts holds';
+-- A restored row is another entity: a dump has references to rows by the rows' names (docs/decisions/152).
+CREATE FUNCTION datahike.refers_to_rows(k bytea, v bytea) RETURNS bool
+  LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'datahike_refers_to_rows';
+COMMENT ON FUNCTION datahike.refers_to_rows(bytea, bytea) IS 'internal: whether the value of a row of datahike.facts refers to a row of a table';
+CREATE FUNCTION datahike.dumped_references() RETURNS SETOF datahike.facts
+  LANGUAGE c STABLE AS 'MODULE_PATHNAME', 'datahike_dumped_references';
+COMMENT ON FUNCTION datahike.dumped_references() IS 'internal: facts that refer to rows, as pg_dump writes them';
+CREATE FUNCTION datahike.relink_rows() RETURNS int8
+  LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'datahike_relink_rows';
+COMMENT ON FUNCTION datahike.relink_rows() IS
+  'after a restoration of tables and facts: looks up the rows that restored facts refer to; how many facts it has linked';
+SELECT pg_catalog.pg_extension_config_dump('datahike.facts',
+  'WHERE NOT datahike.refers_to_rows(k, v) UNION ALL SELECT d.e, d.a, d.tx, d.r, d.uq, d.u, d.k, d.v FROM datahike.dumped_references() d');
 CREATE FUNCTION datahike.fact_attribute(a int8) RETURNS text
   LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'datahike_fact_attribute';
 COMMENT ON FUNCTION datahike.fact_attribute(int8) IS 'an attribute''s :db/ident';

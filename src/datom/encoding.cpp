@@ -13,6 +13,7 @@
 // magnitude = exponent { digits } 0x00
 //            exponent: 4 bytes, big-endian, + 2^31, of 0.D1D2... * 10^exponent;
 //            digits: two decimal digits as 1 + their number; an odd last one is followed by 0
+// In the place of a Ref a dump has a row name (row_names.cpp).
 // element  = escaped 0x00 0x01, where escaped is the value (for Nil: its type alone) with 0xFF put
 //            behind every 0x00
 #include "datom/encoding.h"
@@ -21,6 +22,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "datom/row_names.h"
 #include "store/digest.h"
 
 namespace datahike::datom {
@@ -198,6 +200,7 @@ namespace {
 Value decode_within(std::string_view bytes, int depth) {
   if (bytes.empty()) corrupt();
   const auto type = static_cast<Type>(bytes[0]);
+  if (bytes[0] == kRowName) refuse_row_name(bytes);
   std::string_view content = bytes.substr(1);
   Value value;
   value.type = type;

@@ -1,5 +1,5 @@
 -- The functions and settings that a user sees exist, with the results that the manual names.
-SELECT plan(82);
+SELECT plan(83);
 
 SELECT has_schema('datahike');
 SELECT has_extension('datahike');
@@ -57,6 +57,7 @@ SELECT function_returns('datahike', 'with_tx', '{text}'::name[], 'jsonb');
 SELECT function_returns('datahike', 'with_tx', '{jsonb}'::name[], 'jsonb');
 SELECT function_returns('datahike', 'datoms', '{text}'::name[], 'setof record');
 SELECT function_returns('datahike', 'datoms', '{text,"\"any\""}'::name[], 'setof record');
+SELECT function_returns('datahike', 'relink_rows', '{}'::name[], 'bigint');
 SELECT function_returns('datahike', 'seek_datoms', '{text,"\"any\""}'::name[], 'setof record');
 SELECT function_returns('datahike', 'index_range', '{text,"\"any\"","\"any\""}'::name[], 'setof record');
 SELECT function_returns('datahike', 'entity', '{bigint}'::name[], 'jsonb');

@@ -2,6 +2,7 @@
 
 #include "datom/edn_values.h"
 #include "datom/encoding.h"
+#include "datom/row_names.h"
 #include "datom/sql/ids.h"
 #include "datom/sql/call.h"
 #include "datom/sql/predicate.h"
@@ -149,7 +150,15 @@ std::vector<Datom> PgDatabase::facts(int64_t e, int64_t a) {
 
 std::vector<Datom> PgDatabase::facts(int64_t e) { return to_datoms(run(of_entity, integers(e))); }
 
+// What a dump has named rows in, and nobody has looked up, may be what is looked for.
+void PgDatabase::require_no_row_names() {
+  if (has_no_row_names_) return;
+  to_datoms(run(of_target, integers(datom::kToRowName)));
+  has_no_row_names_ = true;
+}
+
 std::vector<Datom> PgDatabase::references_to(int64_t e) {
+  if (datom::is_row(e)) require_no_row_names();
   return to_datoms(run(of_target, integers(e)));
 }
 
@@ -158,6 +167,7 @@ std::optional<int64_t> PgDatabase::holder(int64_t a, const Value& v) {
   auto [at, fresh] = holders_.try_emplace({a, key});
   if (!fresh) return at->second;
   if (a < 0) return at->second = rows_.holder(a, datom::to_edn(v));
+  if (datom::may_be_row_name(v)) require_no_row_names();
   const std::string* k = &key;
   Arguments arguments = integers(a);
   arguments.values[1] = pg::call([=] { return bytea_datum(k); });

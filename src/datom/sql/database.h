@@ -46,6 +46,7 @@ class PgDatabase : public datom::Database {
  private:
   const datom::Attribute* load(int64_t id);
   void fill_composite(datom::Attribute& a);
+  void require_no_row_names();
 
   Snapshot schema_snapshot_;  // nullptr: as for everything else
   // Attributes never move: those of a map of nodes.
@@ -55,6 +56,7 @@ class PgDatabase : public datom::Database {
   // Who has a unique value, by attribute and key: asked for again and again, and nothing is written
   // while it is.
   std::map<std::pair<int64_t, std::string>, std::optional<int64_t>> holders_;
+  bool has_no_row_names_ = false;
   TableRows rows_;
 };
 

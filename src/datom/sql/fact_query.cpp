@@ -1,6 +1,7 @@
 #include "datom/sql/fact_query.h"
 
 #include "datom/encoding.h"
+#include "datom/row_names.h"
 
 namespace datahike::facts {
 
@@ -34,6 +35,14 @@ class Conditions {
     const std::string* p = &s;
     add(column, op,
         query_ ? parameter(BYTEAOID, pg::call([=] { return bytea_datum(p); })) : literal(s));
+  }
+  // Facts that refer to an entity. Among them, where it is a row, those that a dump has named rows
+  // in: whether it is this one is not known.
+  void reference(int64_t e) {
+    if (!datom::is_row(e)) return integer("r", "=", e);
+    const std::string n = query_ ? parameter(INT8OID, Int64GetDatum(e)) : std::to_string(e);
+    add("r", "=",
+        "ANY (ARRAY[" + n + ", " + std::to_string(datom::kToRowName) + "]::pg_catalog.int8[])");
   }
   const std::string& text() const { return text_; }
 
@@ -70,9 +79,13 @@ bool add_bound(Conditions& where, const datom::Value& bound, bool lower, bool in
 bool add_conditions(Conditions& where, const Pattern& p) {
   if (p.e) where.integer("e", "=", *p.e);
   if (p.a) where.integer("a", "=", *p.a);
-  if (p.target) where.integer("r", "=", *p.target);
+  if (p.target) where.reference(*p.target);
   if (p.from_e) where.integer("e", ">=", *p.from_e);
   if (p.from_a) where.integer("a", ">=", *p.from_a);
+  if (is_one_value(p) && p.from->type == datom::Type::Ref && datom::is_row(p.from->integer)) {
+    where.reference(p.from->integer);
+    return false;
+  }
   if (is_one_value(p)) {
     where.bytes("k", "=", datom::index_key(encoded(*p.from)));
     return false;
@@ -134,6 +147,14 @@ std::string estimated_query(const Pattern& pattern) {
   Conditions where(nullptr, "f.");
   add_conditions(where, pattern);
   return "SELECT 1 FROM datahike.facts f" + where.text();
+}
+
+bool may_miss_row_names(const Pattern& p) {
+  if (is_one_value(p)) return p.from->type == datom::Type::Tuple && datom::may_be_row_name(*p.from);
+  const auto is_ordered_otherwise = [](const std::optional<datom::Value>& bound) {
+    return bound && (bound->type == datom::Type::Ref || bound->type == datom::Type::Tuple);
+  };
+  return is_ordered_otherwise(p.from) || is_ordered_otherwise(p.to);
 }
 
 bool within_bounds(const Pattern& p, std::string_view value) {

@@ -22,6 +22,9 @@ std::string estimated_query(const Pattern& pattern);
 // A statement like it, planned once.
 Statement* prepared_query(const FactQuery& query);
 
+// Whether the bounds may leave out a row name that could be within them.
+bool may_miss_row_names(const Pattern& pattern);
+
 bool within_bounds(const Pattern& pattern, std::string_view encoded);
 
 }  // namespace datahike::facts

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "datom/encoding.h"
+#include "datom/row_names.h"
 #include "datom/sql/entity_ref.h"
 #include "datom/sql/ids.h"
 #include "datom/sql/transact.h"
@@ -227,15 +228,25 @@ class Erasure {
       if (element < d.v.elements.size() && d.v.elements[element] == v) fact(e, tuple.id, d.v);
   }
 
+  // Its older versions with row names go with it; while there are some that nobody has looked up,
+  // reading them fails.
   void fact(int64_t e, int64_t a, const datom::Value& v) {
+    const bool may_be_named = datom::may_be_row_name(v);
+    if (may_be_named) {
+      Pattern of_cell;
+      of_cell.e = e;
+      of_cell.a = a;
+      for (const std::unique_ptr<Reader>& branch : branches_) branch->all(of_cell);
+    }
     static constexpr char kHex[] = "0123456789abcdef";
     std::string hex;
     for (const char c : datom::index_key(datom::encode(v))) {
       hex += kHex[static_cast<unsigned char>(c) >> 4];
       hex += kHex[static_cast<unsigned char>(c) & 15];
     }
-    either("e = " + std::to_string(e) + " AND a = " + std::to_string(a) +
-           " AND k = pg_catalog.decode('" + hex + "', 'hex')");
+    const std::string key = "k = pg_catalog.decode('" + hex + "', 'hex')";
+    either("e = " + std::to_string(e) + " AND a = " + std::to_string(a) + " AND " +
+           (may_be_named ? "(" + key + " OR r = " + std::to_string(datom::kToRowName) + ")" : key));
   }
 
   void take_history(const edn::Value& before) {

@@ -1,6 +1,7 @@
 #include "datom/sql/reader.h"
 
 #include "datom/encoding.h"
+#include "datom/row_names.h"
 #include "datom/sql/fact_query.h"
 #include "datom/sql/ids.h"
 #include "pg/settings.h"
@@ -103,6 +104,13 @@ void Reader::scan(const Pattern& pattern, const Batch& batch) { scan_view(view_,
 
 void Reader::scan_view(const View& view, const Pattern& pattern, const Batch& batch) {
   const bool schema = &view == &schema_view_;
+  if (may_miss_row_names(pattern)) {
+    Pattern named;
+    named.e = pattern.e;
+    named.a = pattern.a;
+    named.target = datom::kToRowName;
+    scan_view(view, named, [](std::span<const Datom>) { return true; });
+  }
   const FactTable table = view.kind == Kind::Table ? FactTable::Table
                           : view.kind == Kind::At  ? FactTable::At
                                                    : FactTable::Versions;
@@ -132,6 +140,10 @@ void Reader::scan_view(const View& view, const Pattern& pattern, const Batch& ba
     for (uint64_t i = 0; i < result.count; ++i) {
       const StatementRow& row = result.rows[i];
       if (query.checks_bounds && !within_bounds(pattern, {row.value, row.bytes})) continue;
+      // History begins with what relink_rows() has made of them.
+      if (table == FactTable::Versions && row.has_extra &&
+          datom::has_row_names({row.value, row.bytes}))
+        continue;
       if (schema)
         datoms.push_back({row.e, row.a, datom::decode({row.value, row.bytes}), row.tx, true});
       else

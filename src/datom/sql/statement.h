@@ -50,14 +50,13 @@ void close_cursor(Portal portal);
 // How many rows the planner expects of a query. Plain PostgreSQL code.
 double estimated_rows(const char* sql);
 
-// Runs `body` with plans by index and names that mean PostgreSQL's own.
-template <class F>
-auto with_own_settings(F&& body) -> decltype(body()) {
-  const int level = pg::call([] {
+// Runs `body` with these settings of the session.
+template <size_t N, class F>
+auto with_settings(const std::pair<const char*, const char*> (&settings)[N], F&& body)
+    -> decltype(body()) {
+  const int level = pg::call([&settings] {
     int nest = NewGUCNestLevel();
-    for (auto [name, value] :
-         {std::pair{"search_path", "pg_catalog, pg_temp"}, std::pair{"enable_seqscan", "off"},
-          std::pair{"enable_bitmapscan", "off"}})
+    for (const auto& [name, value] : settings)
       set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
     return nest;
   });
@@ -75,6 +74,16 @@ auto with_own_settings(F&& body) -> decltype(body()) {
     reset();
     throw;
   }
+}
+
+// With plans by index and names that mean PostgreSQL's own.
+inline constexpr std::pair<const char*, const char*> kOwnSettings[] = {
+    {"search_path", "pg_catalog, pg_temp"},
+    {"enable_seqscan", "off"},
+    {"enable_bitmapscan", "off"}};
+template <class F>
+auto with_own_settings(F&& body) -> decltype(body()) {
+  return with_settings(kOwnSettings, std::forward<F>(body));
 }
 
 // A bytea in the current memory context. Plain PostgreSQL code.
