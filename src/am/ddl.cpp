@@ -9,6 +9,7 @@
 #include "am/rewrite.h"
 #include "am/sample.h"
 #include "am/serializable.h"
+#include "am/truncation.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/shared.h"
@@ -49,9 +50,13 @@ void relation_set_new_filenode(Relation relation, const RelFileNode* node, char 
   }
   make_file(node, persistence, read_floor(relation));
   truncate(relation);  // TRUNCATE gives an existing relation a new file
+  keep_indexes_with_new_file(relation);
 }
 
-void relation_nontransactional_truncate(Relation relation) { truncate(relation); }
+void relation_nontransactional_truncate(Relation relation) {
+  truncate(relation);
+  keep_indexes_in_place(relation);
+}
 
 void relation_copy_data(Relation relation, const RelFileNode* node) {
   copy_file_to(relation, node);

@@ -11,6 +11,7 @@
 #include "am/rewrite.h"
 #include "am/rowless.h"
 #include "am/sample.h"
+#include "am/truncation.h"
 #include "pg/branch_ids.h"
 #include "pg/catalog.h"
 #include "pg/log.h"
@@ -171,6 +172,14 @@ struct BuildScan {
                      "SET max_parallel_maintenance_workers = 0 to have it left out.");
 }
 
+// Of a row that other branches or commits have.
+[[noreturn]] void refuse_dummies(Relation index) {
+  throw pg::SqlError(ERRCODE_FEATURE_NOT_SUPPORTED,
+                     std::string("index \"") + RelationGetRelationName(index) +
+                         "\" cannot be emptied in place: it has expressions or a predicate",
+                     "TRUNCATE the table by an SQL command.");
+}
+
 // The block of a table that a build is to begin with, and those of one range of a BRIN index are
 // all that it is to summarise; InvalidBlockNumber: a whole index.
 double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback callback,
@@ -190,7 +199,9 @@ double build(Relation table, Relation index, IndexInfo* info, IndexBuildCallback
   std::shared_ptr<const tree::RowidSet> before;
   if (scan.only) before = omitted_rows(RelationGetRelid(index));
   double live = 0;
+  const bool by_dummies = pg::call([=] { return is_built_by_dummies(index, info); });
   auto visit = [&](uint64_t rowid) {
+    if (by_dummies) refuse_dummies(index);
     if (scan.only && (!seen.sees(rowid) || (before && before->contains(rowid)))) return;
     // A range's summary outlives the transaction that a list of what it lacks would be of.
     bool whole = !scan.only && !scan.shared && start == InvalidBlockNumber;

@@ -3,6 +3,7 @@
 #include "am/branch_constraints.h"
 #include "am/rewrite.h"
 #include "am/rowid_blocks.h"
+#include "am/truncation.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/hooks.h"
@@ -160,6 +161,7 @@ void run(const Command& command) {
   ErrorContextCallback context{error_context_stack, name_branch, nullptr};
   // A command inside a running query's function goes by the settings of now.
   const versioning::SessionView* before = versioning::use_session_view(nullptr);
+  const bool around = am::enter_truncate(IsA(c->planned->utilityStmt, TruncateStmt));
   PG_TRY();
   {
     error_context_stack = &context;
@@ -168,11 +170,13 @@ void run(const Command& command) {
     next(c->planned, c->query, c->read_only, c->context, c->params, c->environment, c->destination,
          c->completion);
     am::check_added_constraints(constraints);
+    am::leave_truncate(around);
   }
   PG_CATCH();
   {
     versioning::use_session_view(before);
     am::name_branch_in_errors(nullptr);
+    am::leave_truncate_after_error(around);
     PG_RE_THROW();
   }
   PG_END_TRY();
@@ -286,6 +290,7 @@ void install_utility_hook() {
   ProcessUtility_hook = utility;
   previous_access = object_access_hook;
   object_access_hook = on_access;
+  am::install_truncation_hooks();
 }
 
 }  // namespace datahike::pg
