@@ -4,6 +4,7 @@
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/fold.h"
+#include "pg/fold_pace.h"
 #include "pg/gc.h"
 #include "pg/horizon.h"
 #include "pg/incarnation.h"
@@ -34,6 +35,7 @@ Horizons* horizons = nullptr;
 Gc* gc = nullptr;
 Redactor* redactor = nullptr;
 Joiner* joiner = nullptr;
+FoldPace* pace = nullptr;
 constexpr int64_t kPurgeIntervalUs = 10 * USECS_PER_SEC;
 constexpr int64_t kPublishIntervalUs = USECS_PER_SEC;
 
@@ -288,14 +290,16 @@ bool purge_step() {
   return false;
 }
 
-// Waits until someone asks, or until the delay is over after something was committed. False when
-// the worker is to leave.
+// Waits until someone asks, or until the delay is over after something was committed, or sooner if
+// that was much. False when the worker is to leave.
 bool wait_for_work(bool failed_before) {
   bool more = gc->wanted(*slot) || redactor->wanted(*slot);
   long delay = failed_before ? 1000
                : more        ? 0
-                             : std::max<long>(setting_fold_delay, joiner->pause_ms());
-  TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), delay);
+                             : std::max<long>(pace->delay_ms(), joiner->pause_ms());
+  TimestampTz now = GetCurrentTimestamp();
+  TimestampTz until = TimestampTzPlusMilliseconds(now, delay);
+  TimestampTz soonest = TimestampTzPlusMilliseconds(now, setting_fold_delay);
   for (;;) {
     HOLD_CANCEL_INTERRUPTS();  // no step is being done
     CHECK_FOR_INTERRUPTS();
@@ -303,8 +307,12 @@ bool wait_for_work(bool failed_before) {
     if (ConfigReloadPending) reload_configuration();
     if (must_leave()) return false;
     if (slot->requested > std::max(slot->completed, slot->failed)) return true;
-    long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+    if (!failed_before && (gc->wanted(*slot) || redactor->wanted(*slot))) return true;
+    now = GetCurrentTimestamp();
+    long left = TimestampDifferenceMilliseconds(now, until);
     if (left <= 0) return true;
+    if (!failed_before && now >= soonest && pace->has_backlog()) return true;
+    left = std::min<long>(left, setting_fold_delay);
     WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, left, PG_WAIT_EXTENSION);
     ResetLatch(MyLatch);
   }
@@ -389,6 +397,7 @@ void sleep_when_announced(TimestampTz worked) {
   gc = new Gc();
   redactor = new Redactor();
   joiner = new Joiner();
+  pace = new FoldPace();
   TimestampTz purged = GetCurrentTimestamp();  // a server that recovers has other work at first
   TimestampTz worked = purged, published = purged;
   bool ok = true;
@@ -396,7 +405,9 @@ void sleep_when_announced(TimestampTz worked) {
   for (;;) {
     if (!wait_for_work(!ok)) proc_exit(0);
     uint64_t served = slot->completed, serving = slot->requested;
+    pace->begin();
     ok = attempt(fold_once, serving);
+    pace->end();
     if (!ok && !store_works()) {  // the next worker opens it anew
       wait_for_work(true);
       proc_exit(0);
