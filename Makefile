@@ -21,7 +21,7 @@ PG_CXXFLAGS = -std=gnu++20 -O2 -g1 -fvisibility=hidden -Wall -Wextra -Werror -Wn
               -Wno-unused-parameter -Wno-missing-field-initializers -Wno-sign-compare
 # PostgreSQL 15 leaves PGDLLEXPORT empty here.
 PG_CPPFLAGS = -I$(CURDIR)/src -D'PGDLLEXPORT=__attribute__((visibility("default")))'
-SHLIB_LINK = -llmdb -lcrypto -lhwy -ltbb -lstdc++
+SHLIB_LINK = -llmdb -llz4 -lcrypto -lhwy -ltbb -lstdc++
 
 PG_CONFIG ?= pg_config
 PGXS := $(shell $(PG_CONFIG) --pgxs)

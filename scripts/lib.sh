@@ -5,7 +5,7 @@ PGVERSION=15
 PGBIN=/usr/lib/postgresql/$PGVERSION/bin
 
 build_packages=(build-essential g++ make pkg-config postgresql-$PGVERSION postgresql-server-dev-$PGVERSION
-  liblmdb-dev libzstd-dev libxxhash-dev libssl-dev libhwy-dev libtbb-dev)
+  liblmdb-dev liblz4-dev libzstd-dev libxxhash-dev libssl-dev libhwy-dev libtbb-dev)
 test_packages=(cmake postgresql-$PGVERSION-pgtap libgtest-dev libbenchmark-dev clang-format python3
   python3-psycopg2 libipc-run-perl)
 

@@ -5,6 +5,7 @@
 #include <bit>
 
 #include "am/added_defaults.h"
+#include "am/compress.h"
 #include "am/slot.h"
 #include "column/bit_packing.h"
 #include "column/kernels.h"
@@ -332,11 +333,15 @@ void BatchCursor::append_row(uint64_t entity, store::SegmentBuilder& builder) {
       builder.add_bits(static_cast<uint64_t>(value));
     } else {
       auto* p = reinterpret_cast<const uint8_t*>(DatumGetPointer(value));
-      if (a.kind == store::Kind::Fixed)
+      if (a.kind == store::Kind::Fixed) {
         builder.add_bytes(ByteView(p, a.width));
+        continue;
+      }
+      const ByteView bytes(reinterpret_cast<const uint8_t*>(VARDATA_ANY(p)), VARSIZE_ANY_EXHDR(p));
+      if (is_compressed(value))
+        builder.add_compressed(bytes);
       else
-        builder.add_bytes(
-            ByteView(reinterpret_cast<const uint8_t*>(VARDATA_ANY(p)), VARSIZE_ANY_EXHDR(p)));
+        builder.add_bytes(bytes);
     }
   }
 }

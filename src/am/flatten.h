@@ -6,8 +6,8 @@
 
 namespace datahike::am {
 
-// In the pending memory context, with every value detoasted. May raise a PostgreSQL error; owns
-// nothing with a destructor.
-MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info);
+// In the pending memory context, with the values as they are stored (compress.h). May raise a
+// PostgreSQL error; owns nothing with a destructor.
+MinimalTuple flatten(Relation relation, TupleTableSlot* slot, const RelationInfo& info);
 
 }  // namespace datahike::am

@@ -1,6 +1,8 @@
-// Inserting rows: a rowid, values without TOAST, a place among this transaction's pending rows.
+// Inserting rows: a rowid, values as they are stored, a place among this transaction's pending
+// rows.
 #include "am/callbacks.h"
 
+#include "am/compress.h"
 #include "am/fetch.h"
 #include "am/flatten.h"
 #include "am/floor.h"
@@ -17,44 +19,12 @@
 
 namespace datahike::am {
 
-namespace {
-
-// The slot's values without TOAST; those that had to be copied are palloc'd.
-Datum* flat_values(TupleTableSlot* slot, const RelationInfo& info) {
-  slot_getallattrs(slot);
-  TupleDesc desc = slot->tts_tupleDescriptor;
-  Datum* values = slot->tts_values;
-  Datum* copies = nullptr;
-  for (int i = 0; i < info.attributes; ++i) {
-    if (info.attribute[i].length != -1 || slot->tts_isnull[i] || info.attribute[i].dropped)
-      continue;
-    auto* value = reinterpret_cast<varlena*>(DatumGetPointer(slot->tts_values[i]));
-    // Values from heap may be TOAST pointers, compressed, or expanded objects in memory.
-    if (!VARATT_IS_EXTERNAL(value) && !VARATT_IS_COMPRESSED(value)) continue;
-    if (!copies) {
-      copies = static_cast<Datum*>(palloc(sizeof(Datum) * desc->natts));
-      std::memcpy(copies, values, sizeof(Datum) * desc->natts);
-    }
-    copies[i] = PointerGetDatum(detoast_attr(value));
-  }
-  return copies ? copies : values;
-}
-
-void free_copies(TupleTableSlot* slot, const RelationInfo& info, Datum* copies) {
-  if (copies == slot->tts_values) return;
-  for (int i = 0; i < info.attributes; ++i)
-    if (copies[i] != slot->tts_values[i] && !slot->tts_isnull[i]) pfree(DatumGetPointer(copies[i]));
-  pfree(copies);
-}
-
-}  // namespace
-
-MinimalTuple flatten(TupleTableSlot* slot, const RelationInfo& info) {
-  Datum* values = flat_values(slot, info);
+MinimalTuple flatten(Relation relation, TupleTableSlot* slot, const RelationInfo& info) {
+  Datum* values = stored_values(relation, slot, info);
   MemoryContext old = MemoryContextSwitchTo(pending_memory());
   MinimalTuple tuple = heap_form_minimal_tuple(slot->tts_tupleDescriptor, values, slot->tts_isnull);
   MemoryContextSwitchTo(old);
-  free_copies(slot, info, values);
+  free_stored(slot, info, values);
   return tuple;
 }
 
@@ -121,11 +91,11 @@ uint64_t insert_row(TablePending& pending, Relation relation, const RelationInfo
                             ? nullptr
                             : columns_for(pending, rowid, 1, cid, info, desc);
   if (columns) {
-    Datum* values = pg::call([=] { return flat_values(slot, *i); });
+    Datum* values = pg::call([=] { return stored_values(relation, slot, *i); });
     append_row(*columns, values, slot->tts_isnull, 0);
-    pg::call([=] { free_copies(slot, *i, values); });
+    pg::call([=] { free_stored(slot, *i, values); });
   } else {
-    MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
+    MinimalTuple tuple = pg::call([=] { return flatten(relation, slot, *i); });
     if (info.publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
     add_pending_row(pending, rowid, tuple, rewritten.entity, cid, info, desc);
   }
@@ -154,7 +124,7 @@ int insert_rows(TablePending& pending, Relation relation, const RelationInfo& in
   } else {
     for (uint64_t row = 0; row < rows; ++row) {
       TupleTableSlot* slot = slots[row];
-      MinimalTuple tuple = pg::call([=] { return flatten(slot, *i); });
+      MinimalTuple tuple = pg::call([=] { return flatten(relation, slot, *i); });
       add_pending_row(pending, first + row, tuple, 0, cid, info, desc);
     }
   }

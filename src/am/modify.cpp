@@ -330,7 +330,7 @@ TM_Result update_row(const Target& t, TupleTableSlot* before, TupleTableSlot* sl
   refuse_unchecked_uniqueness(t.relation, *t.info, pending);
   uint64_t rowid = next_rowid(t.info->table, t.branch, t.info->horizon);
   note_serializable_rowid(t.info->table, t.branch, rowid);
-  MinimalTuple tuple = pg::call([=] { return flatten(slot, *target->info); });
+  MinimalTuple tuple = pg::call([=] { return flatten(target->relation, slot, *target->info); });
   if (t.info->publishes_rows) pg::call([=] { publish_row(rowid, tuple); });
   add_pending_row(pending, rowid, tuple, t.entity, t.cid, *t.info, RelationGetDescr(t.relation));
   remove_row(pending, t.rowid, t.cid, rowid, false);

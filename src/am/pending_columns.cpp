@@ -1,5 +1,7 @@
 #include "am/pending_columns.h"
 
+#include "am/compress.h"
+#include "column/decompress.h"
 #include "pg/shared.h"
 
 namespace datahike::am {
@@ -26,6 +28,7 @@ bool is_full(const store::SegmentColumns& columns, size_t bytes) {
          columns.rows() >= store::kMaxSegmentRows || bytes >= 2 * kSpillBytes;
 }
 
+// Of a compressed varlena: what a segment has of it.
 ByteView bytes_of(const Attribute& a, Datum value) {
   auto* p = reinterpret_cast<const uint8_t*>(DatumGetPointer(value));
   if (a.kind == store::Kind::Fixed) return ByteView(p, a.width);
@@ -114,9 +117,14 @@ void append_row(PendingRun& run, const Datum* values, const bool* nulls, uint64_
       bytes += column::word_bytes(a.kind);
     } else {
       const ByteView value = bytes_of(a, values[i]);
-      column.add_bytes(value);
-      bytes += value.size();
-      large |= value.size() >= store::kLargeValueBytes;
+      const bool compressed = a.kind == store::Kind::Bytes && is_compressed(values[i]);
+      if (compressed)
+        column.add_compressed(value);
+      else
+        column.add_bytes(value);
+      const size_t weight = compressed ? column::weight_of_compressed(value) : value.size();
+      bytes += weight;
+      large |= weight >= store::kLargeValueBytes;
     }
   }
   const uint64_t rowid = run.first + run.count;
@@ -151,6 +159,7 @@ uint32_t flat_slots(TupleTableSlot** slots, uint32_t count, const RelationInfo& 
   for (uint32_t row = 0; row < count; ++row) {
     TupleTableSlot* slot = slots[row];
     slot_getallattrs(slot);
+    size_t of_row = 0, largest = 0;
     for (int i = 0; i < info.attributes; ++i) {
       if (info.attribute[i].length != -1 || slot->tts_isnull[i] || info.attribute[i].dropped)
         continue;
@@ -158,8 +167,11 @@ uint32_t flat_slots(TupleTableSlot** slots, uint32_t count, const RelationInfo& 
       if (VARATT_IS_EXTERNAL(value) || VARATT_IS_COMPRESSED(value)) return row;
       const size_t size = VARSIZE_ANY_EXHDR(value);
       if (size >= store::kLargeValueBytes) return row;  // fills a segment
-      bytes += size;
+      of_row += VARSIZE_ANY(value);
+      largest = std::max(largest, size);
     }
+    if (may_be_compressed(info, of_row, largest)) return row;
+    bytes += of_row;
     if (bytes >= room) return row + 1;
   }
   return count;

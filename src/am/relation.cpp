@@ -123,6 +123,10 @@ RelationInfo* make_info(Relation relation) {
   info->floor = read_floor(relation);
   describe_uniqueness(relation, info);
   info->attributes = desc->natts;
+  info->fixed_bytes = MAXALIGN(SizeofHeapTupleHeader + BITMAPLEN(desc->natts));
+  for (int i = 0; i < desc->natts; ++i)
+    info->fixed_bytes +=
+        static_cast<size_t>(std::max<int>(TupleDescAttr(desc, i)->attlen, 0)) + MAXIMUM_ALIGNOF;
   for (int i = 0; i < desc->natts; ++i) {
     info->attribute[i] = describe_attribute(*TupleDescAttr(desc, i));
     if (!info->attribute[i].dropped) ++info->columns;

@@ -36,6 +36,7 @@ struct RelationInfo {
   bool unique_in_part;  // perhaps: a unique index lacks rows, see omitted_rows.h
   int columns;          // attributes that are not dropped
   int attributes;
+  size_t fixed_bytes;  // of a heap tuple at most, but for its varlenas
   Attribute attribute[FLEXIBLE_ARRAY_MEMBER];
 };
 

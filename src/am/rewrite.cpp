@@ -412,7 +412,7 @@ void convert_older_rows(Relation relation) {
       const RelationInfo* i = &info;
       MinimalTuple tuple = pg::call([=] {
         check(*c);
-        return flatten(c->slot, *i);
+        return flatten(relation, c->slot, *i);
       });
       uint64_t rowid = next_rowid(info.table, branch, info.horizon);
       add_pending_row(pending, rowid, tuple, entity_of(view, cursor.rowid()), cid, info,

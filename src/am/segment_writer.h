@@ -1,7 +1,9 @@
 // Pending rows as segments of the log.
 #pragma once
 
+#include "am/compress.h"
 #include "am/pending.h"
+#include "column/decompress.h"
 #include "pg/log.h"
 
 namespace datahike::am {
@@ -40,9 +42,7 @@ class SegmentWriter {
       else if (column::is_word(values.kind()))
         builder_->add_bits(values.words()[row]);
       else
-        builder_->add_bytes(values.bytes(row));
-      large |=
-          !column::is_word(values.kind()) && values.bytes(row).size() >= store::kLargeValueBytes;
+        large |= add_bytes(values.bytes(row), values.is_compressed(row));
     }
     if (large || builder_->raw_bytes() >= store::kSegmentTargetBytes) finish();
   }
@@ -107,9 +107,16 @@ class SegmentWriter {
       return false;
     }
     auto* data = reinterpret_cast<const uint8_t*>(VARDATA_ANY(p));
-    size_t size = VARSIZE_ANY_EXHDR(p);
-    builder_->add_bytes(ByteView(data, size));
-    return size >= store::kLargeValueBytes;
+    return add_bytes(ByteView(data, VARSIZE_ANY_EXHDR(p)), is_compressed(values_[i]));
+  }
+
+  bool add_bytes(ByteView value, bool compressed) {
+    if (compressed)
+      builder_->add_compressed(value);
+    else
+      builder_->add_bytes(value);
+    const size_t weight = compressed ? column::weight_of_compressed(value) : value.size();
+    return weight >= store::kLargeValueBytes;
   }
 
   Bytes& out_;

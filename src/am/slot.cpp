@@ -76,6 +76,14 @@ Datum make_varlena(Slot* slot, ByteView bytes, bool plain_storage) {
   return PointerGetDatum(p);
 }
 
+// One that PostgreSQL compressed.
+Datum make_compressed(Slot* slot, ByteView bytes) {
+  char* p = allocate(slot, bytes.size() + VARHDRSZ);
+  SET_VARSIZE_COMPRESSED(p, bytes.size() + VARHDRSZ);
+  std::memcpy(p + VARHDRSZ, bytes.data(), bytes.size());
+  return PointerGetDatum(p);
+}
+
 Datum make_fixed(Slot* slot, ByteView bytes) {
   char* p = allocate(slot, bytes.size());
   std::memcpy(p, bytes.data(), bytes.size());
@@ -85,9 +93,11 @@ Datum make_fixed(Slot* slot, ByteView bytes) {
 // A value of `reader`, which is not NULL, as its type then was: in the slot's memory.
 Datum decode_as(Slot* slot, const store::ColumnReader& reader, Kind kind, bool plain_storage) {
   if (kind <= Kind::Float64) return static_cast<Datum>(reader.bits(slot->row));
-  column::Scratch scratch;
-  const ByteView bytes = reader.bytes(slot->row, scratch);
-  return kind == Kind::Fixed ? make_fixed(slot, bytes) : make_varlena(slot, bytes, plain_storage);
+  column::ShortScratch scratch;
+  const store::StoredBytes value = reader.stored(slot->row, scratch);
+  if (kind == Kind::Fixed) return make_fixed(slot, value.bytes);
+  return value.compressed ? make_compressed(slot, value.bytes)
+                          : make_varlena(slot, value.bytes, plain_storage);
 }
 
 // What a value of another type is in attribute `i`.
@@ -468,6 +478,8 @@ void store_pending_row(TupleTableSlot* slot, Relation relation, const RelationIn
       slot->tts_values[i] = static_cast<Datum>(column.words()[row]);
     else if (a.kind == Kind::Fixed)
       slot->tts_values[i] = make_fixed(s, column.bytes(row));
+    else if (column.is_compressed(row))
+      slot->tts_values[i] = make_compressed(s, column.bytes(row));
     else
       slot->tts_values[i] = make_varlena(s, column.bytes(row), a.plain_storage);
   }

@@ -44,8 +44,8 @@ uint64_t tuple_bytes(Relation relation, const RelationInfo& info,
     }
     // Written while the column was of a fixed length: about as long as a text of it.
     bool varlena = segment.spec(column).kind == store::Kind::Bytes;
-    column::Scratch scratch;
-    uint64_t bytes = varlena ? segment.bytes(column, row, scratch).size() : sizeof(Datum);
+    column::ShortScratch scratch;
+    uint64_t bytes = varlena ? segment.stored(column, row, scratch).bytes.size() : sizeof(Datum);
     if (!a.plain_storage && bytes + VARHDRSZ_SHORT <= VARATT_SHORT_MAX)
       data += bytes + VARHDRSZ_SHORT;
     else

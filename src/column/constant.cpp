@@ -61,7 +61,7 @@ void read_words(const Encoded& column, uint32_t, std::span<uint64_t> out) {
   std::ranges::fill(out, read_word(column, 0));
 }
 
-ByteView read_bytes(const Encoded& column, uint32_t, Scratch&) { return column.body; }
+ByteView read_bytes(const Encoded& column, uint32_t, ShortScratch&) { return column.body; }
 
 uint32_t code_count(const Encoded&) { return 1; }
 

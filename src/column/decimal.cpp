@@ -47,7 +47,7 @@ constexpr uint16_t kWeightMask = 0x003f;
 
 // Digits of base 10000: 5 before the point, for 10^18 there, and 4 behind it.
 constexpr size_t kMostGroups = 9;
-static_assert(2 + 2 * kMostGroups <= std::tuple_size_v<Scratch>);
+static_assert(2 + 2 * kMostGroups <= std::tuple_size_v<ShortScratch>);
 
 uint16_t load16(const uint8_t* p) {
   uint16_t v;
@@ -102,7 +102,7 @@ void read_words(const Encoded& column, uint32_t first, std::span<uint64_t> out) 
   integers_of(column).words(first, out);
 }
 
-ByteView read_bytes(const Encoded& column, uint32_t row, Scratch& scratch) {
+ByteView read_bytes(const Encoded& column, uint32_t row, ShortScratch& scratch) {
   const auto value = static_cast<int64_t>(integers_of(column).word(row));
   if (value >= kLargestDecimal || value <= -kLargestDecimal)
     throw CorruptError("column: decimal of more than 18 digits");
@@ -136,7 +136,7 @@ std::optional<ScaledNumeric> numeric_to_scaled(ByteView numeric) {
   if (value >= kLargestDecimal) return std::nullopt;
   ScaledNumeric scaled{static_cast<int64_t>(value), scale};
   if (header & kNegative) scaled.value = -scaled.value;
-  Scratch scratch;
+  ShortScratch scratch;
   const ByteView again = scaled_to_numeric(scaled.value, scale, scratch);
   if (again.size() != numeric.size() ||
       std::memcmp(again.data(), numeric.data(), again.size()) != 0)
@@ -144,7 +144,7 @@ std::optional<ScaledNumeric> numeric_to_scaled(ByteView numeric) {
   return scaled;
 }
 
-ByteView scaled_to_numeric(int64_t value, unsigned scale, Scratch& scratch) {
+ByteView scaled_to_numeric(int64_t value, unsigned scale, ShortScratch& scratch) {
   const uint64_t magnitude =
       value < 0 ? -static_cast<uint64_t>(value) : static_cast<uint64_t>(value);
   uint64_t whole = magnitude / kPowers[scale];

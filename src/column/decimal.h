@@ -21,7 +21,7 @@ struct ScaledNumeric {
 std::optional<ScaledNumeric> numeric_to_scaled(ByteView numeric);
 // The bytes of value / 10^scale with `scale` digits behind the point, in `scratch`.
 // REQUIRES: |value| < kLargestDecimal, scale <= kMostDecimalDigits.
-ByteView scaled_to_numeric(int64_t value, unsigned scale, Scratch& scratch);
+ByteView scaled_to_numeric(int64_t value, unsigned scale, ShortScratch& scratch);
 
 // Of the scaled integers, NULL rows left out.
 const ZoneMap& decimal_zone(const Plan& plan);

@@ -139,7 +139,7 @@ Parts parts_of(const Encoded& column) {
   return parts;
 }
 
-ByteView read_bytes(const Encoded& column, uint32_t row, Scratch&) {
+ByteView read_bytes(const Encoded& column, uint32_t row, ShortScratch&) {
   const Parts parts = parts_of(column);
   return read_byte_list(parts.strings, parts.count, unpack(parts.codes, row, parts.width));
 }

@@ -6,6 +6,11 @@ namespace datahike::column {
 
 Plan choose_encoding(const Values& values, const ZoneMap& zone, uint8_t below) {
   Plan best;
+  if (values.any_compressed()) {
+    best.encoding = kCompressedNumber;
+    kCompressed.analyse(values, zone, best);
+    return best;
+  }
   // Nothing is smaller than one value for all rows, and asking the others would cost more than
   // all else that a segment of one row needs.
   if (kConstant.analyse(values, zone, best)) return best;
@@ -27,7 +32,7 @@ void no_words(const Encoded&, uint32_t, std::span<uint64_t>) {
   throw CorruptError("column: this encoding holds no numbers");
 }
 
-ByteView no_bytes(const Encoded&, uint32_t, Scratch&) {
+ByteView no_bytes(const Encoded&, uint32_t, ShortScratch&) {
   throw CorruptError("column: this encoding holds no byte strings");
 }
 

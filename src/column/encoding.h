@@ -5,6 +5,7 @@
 // Encoding below, and add one line to the table.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <iterator>
 #include <limits>
@@ -30,11 +31,17 @@ struct Plan {
   std::vector<uint32_t> positions;  // run_length: the end of each run; decimal_float: exceptions
   int64_t slope = 0;                // linear
   unsigned scale = 0;               // decimal, decimal_float
+  uint8_t inner = 0;                // compressed: the encoding of what is stored
   std::shared_ptr<Nested> nested;   // of those that hold words encoded once more
 };
 
 // Where a byte string is put together that the encoded values do not hold as it is.
-using Scratch = std::array<uint8_t, 24>;
+using ShortScratch = std::array<uint8_t, 24>;
+// The same for values that may be compressed.
+struct Scratch {
+  ShortScratch brief;
+  Bytes decompressed;
+};
 
 // Fewer rows are not worth more than the first four encodings: a transaction of a few rows is
 // encoded while its COMMIT waits.
@@ -57,7 +64,7 @@ struct Encoding {
   uint64_t (*word)(const Encoded& column, uint32_t row);
   void (*words)(const Encoded& column, uint32_t first, std::span<uint64_t> out);
   // A byte string lies in the body or, where it had to be put together, in `scratch`.
-  ByteView (*bytes)(const Encoded& column, uint32_t row, Scratch& scratch);
+  ByteView (*bytes)(const Encoded& column, uint32_t row, ShortScratch& scratch);
   // Byte strings by codes, where that is how they are kept; else nullptr, all three. How many codes
   // there are (at least 1), those of the rows first, first + 1, ..., and what a code stands for.
   // Different codes may stand for the same string.
@@ -67,12 +74,14 @@ struct Encoding {
   // How many encodings can lie within this one, at most. Within are only those of a lower depth, so
   // damaged bytes cannot nest without end.
   uint8_t depth = 0;
+  // Whether what bytes() gives is a compressed value (decompress.h). nullptr: none is.
+  bool (*is_compressed)(const Encoded& column, uint32_t row) = nullptr;
 };
 
 // The readers of encodings that hold no words, or no byte strings: they throw CorruptError.
 uint64_t no_word(const Encoded& column, uint32_t row);
 void no_words(const Encoded& column, uint32_t first, std::span<uint64_t> out);
-ByteView no_bytes(const Encoded& column, uint32_t row, Scratch& scratch);
+ByteView no_bytes(const Encoded& column, uint32_t row, ShortScratch& scratch);
 
 extern const Encoding kConstant;
 extern const Encoding kPlain;
@@ -83,20 +92,23 @@ extern const Encoding kRunLength;
 extern const Encoding kWordDictionary;
 extern const Encoding kDecimalFloat;
 extern const Encoding kDecimal;
+extern const Encoding kCompressed;
 
 // The index of an encoding is on disk: add at the end, never reorder. They are tried in this order.
 inline constexpr const Encoding* kEncodings[] = {
     &kConstant,  &kPlain,          &kFrameOfReference, &kDictionary, &kLinear,
-    &kRunLength, &kWordDictionary, &kDecimalFloat,     &kDecimal,
+    &kRunLength, &kWordDictionary, &kDecimalFloat,     &kDecimal,    &kCompressed,
 };
 inline constexpr uint8_t kEncodingCount = std::size(kEncodings);
 inline constexpr uint8_t kConstantNumber = 0;
 inline constexpr uint8_t kDecimalNumber = 8;
+inline constexpr uint8_t kCompressedNumber = 9;
 static_assert(kEncodings[kDecimalNumber] == &kDecimal);
+static_assert(kEncodings[kCompressedNumber] == &kCompressed);
 
 // The smallest encoding of these values; the one that reads faster where two are as small.
 // REQUIRES: not all values are NULL; zone.min and zone.max are right if zone.ordered.
-// Only encodings of a depth below `below`.
+// Only encodings of a depth below `below`. Values of which some are compressed have one encoding.
 Plan choose_encoding(const Values& values, const ZoneMap& zone, uint8_t below = 255);
 
 }  // namespace datahike::column

@@ -94,7 +94,7 @@ void read_words(const Encoded& column, uint32_t first, std::span<uint64_t> out) 
   });
 }
 
-ByteView read_bytes(const Encoded& column, uint32_t row, Scratch&) {
+ByteView read_bytes(const Encoded& column, uint32_t row, ShortScratch&) {
   return read_byte_list(column.body, column.rows, row);
 }
 

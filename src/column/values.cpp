@@ -12,6 +12,7 @@ void Values::clear() {
   offsets_.resize(std::min<size_t>(offsets_.size(), 1));
   data_.clear();
   null_bits_.clear();
+  compressed_bits_.clear();
 }
 
 uint32_t Values::first_value() const {

@@ -47,6 +47,13 @@ class Values {
     offsets_.push_back(data_.size());
     ++rows_;
   }
+  // Likewise a value of kind Bytes as PostgreSQL compressed it (decompress.h).
+  void add_compressed(ByteView value) {
+    assert(kind_ == Kind::Bytes);
+    compressed_bits_.resize(rows_ / 8 + 1);
+    compressed_bits_[rows_ / 8] |= static_cast<uint8_t>(1 << rows_ % 8);
+    add_bytes(value);
+  }
   // As add_null() or add_bytes() for each i below `count`; value(i) gives the i-th value, or a view
   // of nullptr for NULL. bytes: of all of them, less than which is a std::logic_error.
   template <class Value>
@@ -80,6 +87,12 @@ class Values {
   }
   // One bit for each row, lowest first, set for NULL; without the zero bytes at its end.
   ByteView null_bits() const { return null_bits_; }
+  // Likewise, set where bytes() is a compressed value.
+  ByteView compressed_bits() const { return compressed_bits_; }
+  bool any_compressed() const { return !compressed_bits_.empty(); }
+  bool is_compressed(uint32_t row) const {
+    return row / 8 < compressed_bits_.size() && (compressed_bits_[row / 8] >> row % 8 & 1);
+  }
   // The first row that is not NULL. REQUIRES: nulls() < rows().
   uint32_t first_value() const;
 
@@ -106,6 +119,7 @@ class Values {
   std::vector<uint64_t> offsets_;
   Bytes data_;
   Bytes null_bits_;
+  Bytes compressed_bits_;
 };
 
 }  // namespace datahike::column

@@ -222,7 +222,7 @@ Datum decimal_numeric(int64_t value, int scale) {
   if (value == vector::kNaNDecimal) return numeric_nan();
   if (scale > static_cast<int>(column::kMostDecimalDigits))
     return long_numeric(value < 0 ? -1 : 0, static_cast<unsigned __int128>(__int128{value}), scale);
-  column::Scratch scratch;
+  column::ShortScratch scratch;
   const ByteView bytes = column::scaled_to_numeric(value, static_cast<unsigned>(scale), scratch);
   auto* numeric = static_cast<char*>(palloc(VARHDRSZ + bytes.size()));
   SET_VARSIZE(numeric, VARHDRSZ + bytes.size());

@@ -123,7 +123,7 @@ class Writer {
         if (source.attribute.kind != column::Kind::Bytes) continue;
         const int at = segment.find(source.attribute.number);
         if (at < 0 || segment.is_null(at, rows[count].place.row)) continue;
-        bytes += segment.bytes(at, rows[count].place.row, scratch_).size();
+        bytes += segment.stored(at, rows[count].place.row, scratch_).bytes.size();
       }
     }
     return count;
@@ -149,11 +149,14 @@ class Writer {
       values_[place] = source.missing.value;
       return;
     }
-    const ByteView bytes = segment.bytes(at, from, scratch_);
+    const auto [bytes, compressed] = segment.stored(at, from, scratch_);
     const bool fixed = source.attribute.kind == column::Kind::Fixed;
     Bytes& copy = texts_.emplace_back((fixed ? 0 : VARHDRSZ) + bytes.size());
     std::copy(bytes.begin(), bytes.end(), copy.begin() + (fixed ? 0 : VARHDRSZ));
-    if (!fixed) SET_VARSIZE(copy.data(), copy.size());
+    if (compressed)
+      SET_VARSIZE_COMPRESSED(copy.data(), copy.size());
+    else if (!fixed)
+      SET_VARSIZE(copy.data(), copy.size());
     values_[place] = PointerGetDatum(copy.data());
   }
 
@@ -164,7 +167,7 @@ class Writer {
   std::vector<Datum> values_;
   std::unique_ptr<bool[]> nulls_;
   std::deque<Bytes> texts_;
-  column::Scratch scratch_;
+  column::ShortScratch scratch_;
 };
 
 // False where the pieces are not those of the passes any more.

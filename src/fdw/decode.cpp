@@ -245,8 +245,7 @@ void decode_row(const RowFormat& format, SegmentColumns& known, const store::Seg
       continue;
     }
     const bool plain = column.same ? column.plain : spec.kind == Kind::Bytes && is_plain(spec.type);
-    column::Scratch scratch;
-    const ByteView bytes = column.reader.bytes(row, scratch);
+    const ByteView bytes = column.reader.bytes(row, known.scratch);
     if (spec.kind == Kind::Fixed && bytes.size() != spec.width)
       throw CorruptError("a value of column \"" + place.column.was->name +
                          "\" has the wrong length");

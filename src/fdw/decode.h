@@ -33,6 +33,7 @@ class SegmentColumns {
     bool plain = false;  // stored without a short header
   };
   const std::vector<Column>& of(const RowFormat& format, const store::SegmentReader& segment);
+  column::Scratch scratch;
 
  private:
   const uint8_t* bytes_ = nullptr;

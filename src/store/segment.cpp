@@ -1,4 +1,4 @@
-// The segment format, versions 1 to 3. All integers are little-endian and unaligned.
+// The segment format, versions 1 to 5. All integers are little-endian and unaligned.
 //
 //   segment   := head entity xid column*
 //   head      := checksum:u64            XXH3 of all bytes after it
@@ -26,7 +26,10 @@
 // columns and small segments) and where there is no order (see ZoneMap). The zone map of numerics
 // in encoding `decimal` is that of their integers. Version 1 is the same with fewer encodings.
 //
-// A segment with holes, rowids that no row of the segment has, is of version 3, others are not. The
+// A segment in which values are compressed (encoding `compressed`) is of version 4, or of 5 if it
+// has holes, others are of neither.
+//
+// A segment with holes, rowids that no row of the segment has, is of version 3 or 5. The
 // first and the last row are no holes. A hole repeats the row before it, but for byte strings of
 // which copies would be long: there it is NULL. So what is in a hole is in a row as well, and it
 // makes no zone wider.
@@ -39,6 +42,7 @@
 #include <string>
 
 #include "column/decimal.h"
+#include "column/decompress.h"
 #include "column/values.h"
 #include "store/segment_columns.h"
 #include "store/segment_format.h"
@@ -167,6 +171,12 @@ void SegmentBuilder::add_bytes(ByteView value) {
   impl_->raw_bytes += value.size();
 }
 
+void SegmentBuilder::add_compressed(ByteView value) {
+  assert(impl_->next_column < impl_->specs.size());
+  impl_->values[impl_->next_column++].add_compressed(value);
+  impl_->raw_bytes += column::weight_of_compressed(value);
+}
+
 void SegmentBuilder::add_holes(uint32_t count) {
   assert(rows() > 0 && impl_->next_column == impl_->specs.size());
   const uint32_t last = rows() - 1;
@@ -177,8 +187,9 @@ void SegmentBuilder::add_holes(uint32_t count) {
   for (uint32_t i = 0; i < count; ++i) impl_->xids.add_word(xid);
   for (column::Values& values : impl_->values) {
     const bool word = is_word(values.kind());
-    const bool null = values.is_null(last) || (values.kind() == Kind::Bytes &&
-                                               values.bytes(last).size() * count > kMaxCopiedBytes);
+    const bool null =
+        values.is_null(last) || values.is_compressed(last) ||
+        (values.kind() == Kind::Bytes && values.bytes(last).size() * count > kMaxCopiedBytes);
     const uint64_t bits = word ? values.words().back() : 0;
     Bytes bytes;
     if (!word && !null) bytes.assign(values.bytes(last).begin(), values.bytes(last).end());
@@ -195,15 +206,17 @@ void SegmentBuilder::add_holes(uint32_t count) {
 
 void SegmentBuilder::append(const SegmentReader& from, uint32_t row) {
   assert(!from.is_hole(row));
-  column::Scratch scratch;
+  column::ShortScratch scratch;
   begin_row(from.entity(row), from.xid(row));
   for (int column = 0; column < from.columns(); ++column) {
     if (from.is_null(column, row))
       add_null();
     else if (is_word(impl_->specs[static_cast<size_t>(column)].kind))
       add_bits(from.bits(column, row));
+    else if (const StoredBytes value = from.stored(column, row, scratch); value.compressed)
+      add_compressed(value.bytes);
     else
-      add_bytes(from.bytes(column, row, scratch));
+      add_bytes(value.bytes);
   }
 }
 
@@ -261,13 +274,20 @@ std::vector<Planned> plan(const SegmentColumns& columns, const column::Values& d
   return parts;
 }
 
+uint8_t version_of(const SegmentColumns& columns) {
+  const bool compressed = std::ranges::any_of(
+      columns.values, [](const column::Values& values) { return values.any_compressed(); });
+  if (columns.holes.empty()) return compressed ? kVersionCompressed : kVersion;
+  return compressed ? kVersionCompressedWithHoles : kVersionWithHoles;
+}
+
 void write_head(const SegmentColumns& columns, uint64_t first_rowid,
                 const std::vector<Planned>& parts, Bytes& out) {
   const std::vector<ColumnSpec>& specs = columns.specs;
   out.resize(head_bytes(specs.size()));
   uint8_t* p = out.data();
   std::copy(std::begin(kMagic), std::end(kMagic), p + kMagicAt);
-  p[kVersionAt] = !columns.holes.empty() ? kVersionWithHoles : kVersion;
+  p[kVersionAt] = version_of(columns);
   put<uint64_t>(p + kFirstRowidAt, first_rowid);
   put<uint16_t>(p + kRowsAt, static_cast<uint16_t>(columns.rows() - 1));
   put<uint16_t>(p + kColumnsAt, static_cast<uint16_t>(specs.size()));

@@ -33,6 +33,12 @@ inline constexpr uint32_t kMaxSegmentRows = 65536;
 inline constexpr size_t kSegmentTargetBytes = 1 << 20;  // when a writer should finish a segment
 inline constexpr size_t kLargeValueBytes = 256 << 10;  // a row with such a value is a segment alone
 
+// A value as it is in a segment.
+struct StoredBytes {
+  ByteView bytes;
+  bool compressed = false;  // by PostgreSQL (column/decompress.h)
+};
+
 // One column of a segment, found once and read row by row. Holds views of the segment's bytes, as a
 // SegmentReader does; no allocation. Made by SegmentReader::column_reader().
 class ColumnReader {
@@ -48,6 +54,7 @@ class ColumnReader {
     encoding_->words(values_, first, out);
   }
   ByteView bytes(uint32_t row, column::Scratch& scratch) const;
+  StoredBytes stored(uint32_t row, column::ShortScratch& scratch) const;
 
  private:
   friend class SegmentReader;
@@ -99,6 +106,9 @@ class SegmentReader {
   // REQUIRES: not null, kind Fixed or Bytes. Points into the segment, unaligned, or into `scratch`.
   // CorruptError if the stored offsets lead outside the segment.
   ByteView bytes(int column, uint32_t row, column::Scratch& scratch) const;
+  // The same, but what is compressed stays so.
+  StoredBytes stored(int column, uint32_t row, column::ShortScratch& scratch) const;
+  bool may_be_compressed(int column) const;  // some values are
   ZoneMap zone(int column) const;
   // Whether a column of kind Bytes holds numerics, all of the same number of digits behind the
   // point, as integers; if so how many digits. Then bits() gives value * 10^digits, below 10^18 in
@@ -157,6 +167,8 @@ class SegmentBuilder {
   // Kinds Fixed (exactly `width` bytes, std::invalid_argument otherwise) and Bytes. LimitError for
   // a value over 1 GB. After an error the row is unfinished: drop the builder.
   void add_bytes(ByteView value);
+  // Kind Bytes: a value as PostgreSQL compressed it.
+  void add_compressed(ByteView value);
 
   // The next so many rowids are holes. REQUIRES: a row before them, and one will come behind them.
   void add_holes(uint32_t count);
@@ -167,7 +179,9 @@ class SegmentBuilder {
   bool same_columns(const SegmentReader& other) const;
 
   uint32_t rows() const;
-  size_t raw_bytes() const;  // bytes of the values collected so far, before encoding
+  // Bytes of the values collected so far, before encoding; more of what is compressed well (see
+  // column/decompress.h).
+  size_t raw_bytes() const;
   const std::vector<ColumnSpec>& columns() const;
   // Encodes the collected rows as the segment of rowids first_rowid, first_rowid + 1, ...
   // and forgets them. REQUIRES rows() in 1..kMaxSegmentRows and a whole last row, std::logic_error

@@ -16,7 +16,7 @@ struct SegmentColumns {
   std::vector<uint64_t> entities;      // 0: the row's own rowid
   std::vector<bool> holes;             // up to the last one
   column::Values xids{Kind::Int64};
-  size_t raw_bytes = 0;  // of the values, before encoding
+  size_t raw_bytes = 0;  // as SegmentBuilder::raw_bytes()
 
   uint32_t rows() const { return static_cast<uint32_t>(entities.size()); }
   bool is_hole(size_t row) const { return row < holes.size() && holes[row]; }

@@ -14,6 +14,9 @@ namespace datahike::store::segment_format {
 inline constexpr uint8_t kMagic[] = {'D', 'H', 'S'};
 inline constexpr uint8_t kVersion = 2;
 inline constexpr uint8_t kVersionWithHoles = 3;
+inline constexpr uint8_t kVersionCompressed = 4;           // some values are
+inline constexpr uint8_t kVersionCompressedWithHoles = 5;  // likewise
+inline constexpr uint8_t kNewestVersion = kVersionCompressedWithHoles;
 inline constexpr uint8_t kOldestVersion = 1;  // which has only the first four encodings
 
 inline constexpr size_t kMagicAt = 8;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "column/decompress.h"
 #include "store/maps.h"
 #include "store/segment_copier.h"
 
@@ -26,7 +27,7 @@ size_t estimate_raw_bytes(const SegmentReader& segment) {
   constexpr uint32_t kSample = 16;
   const uint32_t step = std::max(segment.rows() / kSample, uint32_t{1});
   size_t bytes = 0;
-  column::Scratch scratch;
+  column::ShortScratch scratch;
   for (int column = 0; column < segment.columns(); ++column) {
     const ColumnSpec spec = segment.spec(column);
     if (column::is_word(spec.kind)) {
@@ -37,7 +38,9 @@ size_t estimate_raw_bytes(const SegmentReader& segment) {
     for (uint32_t row = 0; row < segment.rows(); row += step) {
       if (segment.is_hole(row)) continue;
       ++looked;
-      if (!segment.is_null(column, row)) found += segment.bytes(column, row, scratch).size();
+      if (segment.is_null(column, row)) continue;
+      const StoredBytes value = segment.stored(column, row, scratch);
+      found += value.compressed ? column::weight_of_compressed(value.bytes) : value.bytes.size();
     }
     if (looked > 0) bytes += found * segment.rows() / looked;
   }

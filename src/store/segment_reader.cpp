@@ -7,6 +7,7 @@
 
 #include "column/bit_packing.h"
 #include "column/decimal.h"
+#include "column/decompress.h"
 #include "store/segment.h"
 #include "store/segment_format.h"
 
@@ -25,6 +26,14 @@ namespace {
 
 [[noreturn, gnu::cold]] void corrupt_width(size_t bytes) {
   corrupt("value of " + std::to_string(bytes) + " bytes in a column of fixed width");
+}
+
+ByteView decompressed(const StoredBytes& value, column::Scratch& scratch) {
+  if (!value.compressed) return value.bytes;
+  Bytes& out = scratch.decompressed;
+  out.resize(column::decompressed_size(value.bytes));
+  column::decompress(value.bytes, out.data());
+  return out;
 }
 
 }  // namespace
@@ -61,11 +70,11 @@ SegmentReader::SegmentReader(ByteView bytes) : data_(bytes) {
   if (bytes.size() < kDirectoryAt) corrupt("of " + std::to_string(bytes.size()) + " bytes only");
   const uint8_t* p = bytes.data();
   if (!std::equal(std::begin(kMagic), std::end(kMagic), p + kMagicAt)) corrupt("no segment magic");
-  if (p[kVersionAt] < kOldestVersion || p[kVersionAt] > kVersionWithHoles) {
+  if (p[kVersionAt] < kOldestVersion || p[kVersionAt] > kNewestVersion) {
     throw FormatError("segment: format version " + std::to_string(p[kVersionAt]) +
-                      ", this library knows up to " + std::to_string(kVersionWithHoles));
+                      ", this library knows up to " + std::to_string(kNewestVersion));
   }
-  has_holes_ = p[kVersionAt] == kVersionWithHoles;
+  has_holes_ = p[kVersionAt] == kVersionWithHoles || p[kVersionAt] == kVersionCompressedWithHoles;
   first_rowid_ = load<uint64_t>(p + kFirstRowidAt);
   rows_ = load<uint16_t>(p + kRowsAt) + uint32_t{1};
   columns_ = load<uint16_t>(p + kColumnsAt);
@@ -165,10 +174,14 @@ ColumnReader SegmentReader::column_reader(int column) const {
   return reader;
 }
 
-ByteView ColumnReader::bytes(uint32_t row, column::Scratch& scratch) const {
+StoredBytes ColumnReader::stored(uint32_t row, column::ShortScratch& scratch) const {
   const ByteView value = encoding_->bytes(values_, row, scratch);
   if (spec_.kind == Kind::Fixed && value.size() != spec_.width) corrupt_width(value.size());
-  return value;
+  return {value, encoding_->is_compressed && encoding_->is_compressed(values_, row)};
+}
+
+ByteView ColumnReader::bytes(uint32_t row, column::Scratch& scratch) const {
+  return decompressed(stored(row, scratch.brief), scratch);
 }
 
 int SegmentReader::find(int16_t number) const {
@@ -211,13 +224,23 @@ void SegmentReader::bits(int column, uint32_t first, std::span<uint64_t> out) co
   kEncodings[e.encoding]->words(e.values, first, out);
 }
 
-ByteView SegmentReader::bytes(int column, uint32_t row, column::Scratch& scratch) const {
+StoredBytes SegmentReader::stored(int column, uint32_t row, column::ShortScratch& scratch) const {
   assert(row < rows_);
   const Entry e = entry(column);
-  const ByteView value = kEncodings[e.encoding]->bytes(e.values, row, scratch);
+  const column::Encoding* encoding = kEncodings[e.encoding];
+  const ByteView value = encoding->bytes(e.values, row, scratch);
   if (e.flags & kHasWidth && value.size() != load<uint16_t>(e.optional))
     corrupt_width(value.size());
-  return value;
+  return {value, encoding->is_compressed && encoding->is_compressed(e.values, row)};
+}
+
+ByteView SegmentReader::bytes(int column, uint32_t row, column::Scratch& scratch) const {
+  return decompressed(stored(column, row, scratch.brief), scratch);
+}
+
+bool SegmentReader::may_be_compressed(int column) const {
+  const Entry e = entry(column);
+  return !(e.flags & kAllNull) && kEncodings[e.encoding]->is_compressed;
 }
 
 uint32_t SegmentReader::nulls(const Entry& e) const {

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "column/byte_list.h"
+#include "column/decompress.h"
 #include "store/segment_format.h"
 
 namespace datahike::store {
@@ -26,6 +27,47 @@ Body body_of(const SegmentReader& segment, int column) {
           {data + begin, end - begin - optional_bytes(entry[3], segment.rows())}};
 }
 
+constexpr size_t kKeptBytes = 16 << 20;
+
+// Memory for so many bytes. That of a much larger value is not kept.
+uint8_t* room_for(size_t bytes, StringScratch& scratch) {
+  if (scratch.capacity < bytes || scratch.capacity > std::max(kKeptBytes, 4 * bytes)) {
+    scratch.decompressed.reset();
+    scratch.capacity = 0;
+    const size_t size = std::max<size_t>(bytes + bytes / 4, 1);
+    scratch.decompressed.reset(new uint8_t[size]);
+    scratch.capacity = size;
+  }
+  return scratch.decompressed.get();
+}
+
+// The strings one behind the other, those that are not compressed, too.
+void read_decompressed(const SegmentReader& segment, int column, uint32_t first,
+                       std::span<ByteView> out, StringScratch& scratch) {
+  const ColumnReader reader = segment.column_reader(column);
+  column::ShortScratch brief;  // constant, plain and dictionary need none
+  const auto stored = [&](size_t i) {
+    const uint32_t row = first + static_cast<uint32_t>(i);
+    return reader.is_null(row) ? StoredBytes{} : reader.stored(row, brief);
+  };
+  const auto size_of = [](const StoredBytes& value) {
+    return value.compressed ? column::decompressed_size(value.bytes) : value.bytes.size();
+  };
+  size_t bytes = 0;
+  for (size_t i = 0; i < out.size(); ++i) bytes += size_of(stored(i));
+  uint8_t* at = room_for(bytes, scratch);
+  for (size_t i = 0; i < out.size(); ++i) {
+    const StoredBytes value = stored(i);
+    const size_t size = size_of(value);
+    if (value.compressed)
+      column::decompress(value.bytes, at);
+    else
+      std::copy(value.bytes.begin(), value.bytes.end(), at);
+    out[i] = {at, size};
+    at += size;
+  }
+}
+
 }  // namespace
 
 void read_coded(const SegmentReader& segment, int column, std::span<ByteView> out) {
@@ -41,14 +83,18 @@ void read_coded(const SegmentReader& segment, int column, std::span<ByteView> ou
 }
 
 void read_strings(const SegmentReader& segment, int column, uint32_t first, std::span<ByteView> out,
-                  std::vector<column::Scratch>& scratch) {
+                  StringScratch& scratch) {
   const Body body = body_of(segment, column);
   if (body.encoding == &column::kPlain && segment.nulls(column) == 0)
     return column::read_byte_lists(body.values, segment.rows(), first, out);
-  scratch.resize(std::max(scratch.size(), out.size()));
+  if (segment.may_be_compressed(column))
+    return read_decompressed(segment, column, first, out, scratch);
+  std::vector<column::ShortScratch>& brief = scratch.brief;
+  brief.resize(std::max(brief.size(), out.size()));
   for (size_t i = 0; i < out.size(); ++i) {
     const uint32_t row = first + static_cast<uint32_t>(i);
-    out[i] = segment.is_null(column, row) ? ByteView() : segment.bytes(column, row, scratch[i]);
+    out[i] =
+        segment.is_null(column, row) ? ByteView() : segment.stored(column, row, brief[i]).bytes;
   }
 }
 

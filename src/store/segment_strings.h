@@ -5,11 +5,18 @@
 
 namespace datahike::store {
 
+// Where strings are put together, or decompressed: as much memory as those of one call need.
+struct StringScratch {
+  std::vector<column::ShortScratch> brief;
+  std::unique_ptr<uint8_t[]> decompressed;
+  size_t capacity = 0;  // of `decompressed`
+};
+
 // What bytes() gives for the rows first, first + 1, ... while `out` has room; much faster than one
-// by one. For NULL rows: any string. They lie in the segment or in `scratch`, which grows as
-// needed. CorruptError as bytes(). REQUIRES: kind Bytes.
+// by one. For NULL rows: any string. They lie in the segment or, to the next call, in `scratch`.
+// CorruptError as bytes(). REQUIRES: kind Bytes.
 void read_strings(const SegmentReader& segment, int column, uint32_t first, std::span<ByteView> out,
-                  std::vector<column::Scratch>& scratch);
+                  StringScratch& scratch);
 
 // The strings of all codes of a column that has such: code_count() of them.
 void read_coded(const SegmentReader& segment, int column, std::span<ByteView> out);

@@ -42,7 +42,7 @@ ZoneMap zone_for(const Values& values) {
 }
 
 void expect_same_values(const Encoding& encoding, const Encoded& encoded, const Values& values) {
-  Scratch scratch;
+  ShortScratch scratch;
   for (uint32_t row = 0; row < values.rows(); ++row) {
     if (values.is_null(row)) continue;
     if (is_word(values.kind()))
@@ -209,7 +209,7 @@ TEST(Encoding, AnyBytesReadWithoutLeavingTheBody) {
       } catch (const CorruptError&) {
       }
       try {
-        Scratch scratch;
+        ShortScratch scratch;
         const ByteView value = encoding->bytes(encoded, row, scratch);
         const auto within = [&](ByteView whole) {
           return value.data() >= whole.data() &&

@@ -40,7 +40,7 @@ size_t encoded_bytes(const Encoding& encoding, const Values& values) {
   EXPECT_EQ(out.size(), plan.bytes);
   const Bytes exact(out);
   const Encoded encoded{values.kind(), values.rows(), exact};
-  Scratch scratch;
+  ShortScratch scratch;
   for (uint32_t row = 0; row < values.rows(); ++row) {
     if (values.is_null(row)) continue;
     if (is_word(values.kind()))
@@ -171,7 +171,7 @@ TEST(Decimal, NumericsAndIntegersAreEachOther) {
     ASSERT_TRUE(scaled.has_value());
     EXPECT_EQ(scaled->value, value);
     EXPECT_EQ(scaled->scale, scale);
-    Scratch scratch;
+    ShortScratch scratch;
     EXPECT_TRUE(std::ranges::equal(scaled_to_numeric(value, scale, scratch), bytes));
   };
   same(numeric(false, 0, 0, {}), 0, 0);
@@ -208,7 +208,7 @@ TEST(Decimal, OtherBytesAreNot) {
     for (uint8_t& b : bytes) b = static_cast<uint8_t>(rng() >> rng() % 64);
     if (bytes.size() > 1) bytes[1] = static_cast<uint8_t>(0x80 | (bytes[1] & 0x2f));
     if (const auto scaled = numeric_to_scaled(bytes)) {
-      Scratch scratch;
+      ShortScratch scratch;
       ASSERT_TRUE(
           std::ranges::equal(scaled_to_numeric(scaled->value, scaled->scale, scratch), bytes));
     }
@@ -221,7 +221,7 @@ TEST(Decimal, EveryScaledIntegerReadsBack) {
     const unsigned scale = rng() % (kMostDecimalDigits + 1);
     const int64_t value = static_cast<int64_t>(rng()) >> rng() % 64;
     if (value >= kLargestDecimal || value <= -kLargestDecimal) continue;
-    Scratch scratch;
+    ShortScratch scratch;
     const auto scaled = numeric_to_scaled(scaled_to_numeric(value, scale, scratch));
     ASSERT_TRUE(scaled && scaled->value == value && scaled->scale == scale)
         << value << " " << scale;
@@ -241,7 +241,7 @@ TEST(Decimal, ASegmentOfNumericsKnowsItsIntegers) {
       builder.add_null();
       continue;
     }
-    Scratch scratch;
+    ShortScratch scratch;
     builder.add_bytes(scaled_to_numeric(input.back(), 2, scratch));
     sum += input.back();
     min = std::min(min, input.back());
@@ -259,7 +259,8 @@ TEST(Decimal, ASegmentOfNumericsKnowsItsIntegers) {
   EXPECT_TRUE(zone.sum == sum);
   EXPECT_EQ(zone.nulls, 1429u);
   EXPECT_FALSE(reader.zone(0).ordered);
-  Scratch scratch, expected;
+  Scratch scratch;
+  ShortScratch expected;
   for (uint32_t row = 0; row < 10000; ++row) {
     ASSERT_EQ(reader.is_null(0, row), row % 7 == 0);
     if (row % 7 == 0) continue;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "column/vector/evaluator.h"
+#include "store/segment_strings.h"
 
 namespace datahike::vector {
 
@@ -13,7 +14,7 @@ struct Evaluator::Read {
   std::unique_ptr<Vector> values;
   uint64_t nulls[kMaskWords];  // if nullable
   std::vector<ByteView> strings;
-  std::vector<column::Scratch> scratch;  // of strings that are put together
+  store::StringScratch scratch;
   uint32_t strings_base = ~0u;
   // By code, where the segment has codes: the strings, and their numbers of characters (~0: not
   // counted yet; of all, or as rows have them).

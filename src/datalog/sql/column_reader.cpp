@@ -222,8 +222,8 @@ void ColumnReader::filter(uint32_t first, uint32_t count, std::vector<uint32_t>&
   if (form_ == Form::Text && wanted_.constant) {
     if (!wanted_.constant->is(Kind::String)) return rows.clear();
     const std::string& text = wanted_.constant->text();
+    column::Scratch scratch;
     keep(rows, [&](uint32_t row) {
-      column::Scratch scratch;
       ByteView bytes = segment_->bytes(at_, first + row, scratch);
       return bytes.size() == text.size() && !std::memcmp(bytes.data(), text.data(), text.size());
     });
@@ -240,8 +240,8 @@ datalog::Values ColumnReader::values_of(uint32_t first, const std::vector<uint32
   datalog::Values values;
   values.reserve(rows.size());
   if (form_ == Form::Text) {
+    column::Scratch scratch;
     for (uint32_t row : rows) {
-      column::Scratch scratch;
       ByteView text = segment_->bytes(at_, first + row, scratch);
       values.push_back(
           Value::string(std::string(reinterpret_cast<const char*>(text.data()), text.size())));
@@ -249,11 +249,11 @@ datalog::Values ColumnReader::values_of(uint32_t first, const std::vector<uint32
     return values;
   }
   // As PostgreSQL has them, in pieces of bounded memory.
+  column::Scratch scratch;
   bool word = column::is_word(info_.attribute[wanted_.number - 1].kind);
   for (size_t from = 0; from < rows.size(); from += kAtOnce) {
     size_t to = std::min(rows.size(), from + kAtOnce);
     for (size_t i = from; i < to; ++i) {
-      column::Scratch scratch;
       uint64_t bits = word ? segment_->bits(at_, first + rows[i]) : 0;
       ByteView bytes = word ? ByteView() : segment_->bytes(at_, first + rows[i], scratch);
       bool varlena = info_.attribute[wanted_.number - 1].length == -1;
