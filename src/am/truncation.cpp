@@ -1,8 +1,6 @@
 #include "am/truncation.h"
 
 #include "pg/bridge.h"
-#include "pg/catalog.h"
-#include "versioning/collected.h"
 
 extern "C" {
 #include "fmgr.h"
@@ -66,8 +64,7 @@ void before_function(FmgrHookEventType event, FmgrInfo* function, Datum* state) 
     previous_fmgr(event, function, state);
 }
 
-// reindex_relation() makes indexes valid that are not, and builds small ones where history is
-// collected.
+// reindex_relation() makes indexes valid that are not.
 bool all_are_whole(Relation table) {
   bool whole = true;
   List* indexes = RelationGetIndexList(table);
@@ -81,11 +78,6 @@ bool all_are_whole(Relation table) {
   }
   list_free(indexes);
   return whole;
-}
-
-bool collects_history(Relation table) {
-  const uint64_t id = pg::find_table_id(RelationGetRelid(table));
-  return pg::guard([=] { return versioning::dead_versions(id) != nullptr; });
 }
 
 void keep(Relation table, bool has_new_file) {
@@ -116,7 +108,7 @@ void leave_truncate_after_error(bool before) {
 
 // PostgreSQL changes the table's row in pg_class next, which has the relcache look at it anew.
 void keep_indexes_with_new_file(Relation table) {
-  if (within_truncate && all_are_whole(table) && !collects_history(table)) keep(table, true);
+  if (within_truncate && all_are_whole(table)) keep(table, true);
 }
 
 void keep_indexes_in_place(Relation table) {
