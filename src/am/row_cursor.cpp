@@ -144,8 +144,9 @@ std::optional<uint64_t> RowCursor::first_occupied(uint64_t rowid) {
   tree::ContainerCursor containers(view_.view.overlay->nodes(), view_.table->live);
   containers.seek(rowid >> 16);
   if (containers.valid() && containers.high() == rowid >> 16) {
-    containers.load(&container_);
-    int bit = next_bit(container_, static_cast<int>(rowid & 0xffff) - 1);
+    auto container = std::make_unique<tree::Container>();
+    containers.load(container.get());
+    int bit = next_bit(*container, static_cast<int>(rowid & 0xffff) - 1);
     if (bit < 65536) {
       uint64_t row = containers.high() << 16 | static_cast<unsigned>(bit);
       return std::min(row, found.value_or(row));
@@ -161,7 +162,14 @@ void RowCursor::enter(Phase phase, bool forward) {
   has_run_ = false;
   if (phase != Base) return;
   containers_.reset();
+  stored_.reset();
   if (base_is_cleared() || view_.table->live.empty()) return;
+  stored_ = versioning::present_stored(*view_.view.overlay, *view_.table, view_.view.limit);
+  if (stored_) {
+    enter_stored(forward);
+    return;
+  }
+  if (!container_) container_ = std::make_unique<tree::Container>();
   containers_ =
       std::make_unique<tree::ContainerCursor>(view_.view.overlay->nodes(), view_.table->live);
   if (!forward)
@@ -184,8 +192,8 @@ int RowCursor::bit_before(uint64_t first) const {
 bool RowCursor::load_container() {
   if (!containers_->valid()) return false;
   high_ = containers_->high();
-  containers_->load(&container_);
-  const bool tested = filter_ && container_.count >= RowFilter::kFewRows;
+  containers_->load(container_.get());
+  const bool tested = filter_ && container_->count >= RowFilter::kFewRows;
   if (tested && high_ >= first_ >> 16 && high_ <= last_ >> 16) leave_out();
   return true;
 }
@@ -193,8 +201,8 @@ bool RowCursor::load_container() {
 // Rows of the container that do not pass. Those that the view has not got are none that were left
 // out.
 void RowCursor::leave_out() {
-  tree::Container before = container_;
-  filter_->narrow(view_, high_, first_, last_, container_);
+  tree::Container before = *container_;
+  filter_->narrow(view_, high_, first_, last_, *container_);
   versioning::leave_out_redacted(high_, before);
   if (!removed_) removed_ = removed_rows(view_);
   auto at = std::lower_bound(removed_->begin(), removed_->end(), high_ << 16);
@@ -202,15 +210,39 @@ void RowCursor::leave_out() {
     before.remove(static_cast<uint16_t>(*at));
   uint64_t count = 0;
   for (size_t i = 0; i < before.words.size(); ++i)
-    count += static_cast<uint64_t>(std::popcount(before.words[i] & ~container_.words[i]));
+    count += static_cast<uint64_t>(std::popcount(before.words[i] & ~container_->words[i]));
   left_out_ += count;
   filter_->count(count);
 }
 
+void RowCursor::enter_stored(bool forward) {
+  const std::vector<uint64_t>& rows = stored_->rows;
+  stored_at_ = forward ? std::lower_bound(rows.begin(), rows.end(), first_) - rows.begin() - 1
+                       : std::upper_bound(rows.begin(), rows.end(), last_) - rows.begin();
+}
+
+// What the deltas have removed is not among the rows.
+bool RowCursor::step_stored(bool forward) {
+  const std::vector<uint64_t>& rows = stored_->rows;
+  TablePending* own = view_.pending();
+  for (stored_at_ += forward ? 1 : -1;
+       stored_at_ >= 0 && stored_at_ < static_cast<int64_t>(rows.size());
+       stored_at_ += forward ? 1 : -1) {
+    rowid_ = rows[static_cast<size_t>(stored_at_)];
+    if (!in_range(rowid_)) return false;
+    if (versioning::is_redacted(rowid_)) continue;
+    if (own && (own_cleared(*own, view_.command) || own_removed(*own, rowid_, view_.command)))
+      continue;
+    return true;
+  }
+  return false;
+}
+
 bool RowCursor::step_base(bool forward) {
+  if (stored_) return step_stored(forward);
   if (!containers_) return false;
   while (containers_->valid()) {
-    bit_ = forward ? next_bit(container_, bit_) : previous_bit(container_, bit_);
+    bit_ = forward ? next_bit(*container_, bit_) : previous_bit(*container_, bit_);
     if (bit_ == 65536 || bit_ == -1) {
       if (forward)
         containers_->next();
@@ -248,7 +280,7 @@ uint64_t RowCursor::skip_base(uint64_t rows) {
   uint64_t done = 0;
   for (auto next = static_cast<unsigned>(bit_ + 1); next < 65536; next = (next | 63) + 1) {
     const auto more =
-        static_cast<uint64_t>(std::popcount(container_.words[next >> 6] >> (next & 63)));
+        static_cast<uint64_t>(std::popcount(container_->words[next >> 6] >> (next & 63)));
     if (done + more > rows) break;
     done += more;
     bit_ = static_cast<int>(next | 63);

@@ -5,6 +5,7 @@
 #include "am/fetch.h"
 #include "am/row_filter.h"
 #include "versioning/present_runs.h"
+#include "versioning/present_stored.h"
 
 namespace datahike::am {
 
@@ -43,6 +44,8 @@ class RowCursor {
   bool step_in_phase(bool forward);
   void enter(Phase phase, bool forward);
   bool step_base(bool forward);
+  void enter_stored(bool forward);
+  bool step_stored(bool forward);
   uint64_t skip_base(uint64_t rows);
   bool step_overlay(bool forward);
   bool step_own(bool forward);
@@ -64,9 +67,13 @@ class RowCursor {
   Phase phase_ = Before;
   bool started_ = false;  // the first step begins at the end that it leads away from
   uint64_t rowid_ = 0;
-  // Base: the container, and the bit looked at last (-1 before the first, 65536 behind the last).
+  // Base: of a small table the rows, and how many are before the one looked at last (-1 before the
+  // first).
+  std::shared_ptr<versioning::PresentStored> stored_;
+  int64_t stored_at_ = 0;
+  // Else the container, and the bit looked at last (-1 before the first, 65536 behind the last).
   std::unique_ptr<tree::ContainerCursor> containers_;
-  tree::Container container_;
+  std::unique_ptr<tree::Container> container_;
   uint64_t high_ = 0;
   int bit_ = -1;
   store::SegmentReader segment_;

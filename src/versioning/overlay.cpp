@@ -1,5 +1,7 @@
 #include "versioning/overlay.h"
 
+#include <array>
+
 #include "versioning/present_runs.h"
 #include "versioning/redacted.h"
 
@@ -23,10 +25,37 @@ void Overlay::apply(uint64_t xid, int32_t branch, const store::Delta& delta, uin
 
 namespace {
 
-void add_run(TableOverlay& table, uint64_t first, const AddedRun& run) {
-  auto [at, is_new] = table.added.insert_or_assign(first, run);
+// Where runs have been added last, by chunk of rowids. Each session writes rows with the rowids of
+// a chunk that it has taken, one after another: what comes behind a run mostly comes behind the
+// next one of its chunk, too, which then need not be searched a place for. std::map makes sure of
+// it.
+struct LastPlace {
+  uint64_t overlay = 0, table = 0, chunk = 0;
+  AddedRuns::iterator next;
+};
+constexpr size_t kLastPlaces = 256;
+constexpr unsigned kChunkBits = 6;  // of the smallest chunks (am/rowids.cpp)
+
+LastPlace& last_place(uint64_t table, uint64_t chunk) {
+  static std::array<LastPlace, kLastPlaces> places;
+  return places[(chunk ^ table * 0x9e3779b97f4a7c15 >> 32) % kLastPlaces];
+}
+
+// `overlay`: its serial, which no other one ever has.
+void add_run(uint64_t overlay, uint64_t id, TableOverlay& table, uint64_t first,
+             const AddedRun& run) {
+  const uint64_t chunk = first >> kChunkBits;
+  LastPlace& last = last_place(id, chunk);
+  const bool known = last.overlay == overlay && last.table == id && last.chunk == chunk;
+  auto next = known ? last.next : table.added.lower_bound(first);
+  const size_t before = table.added.size();
+  auto at = table.added.insert_or_assign(next, first, run);
   table.in_order.push_back({run.sequence, at});
-  if (!is_new) table.present.reset();
+  if (table.added.size() == before) {  // it took another one's place
+    table.present.reset();
+    next = std::next(at);
+  }
+  last = {overlay, id, chunk, next};
 }
 
 }  // namespace
@@ -38,16 +67,17 @@ void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
   if (!delta.schema.empty()) t.schema = delta.schema;
   if (delta.cleared) t.cleared.push_back(sequence);
   for (const store::SegmentPlace& place : delta.segments) {
-    add_run(t, place.first_rowid, {place.rows, sequence, 0, 0, transaction, place});
+    add_run(serial_, delta.table, t, place.first_rowid,
+            {place.rows, sequence, 0, 0, transaction, place});
     added_rows_ += place.rows;
   }
   // A commit's delta names no places: its rows are in the store.
   if (delta.segments.empty())
     for (const tree::RowidRange& range : delta.added)
-      add_run(t, range.first, {range.count, sequence, 0, 0, nullptr, {}});
+      add_run(serial_, delta.table, t, range.first, {range.count, sequence, 0, 0, nullptr, {}});
   for (const tree::RowidRange& range : delta.added) rows += range.count;
   for (const store::Removal& r : delta.removed) {
-    t.removed[r.rowid] = {sequence, r.successor, transaction->xid};
+    if (!t.removed.put(r.rowid, {sequence, r.successor, transaction->xid})) t.removed_again = true;
     if (t.added.empty() || r.rowid < t.added.begin()->first) continue;
     auto run = find_added(t, r.rowid);
     if (run == t.added.end()) continue;
@@ -125,8 +155,7 @@ AddedRuns::iterator Overlay::find_added(TableOverlay& table, uint64_t rowid) {
 }
 
 const RemovedRow* Overlay::find_removed(const TableOverlay& table, uint64_t rowid) {
-  auto at = table.removed.find(rowid);
-  return at == table.removed.end() ? nullptr : &at->second;
+  return table.removed.find(rowid);
 }
 
 bool Overlay::is_live(TableOverlay& table, uint64_t rowid, uint32_t limit) {

@@ -18,6 +18,7 @@
 #include "store/version.h"
 #include "tree/live_set.h"
 #include "tree/memory_nodes.h"
+#include "versioning/removed_rows.h"
 
 namespace datahike::versioning {
 
@@ -46,18 +47,13 @@ struct AppliedRun {
   uint32_t sequence = 0;
   AddedRuns::iterator run;
 };
-struct PresentRuns;  // present_runs.h
+struct PresentRuns;    // present_runs.h
+struct PresentStored;  // present_stored.h
 
 // How many rows are live once the deltas up to `sequence` are applied.
 struct RowCount {
   uint32_t sequence = 0;
   uint64_t rows = 0;
-};
-
-struct RemovedRow {
-  uint32_t sequence = 0;
-  uint64_t successor = 0;
-  uint64_t xid = 0;
 };
 
 // What the deltas change in one table, and the table's live set in the tree.
@@ -67,7 +63,9 @@ struct TableOverlay {
   AddedRuns added;
   std::pmr::deque<AppliedRun> in_order;  // of the deltas that added them
   std::shared_ptr<PresentRuns> present;  // as a scan has found them last
-  std::pmr::unordered_map<uint64_t, RemovedRow> removed;
+  std::shared_ptr<PresentStored> present_stored;
+  bool removed_again = false;  // some row by more than one delta
+  RemovedRows removed;
   std::pmr::vector<RowCount> counts;  // after each delta that touches the table
   Bytes schema;                       // the newest that a delta records
   std::vector<uint32_t> cleared;      // sequences of TRUNCATEs, ascending
