@@ -235,7 +235,9 @@ void SegmentJoiner::step(Environment& env, const std::function<WriteBatch&()>& b
     }
     places_.erase(places_.begin(), places_.lower_bound({table_, end}));
     const bool goes_on = !run.members.empty() && (run.cut || end < run.members.back().end());
-    if (goes_on) places_.try_emplace({table_, end}, false);
+    // Not leftwards, also where a place is: who has been looked at without being joined would be
+    // looked at by the next step again, and by all that follow.
+    if (goes_on) places_.insert_or_assign({table_, end}, false);
   }
 }
 

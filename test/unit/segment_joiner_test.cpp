@@ -185,6 +185,31 @@ TEST_F(Joining, InTheBackgroundRowidsBehindYoungRowsStayFree) {
 
 // Random transactions of several writers, whose rowids interleave; joins in between in either mode;
 // commits of the past read as they did.
+// Texts and numbers that each segment has in a few bytes, and that take more together. A step ends
+// among them, at a place of its own.
+TEST_F(Joining, WhatIsNotJoinedIsLookedAtOnce) {
+  constexpr uint64_t kSegments = 40, kRowsOfEach = 100;
+  std::map<uint64_t, Row> rows;
+  SegmentJoiner joiner(SegmentJoiner::Mode::Tiers);
+  const auto batch = store_.env().begin_write();
+  for (uint64_t segment = 0; segment < kSegments; ++segment) {
+    const uint64_t first = 1 + segment * kRowsOfEach, number = segment * segment << 40;
+    for (uint64_t row = 0; row < kRowsOfEach; ++row)
+      rows[first + row] = {.entity = first + row,
+                           .xid = 100,
+                           .number = static_cast<int64_t>(number + row * (1000 + segment)),
+                           .text = std::string(2000, static_cast<char>('a' + segment % 26)),
+                           .wide = false};
+    batch->put_segment(kTable, build_segment(rows, first, kRowsOfEach));
+    joiner.add_place(kTable, first);
+  }
+  batch->commit();
+  store_.env().refresh();
+  for (int i = 0; i < 20 && !joiner.done(); ++i) step(joiner);
+  EXPECT_TRUE(joiner.done());
+  EXPECT_EQ(segments(), kSegments);
+}
+
 TEST_F(Joining, RandomFoldsAndJoins) {
   for (uint64_t seed = 1; seed <= 5; ++seed) {
     TestStore store;
