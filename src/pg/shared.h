@@ -97,7 +97,7 @@ struct WorkerSlot {
   RedactionMailbox redaction;
   ConditionVariable done;
 };
-inline constexpr int kWorkerSlots = 64;
+inline constexpr int kWorkerSlots = 512;  // databases from one start of the server to the next
 
 struct SharedState {
   slock_t ring_lock;

@@ -81,17 +81,22 @@ bool poke(WorkerSlot* slot) {
 }
 
 // To who commits, now and then. Everything stays right without a worker, but for naming commits.
-void warn_of_no_worker() {
+void warn_of_no_worker(bool has_slot) {
   static TimestampTz warned = 0;
   TimestampTz now = GetCurrentTimestamp();
   if (warned != 0 && now - warned < kWarnEveryUs) return;
   warned = now;
-  ereport(WARNING,
-          (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
-           errmsg("no fold worker can be started for this database"),
-           errdetail("What is committed is safe, but its commits cannot be named before a worker "
-                     "has folded them, and no branch made, merged or read as of a time."),
-           errhint("Raise max_worker_processes: each database that is being written takes one.")));
+  ereport(
+      WARNING,
+      (errcode(ERRCODE_INSUFFICIENT_RESOURCES),
+       errmsg("no fold worker can be started for this database"),
+       errdetail("What is committed is safe, but its commits cannot be named before a worker "
+                 "has folded them, and no branch made, merged or read as of a time."),
+       has_slot
+           ? errhint("Raise max_worker_processes: each database that is being written takes one.")
+           : errhint("No more than %d databases can use datahike from one start of the server "
+                     "to the next; dropping one makes room.",
+                     kWorkerSlots)));
 }
 
 struct Answer {
@@ -167,14 +172,14 @@ WorkerSlot* worker_slot() noexcept {
 void wake_worker() noexcept {
   WorkerSlot* slot = worker_slot();
   if (!slot) {
-    warn_of_no_worker();
+    warn_of_no_worker(false);
     return;
   }
   pg_memory_barrier();  // the commit is visible before the flag is read
   // One that leaves because it has nothing to do still says that it sleeps; it may be gone when it
   // is to be woken.
   bool wanted = slot->pid == 0 || (slot->sleeping && !poke(slot));
-  if (wanted && !start_if_absent(slot)) warn_of_no_worker();
+  if (wanted && !start_if_absent(slot)) warn_of_no_worker(true);
 }
 
 bool start_worker() noexcept {
