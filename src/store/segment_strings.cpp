@@ -43,11 +43,12 @@ uint8_t* room_for(size_t bytes, StringScratch& scratch) {
 
 // The strings one behind the other, those that are not compressed, too.
 void read_decompressed(const SegmentReader& segment, int column, uint32_t first,
-                       std::span<ByteView> out, StringScratch& scratch) {
+                       std::span<ByteView> out, StringScratch& scratch, const uint64_t* wanted) {
   const ColumnReader reader = segment.column_reader(column);
   column::ShortScratch brief;  // constant, plain and dictionary need none
   const auto stored = [&](size_t i) {
     const uint32_t row = first + static_cast<uint32_t>(i);
+    if (wanted && !(wanted[i / 64] >> i % 64 & 1)) return StoredBytes{};
     return reader.is_null(row) ? StoredBytes{} : reader.stored(row, brief);
   };
   const auto size_of = [](const StoredBytes& value) {
@@ -83,12 +84,12 @@ void read_coded(const SegmentReader& segment, int column, std::span<ByteView> ou
 }
 
 void read_strings(const SegmentReader& segment, int column, uint32_t first, std::span<ByteView> out,
-                  StringScratch& scratch) {
+                  StringScratch& scratch, const uint64_t* wanted) {
   const Body body = body_of(segment, column);
   if (body.encoding == &column::kPlain && segment.nulls(column) == 0)
     return column::read_byte_lists(body.values, segment.rows(), first, out);
   if (segment.may_be_compressed(column))
-    return read_decompressed(segment, column, first, out, scratch);
+    return read_decompressed(segment, column, first, out, scratch, wanted);
   std::vector<column::ShortScratch>& brief = scratch.brief;
   brief.resize(std::max(brief.size(), out.size()));
   for (size_t i = 0; i < out.size(); ++i) {

@@ -14,9 +14,10 @@ struct StringScratch {
 
 // What bytes() gives for the rows first, first + 1, ... while `out` has room; much faster than one
 // by one. For NULL rows: any string. They lie in the segment or, to the next call, in `scratch`.
-// CorruptError as bytes(). REQUIRES: kind Bytes.
+// CorruptError as bytes(). `wanted`, if given: a bit for each of these rows, lowest first; where it
+// is not set, what is compressed is an empty string. REQUIRES: kind Bytes.
 void read_strings(const SegmentReader& segment, int column, uint32_t first, std::span<ByteView> out,
-                  StringScratch& scratch);
+                  StringScratch& scratch, const uint64_t* wanted = nullptr);
 
 // The strings of all codes of a column that has such: code_count() of them.
 void read_coded(const SegmentReader& segment, int column, std::span<ByteView> out);

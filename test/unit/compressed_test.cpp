@@ -135,6 +135,22 @@ TEST(CompressedColumn, StringsOfARunLieOneBehindTheOther) {
   }
 }
 
+TEST(CompressedColumn, OfRowsThatAreNotWantedNothingIsDecompressed) {
+  std::mt19937_64 rng(9);
+  std::vector<Cell> cells;
+  for (int i = 0; i < 200; ++i) cells.push_back(std::to_string(i) + random_text(rng));
+  const Bytes segment = build_compressed(column_of(Kind::Bytes, cells), 100, rng);
+  uint64_t wanted[4];
+  for (uint64_t& word : wanted) word = rng();
+  store::StringScratch scratch;
+  std::vector<ByteView> strings(180);
+  store::read_strings(SegmentReader(segment), 0, 20, strings, scratch, wanted);
+  for (size_t i = 0; i < strings.size(); ++i) {
+    const bool is_wanted = wanted[i / 64] >> i % 64 & 1;
+    EXPECT_EQ(as_string_view(strings[i]), is_wanted ? std::get<std::string>(cells[20 + i]) : "");
+  }
+}
+
 TEST(CompressedColumn, CopiesStayCompressed) {
   std::mt19937_64 rng(5);
   std::vector<Cell> cells;

@@ -145,16 +145,25 @@ int Evaluator::read_at(int column) const { return reads_[column].at; }
 uint32_t Evaluator::code_count(int column) const { return reads_[column].codes; }
 const ByteView* Evaluator::coded_strings(int column) const { return reads_[column].coded.data(); }
 
-// The column's strings in all rows of the chunk.
+// The column's strings in all rows of the chunk; of text that is compressed, in those that have
+// passed so far.
 const ByteView* Evaluator::strings(int column) {
   Read& read = reads_[column];
-  if (read.strings_base == base_) return read.strings.data();
+  const bool compressed = read.at >= 0 && program_.columns[column].decimal < 0 &&
+                          piece_->segment.may_be_compressed(read.at);
+  const auto are_read = [&] {
+    uint64_t others = 0;
+    for (unsigned w = 0; w < kMaskWords; ++w) others |= mask_[w] & ~read.strings_of[w];
+    return others == 0;
+  };
+  if (read.strings_base == base_ && (!compressed || are_read())) return read.strings.data();
   read.strings.resize(kChunkRows);
+  if (compressed) std::copy_n(mask_, kMaskWords, read.strings_of);
   if (read.at < 0)
     std::fill_n(read.strings.begin(), rows_, ByteView(program_.columns[column].missing_text));
   else
     store::read_strings(piece_->segment, read.at, base_, std::span(read.strings.data(), rows_),
-                        read.scratch);
+                        read.scratch, compressed ? read.strings_of : nullptr);
   read.strings_base = base_;
   return read.strings.data();
 }

@@ -16,6 +16,7 @@ struct Evaluator::Read {
   std::vector<ByteView> strings;
   store::StringScratch scratch;
   uint32_t strings_base = ~0u;
+  uint64_t strings_of[kMaskWords];  // if compressed: the rows whose strings have been read
   // By code, where the segment has codes: the strings, and their numbers of characters (~0: not
   // counted yet; of all, or as rows have them).
   std::vector<ByteView> coded;
