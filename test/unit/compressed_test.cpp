@@ -129,8 +129,12 @@ TEST(CompressedColumn, StringsOfARunLieOneBehindTheOther) {
     store::read_strings(reader, 0, first, strings, scratch);
     for (uint32_t i = 0; i < strings.size(); ++i) {
       const auto* text = std::get_if<std::string>(&cells[first + i]);
-      if (text) ASSERT_EQ(as_string_view(strings[i]), *text);
-      if (i > 0) ASSERT_EQ(strings[i].data(), strings[i - 1].data() + strings[i - 1].size());
+      if (text != nullptr) {
+        ASSERT_EQ(as_string_view(strings[i]), *text);
+      }
+      if (i > 0) {
+        ASSERT_EQ(strings[i].data(), strings[i - 1].data() + strings[i - 1].size());
+      }
     }
   }
 }
