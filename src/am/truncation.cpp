@@ -12,13 +12,8 @@ namespace datahike::am {
 namespace {
 
 bool within_truncate = false;
-struct Kept {
-  Relation table;  // with a reference of its own
-  bool has_new_file;
-  SubTransactionId new_file_before;
-};
-// Tables whose list of indexes is to be empty.
-std::vector<Kept> kept;
+// Tables whose list of indexes is to be empty, each with a reference of its own.
+std::vector<Relation> kept;
 
 needs_fmgr_hook_type previous_needs = nullptr;
 fmgr_hook_type previous_fmgr = nullptr;
@@ -31,25 +26,22 @@ void hide(Relation table) {
 
 // The relcache has found something out anew, the list of indexes not yet.
 void hide_again(Datum, Oid relation) {
-  for (const Kept& k : kept)
-    if (!OidIsValid(relation) || RelationGetRelid(k.table) == relation) hide(k.table);
+  for (Relation table : kept)
+    if (!OidIsValid(relation) || RelationGetRelid(table) == relation) hide(table);
 }
 
-// The table's file is the subtransaction's own, those of its indexes are not: nobody may empty them
-// in place.
 void show_all() {
-  for (const Kept& k : kept) {
-    k.table->rd_indexvalid = false;
-    if (k.has_new_file) k.table->rd_newRelfilenodeSubid = k.new_file_before;
-    RelationClose(k.table);
+  for (Relation table : kept) {
+    table->rd_indexvalid = false;
+    RelationClose(table);
   }
   kept.clear();
 }
 
 // The relcache itself calls the access method's handler.
 bool may_look_at_tables(Oid function) {
-  for (const Kept& k : kept)
-    if (k.table->rd_amhandler == function) return false;
+  for (Relation table : kept)
+    if (table->rd_amhandler == function) return false;
   return true;
 }
 
@@ -80,10 +72,10 @@ bool all_are_whole(Relation table) {
   return whole;
 }
 
-void keep(Relation table, bool has_new_file) {
+void keep(Relation table) {
   pg::guard([] { kept.reserve(kept.size() + 1); });
   RelationIncrementReferenceCount(table);
-  kept.push_back({table, has_new_file, table->rd_newRelfilenodeSubid});
+  kept.push_back(table);
 }
 
 }  // namespace
@@ -101,19 +93,19 @@ void leave_truncate(bool before) {
 
 // References go with the transaction's resources.
 void leave_truncate_after_error(bool before) {
-  for (const Kept& k : kept) k.table->rd_indexvalid = false;
+  for (Relation table : kept) table->rd_indexvalid = false;
   kept.clear();
   within_truncate = before;
 }
 
 // PostgreSQL changes the table's row in pg_class next, which has the relcache look at it anew.
 void keep_indexes_with_new_file(Relation table) {
-  if (within_truncate && all_are_whole(table)) keep(table, true);
+  if (within_truncate && all_are_whole(table)) keep(table);
 }
 
 void keep_indexes_in_place(Relation table) {
   if (!within_truncate) return;
-  keep(table, false);
+  keep(table);
   hide(table);
 }
 

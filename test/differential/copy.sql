@@ -67,6 +67,31 @@ COPY fresh (a) FROM STDIN;
 -5
 \.
 SELECT * FROM fresh ORDER BY a;
+-- and into one that has been emptied in the same transaction
+CREATE UNIQUE INDEX ON fresh (a);
+BEGIN;
+TRUNCATE fresh;
+COPY fresh (a) FROM STDIN WITH (FREEZE);
+3
+4
+\.
+SAVEPOINT s;
+COPY fresh (a) FROM STDIN WITH (FREEZE);
+5
+\.
+ROLLBACK TO s;
+TRUNCATE fresh;
+COPY fresh (a) FROM STDIN WITH (FREEZE);
+1
+6
+\.
+COMMIT;
+SET enable_seqscan = off;
+SELECT * FROM fresh WHERE a > 0 ORDER BY a;
+RESET enable_seqscan;
+COPY fresh (a) FROM STDIN;
+6
+\.
 -- many rows, out through a binary file and in again
 CREATE TABLE big AS SELECT g AS id, md5(g::text) AS h, CASE WHEN g % 10 = 0 THEN NULL ELSE g::float8 / 3 END AS f
   FROM generate_series(1, 20000) g;
