@@ -48,7 +48,7 @@ sub in_data_directory {
     return @found;
 }
 
-$c->sql('CREATE TABLE t (id int PRIMARY KEY, s text, n bigint, u uuid, large text, many text); CREATE INDEX t_s ON t (s); CREATE INDEX t_n ON t (n); '
+$c->sql('CREATE TABLE t (id int PRIMARY KEY, s text, n bigint, u uuid, large text, many text); ALTER TABLE t ALTER large SET STORAGE EXTERNAL; CREATE INDEX t_s ON t (s); CREATE INDEX t_n ON t (n); '
     . 'CREATE TABLE other (id int) ; INSERT INTO other VALUES (1);');
 my $row_sql = sub {
     my ($r) = @_;
