@@ -12,7 +12,7 @@ namespace datahike::am {
 namespace {
 
 bool within_truncate = false;
-// Tables whose list of indexes is to be empty, each with a reference of its own.
+// Tables whose list of indexes is to be empty, with a reference of its own to each.
 std::vector<Relation> kept;
 
 needs_fmgr_hook_type previous_needs = nullptr;
@@ -72,6 +72,25 @@ bool all_are_whole(Relation table) {
   return whole;
 }
 
+// PostgreSQL takes the file of a table that a command has emptied for the subtransaction's own, and
+// would empty files of indexes that are not: entries would be gone after ROLLBACK, too.
+void require_own_indexes(Relation table) {
+  const SubTransactionId sub = GetCurrentSubTransactionId();
+  List* indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    Relation index = index_open(lfirst_oid(cell), AccessExclusiveLock);
+    if (index->rd_createSubid != sub && index->rd_newRelfilenodeSubid != sub)
+      ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                      errmsg("index \"%s\" cannot be emptied in place: its file is not the "
+                             "transaction's own",
+                             RelationGetRelationName(index)),
+                      errhint("TRUNCATE the table by an SQL command.")));
+    index_close(index, NoLock);
+  }
+  list_free(indexes);
+}
+
 void keep(Relation table) {
   pg::guard([] { kept.reserve(kept.size() + 1); });
   RelationIncrementReferenceCount(table);
@@ -104,7 +123,7 @@ void keep_indexes_with_new_file(Relation table) {
 }
 
 void keep_indexes_in_place(Relation table) {
-  if (!within_truncate) return;
+  if (!within_truncate) return require_own_indexes(table);
   keep(table);
   hide(table);
 }

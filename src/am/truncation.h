@@ -21,7 +21,8 @@ bool enter_truncate(bool is_truncate);
 void leave_truncate(bool before);
 void leave_truncate_after_error(bool before);
 
-// The table gets a new file, or is emptied in place. No effect outside of a TRUNCATE.
+// The table gets a new file, or is emptied in place. Outside of a TRUNCATE the indexes are
+// PostgreSQL's, and those that may not be emptied in place are an error.
 void keep_indexes_with_new_file(Relation table);
 void keep_indexes_in_place(Relation table);
 

@@ -1,6 +1,6 @@
 -- TRUNCATE leaves indexes as they are: rows of other branches, of older commits and before a ROLLBACK are found by all of them,
 -- also after a second TRUNCATE of the transaction; what triggers and the rest of the transaction insert is in them.
-SELECT plan(44);
+SELECT plan(48);
 CREATE EXTENSION amcheck;
 
 -- What each index finds of the rows with n up to 40, beside what a scan of the table finds.
@@ -98,6 +98,27 @@ SELECT fill(1);
 ROLLBACK;
 SELECT is(looks(), '111101111', 'a transaction rolled back');
 SELECT is((SELECT min(id) FROM t), 4, 'with the rows of before');
+
+-- COPY FREEZE, as pgbench -i does it, goes by a TRUNCATE in its subtransaction
+CREATE TABLE frozen (id int PRIMARY KEY, v text);
+CREATE INDEX frozen_e ON frozen (upper(v));
+INSERT INTO frozen VALUES (1, 'a'), (2, 'b');
+BEGIN;
+TRUNCATE frozen;
+COPY frozen FROM PROGRAM 'echo "3,c"' WITH (FORMAT csv, FREEZE);
+SELECT results_eq('TABLE frozen', $$VALUES (3, 'c')$$, 'TRUNCATE and COPY FREEZE');
+TRUNCATE frozen;
+SAVEPOINT a;
+TRUNCATE frozen;
+TRUNCATE frozen;
+COPY frozen FROM PROGRAM 'echo "5,e"' WITH (FORMAT csv, FREEZE);
+SELECT results_eq('TABLE frozen', $$VALUES (5, 'e')$$, 'in a savepoint, after two');
+ROLLBACK TO a;
+SELECT throws_ok($$COPY frozen FROM PROGRAM 'echo "6,f"' WITH (FORMAT csv, FREEZE)$$, '55000', NULL, 'not in a subtransaction after it');
+ROLLBACK;
+SET enable_seqscan = off;
+SELECT is((SELECT id FROM frozen WHERE upper(v) = 'B'), 2, 'the indexes are as before');
+RESET enable_seqscan;
 
 -- a table of the transaction's own
 BEGIN;
