@@ -39,6 +39,8 @@ CREATE TABLE event_new PARTITION OF event FOR VALUES FROM ('2020-01-01') TO ('20
 CREATE TABLE note (body text, x float8, nothing int, twice text GENERATED ALWAYS AS (body || body) STORED);
 CREATE TABLE child (extra int) INHERITS (note);
 CREATE TABLE long (k text PRIMARY KEY, v int);
+CREATE TABLE kind (of regclass PRIMARY KEY, word text);
+INSERT INTO kind VALUES ('person', 'people');
 CREATE MATERIALIZED VIEW many AS SELECT g AS n FROM generate_series(1, 5) g;
 INSERT INTO person SELECT g, 'before ' || g FROM generate_series(1, 3000) g;
 DELETE FROM person WHERE id <= 1000;
@@ -64,13 +66,13 @@ SQL
 sub entity { my ($where) = @_; return in('test', "SELECT datahike.q_json('[:find ?e :where $where]')->0->>0") }
 my ($old, $new) = (entity('[?e :event/what "old"]'), entity('[?e :event/what "new"]'));
 my ($nan, $null) = (entity('[?e :note/body "two"] [?e :note/x ?x] [(< ?x 1)]'), entity('[?e :note/x 3.0]'));
-my ($one, $long) = (entity('[?e :long/v 3]'), entity('[?e :long/v 2]'));
-like("$old $new $nan $null $one $long", qr/^\d+ \d+ \d+ \d+ \d+ \d+$/, 'rows are entities') or diag "$old, $new, $nan, $null, $one, $long";
+my ($one, $long, $kind) = (entity('[?e :long/v 3]'), entity('[?e :long/v 2]'), entity('[?e :kind/word "people"]'));
+like("$old $new $nan $null $one $long $kind", qr/^\d+ \d+ \d+ \d+ \d+ \d+ \d+$/, 'rows are entities') or diag "$old, $new, $nan, $null, $one, $long, $kind";
 is(in('test', <<SQL), '', 'facts refer to rows');
 \\o /dev/null
 SET search_path = "Odd ""one""", public;
 SELECT datahike.transact('[{:v/name "a" :v/day 1 :v/one [:person/id 5] :v/many [[:person/id 6] [:person/id 7] $old]}
-  {:v/name "b" :v/day 1 :v/one $new :v/badge [:person/id 9] :v/many [$nan $null]}
+  {:v/name "b" :v/day 1 :v/one $new :v/badge [:person/id 9] :v/many [$nan $null $kind]}
   {:v/name "c" :v/day 2 :v/one $one :v/pair [$long 3]}
   {:v/name "d" :v/one [:person/id 1500] :v/many [[:person/id 1401] [:person/id 1402] [:person/id 1403]]}
   {:v/name "f" :v/one [:person/id 1401]}
@@ -88,12 +90,13 @@ SELECT jsonb_agg(x ORDER BY x) FROM (
   UNION ALL SELECT jsonb_array_elements(datahike.q_json('[:find ?n ?w :where [?v :v/name ?n] (or [?v :v/one ?p] [?v :v/many ?p]) [?p :event/what ?w]]'))
   UNION ALL SELECT jsonb_array_elements(datahike.q_json('[:find ?n ?w :where [?v :v/name ?n] [?v :v/many ?p] [?p :note/x ?w]]'))
   UNION ALL SELECT jsonb_array_elements(datahike.q_json('[:find ?n ?w :where [?v :v/name ?n] [?v :v/one ?p] [?p :long/v ?w]]'))
+  UNION ALL SELECT jsonb_array_elements(datahike.q_json('[:find ?n ?w :where [?v :v/name ?n] [?v :v/many ?p] [?p :kind/word ?w]]'))
   UNION ALL SELECT jsonb_array_elements(datahike.q_json('[:find ?n ?w :where [?v :v/name ?n] [?v :v/many ?p] [?p :thing/label ?w]]'))) y;
 SELECT datahike.pull('[:v/name :v/badge {:v/one [:person/name]}]', '[:v/name "a"]') - ':v/badge';
 SELECT datahike.q_json('[:find ?n ?w ?i :where [?v :v/name ?n] [?v :v/pair ?t] [(untuple ?t) [?p ?i]] [?p :long/v ?w]]');
 SELECT datahike.q_json('[:find ?n . :where [?v :v/badge ?p] [?p :person/id 9] [?v :v/name ?n]]');
 SELECT datahike.entity(format('[:v/key [%s 1]]', e)) ->> ':v/name' FROM (SELECT datahike.q_json('[:find ?e . :where [?e :person/id 5]]') #>> '{}' AS e) x;
-SELECT string_agg(d.n::text, ',' ORDER BY d.n) FROM (SELECT count(*) AS n FROM datahike.datoms('eavt') WHERE a IN (':v/one', ':v/many') AND datahike.pull('[:person/id :note/x :event/id :long/v :thing/label :v/name]', v::text::int8) IS NULL GROUP BY v) d;
+SELECT string_agg(d.n::text, ',' ORDER BY d.n) FROM (SELECT count(*) AS n FROM datahike.datoms('eavt') WHERE a IN (':v/one', ':v/many') AND datahike.pull('[:person/id :note/x :event/id :long/v :kind/word :thing/label :v/name]', v::text::int8) IS NULL GROUP BY v) d;
 SQL
 my $truth = in('test', $answers);
 like($truth, qr/person 6!.*\n.*person 5.*\n.*"c".*\n"b"\na\n1,2$/s, 'as asked') or diag $truth;
@@ -111,7 +114,7 @@ sub restored_is_refused {
 }
 
 is(run("pg_dump $connect -f $c->{home}/plain.sql test"), 0, 'pg_dump');
-is(run("pg_dump $connect --inserts -f $c->{home}/inserts.sql test"), 0, 'pg_dump --inserts');
+is(run("pg_dump $connect --inserts --quote-all-identifiers -f $c->{home}/inserts.sql test"), 0, 'pg_dump --inserts --quote-all-identifiers');
 is(run("pg_dump $connect -Fd -j 2 -f $c->{home}/jobs test"), 0, 'pg_dump -Fd -j2');
 in('postgres', "CREATE DATABASE $_") for qw(plain inserts jobs again lost);
 is(run("psql -Xq $connect -d plain -v ON_ERROR_STOP=1 -f $c->{home}/plain.sql"), 0, 'restored by psql');

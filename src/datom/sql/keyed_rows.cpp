@@ -162,14 +162,16 @@ std::string select_rows(Oid table, const std::vector<std::string>& columns) {
   return sql + " FROM " + from + " AS row";
 }
 
-// As pg_dump has them, so that text is the same where the value is. Rows that a policy hides are an
-// error.
+// As pg_dump has them, whatever its options, so that text is the same where the value is. Rows that
+// a policy hides are an error.
 constexpr std::pair<const char*, const char*> kDumpSettings[] = {
     {"search_path", "pg_catalog, pg_temp"},
     {"datestyle", "ISO"},
     {"intervalstyle", "postgres"},
     {"extra_float_digits", "3"},
     {"bytea_output", "hex"},
+    {"lc_monetary", "C"},
+    {"quote_all_identifiers", "off"},  // in text of regclass and the like
     {"timezone", "UTC"},
     {"row_security", "off"}};
 
