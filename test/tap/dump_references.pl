@@ -41,6 +41,7 @@ CREATE TABLE child (extra int) INHERITS (note);
 CREATE TABLE long (k text PRIMARY KEY, v int);
 CREATE TABLE kind (of regclass PRIMARY KEY, word text);
 INSERT INTO kind VALUES ('person', 'people');
+CREATE MATERIALIZED VIEW unfilled AS SELECT id FROM person WITH NO DATA;
 CREATE MATERIALIZED VIEW many AS SELECT g AS n FROM generate_series(1, 5) g;
 INSERT INTO person SELECT g, 'before ' || g FROM generate_series(1, 3000) g;
 DELETE FROM person WHERE id <= 1000;

@@ -74,7 +74,8 @@ struct RawTables {
   Oid* oids;
 };
 
-// Temporary tables are in no dump.
+// Temporary tables are in no dump. A materialized view that has not been filled has no rows, and
+// may not be read.
 RawTables tables_of_method() {
   RawTables out{0, nullptr};
   int room = 64;
@@ -85,7 +86,7 @@ RawTables tables_of_method() {
   while (HeapTuple tuple = systable_getnext(scan)) {
     auto* c = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
     if (c->relam != method || c->relpersistence == RELPERSISTENCE_TEMP ||
-        c->relnamespace == pg::extension().schema)
+        c->relnamespace == pg::extension().schema || !c->relispopulated)
       continue;
     if (c->relkind != RELKIND_RELATION && c->relkind != RELKIND_MATVIEW) continue;
     if (out.count == room) {
