@@ -32,7 +32,8 @@
 // A segment with holes, rowids that no row of the segment has, is of version 3 or 5. The
 // first and the last row are no holes. A hole repeats the row before it, but for byte strings of
 // which copies would be long: there it is NULL. So what is in a hole is in a row as well, and it
-// makes no zone wider.
+// makes no zone wider. No row of such a segment is of an entity with the next rowid (a row that
+// another session inserted there): it would look like a hole.
 #include "store/segment.h"
 
 #include <algorithm>
@@ -254,7 +255,7 @@ column::Values entity_deltas(const SegmentColumns& columns, uint64_t first_rowid
     const uint64_t entity = columns.entities[row];
     const uint64_t delta = entity == 0 ? 0 : first_rowid + row - entity;
     if (delta == kHole && !columns.holes.empty())
-      throw std::logic_error("segment: an entity that no row has had yet");
+      throw std::logic_error("segment: with holes, and an entity of the next rowid");
     deltas.add_word(columns.is_hole(row) ? kHole : delta);
   }
   return deltas;

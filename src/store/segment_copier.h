@@ -25,12 +25,13 @@ class SegmentCopier {
   void finish();  // the last segment
 
  private:
-  void prepare(uint64_t rowid);
+  void prepare(uint64_t rowid, uint64_t entity);
 
   Sink sink_;
   std::optional<SegmentBuilder> builder_;
   uint64_t first_ = 0, next_ = 0;  // rowids of what the builder has
   uint64_t rows_ = 0;              // of these, no holes
+  bool has_holes_ = false, has_like_hole_ = false;
 };
 
 }  // namespace datahike::store
