@@ -83,8 +83,8 @@ class Links {
       if (at == group.rows.end()) return true;
       if (at->second->e != 0)
         throw datom::FactError("21000", "several rows are " + datom::describe(at->second->name),
-                               "Facts cannot tell them apart. datahike.facts has what refers to "
-                               "them WHERE r = -1.");
+                               "Delete or change all but one of them, or give up what refers to "
+                               "them: DELETE FROM datahike.facts WHERE r = -1 AND e = ...");
       at->second->e = entities.entity(row.table, row.tid);
       return true;
     });
@@ -92,8 +92,8 @@ class Links {
 
   [[noreturn]] static void not_found(const datom::RowName& name) {
     throw datom::FactError("02000", "Nothing found for " + datom::describe(name),
-                           "Restore the table's rows before. datahike.facts has what refers to "
-                           "rows that are to stay away WHERE r = -1.");
+                           "Restore the table's rows before, or give up what refers to them: "
+                           "DELETE FROM datahike.facts WHERE r = -1 AND e = ...");
   }
 
   std::map<std::string, Entity> entities_;
