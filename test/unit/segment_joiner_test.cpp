@@ -140,6 +140,8 @@ TEST_F(Joining, EntitiesThatComeNextAreNoHoles) {
   join_all();
   EXPECT_LT(segments(), 7);
   expect_whole();
+  add(10, false, 3, true);  // where the segment of 9 and 12 has holes
+  expect_whole();
 }
 
 TEST_F(Joining, OtherColumnsStayApart) {
