@@ -229,6 +229,7 @@ Counts purge(Oid table, const char* predicate) {
     ListCell* at;
     foreach (at, relations) am::remove_statistics(static_cast<Relation>(lfirst(at)));
     foreach (at, others) forget_statistics(lfirst_oid(at));
+    CommandCounterIncrement();  // for another call in the statement
     close_tables(relations);
   });
   if (ticket > 0) {

@@ -1,5 +1,5 @@
 -- purge(): row versions are erased from every branch and all of history; everything else is as it was.
-SELECT plan(85);
+SELECT plan(87);
 CREATE TABLE p (id int PRIMARY KEY, name text, n int, words text[]) USING datahike;
 CREATE INDEX p_name ON p (name) INCLUDE (n);
 CREATE INDEX p_lower ON p (lower(name)) WHERE n >= 0;
@@ -274,6 +274,11 @@ ROLLBACK;
 SELECT is(:'state'::text, '25001', 'a transaction block');
 \set ON_ERROR_STOP on
 SELECT is(count(*), 1::bigint, 'after all that the row is there') FROM one;
+CREATE TABLE twice (id int PRIMARY KEY, v text) USING datahike;
+INSERT INTO twice SELECT g, 'v' || g FROM generate_series(1, 10) g;
+ANALYZE twice;
+SELECT is(sum((datahike.purge('twice', 'id = ' || g)).versions), 2::numeric, 'two calls in a statement') FROM generate_series(1, 2) g;
+SELECT is(count(*), 0::bigint, 'leave no statistics') FROM pg_stats WHERE tablename = 'twice';
 SELECT is(count(*), 0::bigint, 'and the store verifies') FROM datahike.verify(true) WHERE status NOT IN ('ok', 'redacted');
 DROP OWNED BY pr_owner, pr_other;
 DROP ROLE pr_owner, pr_other;
