@@ -26,19 +26,20 @@ sub DESTROY {
     system($cluster_sh, 'stop', $self->{dir}, 'immediate');
 }
 
-sub command { my ($self) = @_; return "psql -XqAt -h $self->{dir}/socket -U postgres -v ON_ERROR_STOP=1 -v VERBOSITY=verbose test" }
+sub command { my ($self, $database) = @_; $database //= 'test'; return "psql -XqAt -h $self->{dir}/socket -U postgres -v ON_ERROR_STOP=1 -v VERBOSITY=verbose $database" }
 
-# sql(STATEMENTS): what psql prints, errors included; each statement in a transaction of its own
-sub sql {
-    my ($self, $statements) = @_;
+# in(DATABASE, STATEMENTS): what psql prints, errors included; each statement in a transaction of its own
+sub in {
+    my ($self, $database, $statements) = @_;
     my $file = "$self->{home}/statements.sql";
     open my $out, '>', $file or die $!;
     print $out $statements;
     close $out;
-    my $answer = `@{[$self->command]} -f $file 2>&1`;
+    my $answer = `@{[$self->command($database)]} -f $file 2>&1`;
     chomp $answer;
     return $answer;
 }
+sub sql { my ($self, $statements) = @_; return $self->in('test', $statements) }
 
 sub alive { my ($self) = @_; return $self->sql('SELECT 1') eq '1' }
 

@@ -18,16 +18,7 @@ for my $database (@databases) {
     system("$FindBin::Bin/../cluster.sh", 'database', $c->{dir}, $database) == 0 or die "no database $database";
 }
 
-sub in {
-    my ($database, $statements) = @_;
-    my $file = "$c->{home}/in.sql";
-    open my $out, '>', $file or die $!;
-    print $out $statements;
-    close $out;
-    my $answer = `psql -XqAt -h $c->{dir}/socket -U postgres -f $file $database 2>&1`;
-    chomp $answer;
-    return $answer;
-}
+sub in { return $c->in(@_) }
 sub workers { return $c->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'datahike fold worker'") }
 
 my $said = join '', map { in($_, 'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (0); SELECT pg_sleep(0.2)') } @databases;
@@ -52,6 +43,6 @@ $c->configure("datahike.crash_point = 'pause:before_store_commit'");
 my $key = 100;
 my $paused = "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'datahike fold worker' AND datname IN ('d1', 'd2')";
 ok($c->wait_for(sub { $key++; in($_, "INSERT INTO t VALUES ($key)") for qw(d1 d2); $c->sql($paused) eq '2' }, 60), 'two are at work');
-like(in('d3', 'INSERT INTO t VALUES (100); INSERT INTO t VALUES (101)'), qr/WARNING:  no fold worker can be started/, 'a commit is warned where all workers are at work');
+like(in('d3', 'INSERT INTO t VALUES (100); INSERT INTO t VALUES (101)'), qr/WARNING:  53000: no fold worker can be started/, 'a commit is warned where all workers are at work');
 $c->configure("datahike.crash_point = ''");
 ok($c->wait_for(sub { in('d3', 'SELECT datahike.commit_id()') =~ /^[0-9a-f-]{36}$/ }, 60), 'until one is not');

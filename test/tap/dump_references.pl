@@ -14,17 +14,7 @@ plan tests => 55;
 my $c = Cluster->new('datahike.fold_delay = 5ms');
 my $connect = "-h $c->{dir}/socket -U postgres";
 
-# in DATABASE, STATEMENTS
-sub in {
-    my ($database, $statements) = @_;
-    my $file = "$c->{home}/in.sql";
-    open my $out, '>', $file or die $!;
-    print $out $statements;
-    close $out;
-    my $answer = `timeout 120 psql -XqAt $connect -v ON_ERROR_STOP=1 -v VERBOSITY=verbose $database -f $file 2>&1`;
-    chomp $answer;
-    return $answer;
-}
+sub in { return $c->in(@_) }
 
 sub run { my ($command) = @_; return system("$command >$c->{home}/out 2>&1") }
 

@@ -18,23 +18,14 @@ for my $other (qw(b c)) {
     system("$FindBin::Bin/../cluster.sh", 'database', $c->{dir}, $other) == 0 or die "no database $other";
 }
 
-sub in {
-    my ($database, $statements) = @_;
-    my $file = "$c->{home}/in.sql";
-    open my $out, '>', $file or die $!;
-    print $out $statements;
-    close $out;
-    my $answer = `psql -XqAt -h $c->{dir}/socket -U postgres -f $file $database 2>&1`;
-    chomp $answer;
-    return $answer;
-}
+sub in { return $c->in(@_) }
 sub workers { return $c->sql("SELECT string_agg(datname, ' ' ORDER BY datname) FROM pg_stat_activity WHERE backend_type = 'datahike fold worker'") }
 sub log_rows { return in($_[0], 'SELECT count(*) FROM datahike.tx_log') }
 
 for my $database (qw(test b)) { in($database, 'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); SELECT datahike.commit_id()') }
 is(workers(), 'b test', 'both places are taken');
 my $told = in('c', 'CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1); INSERT INTO t VALUES (2);');
-like($told, qr/WARNING:  no fold worker can be started.*HINT:  Raise max_worker_processes/s, 'who commits in a third database is told');
+like($told, qr/WARNING:  53000: no fold worker can be started.*HINT:  Raise max_worker_processes/s, 'who commits in a third database is told');
 is(() = $told =~ /WARNING/g, 1, 'once');
 is(in('c', 'SELECT count(*) FROM t'), '2', 'what is committed is there');
 like(in('c', 'SELECT commits, branches, worker_pid, worker_error FROM datahike.stats()'), qr/^0\|1\|0\|no worker could be started/, 'stats() says why nothing is folded');

@@ -15,17 +15,7 @@ plan tests => 44;
 my $c = Cluster->new('allow_in_place_tablespaces = on', 'datahike.fold_delay = 5ms');
 my $stores = "$c->{dir}/data/datahike";
 
-# in DATABASE, STATEMENTS
-sub in {
-    my ($database, $statements) = @_;
-    my $file = "$c->{home}/in.sql";
-    open my $out, '>', $file or die $!;
-    print $out $statements;
-    close $out;
-    my $answer = `timeout 60 psql -XqAt -h $c->{dir}/socket -U postgres -v ON_ERROR_STOP=1 -v VERBOSITY=verbose $database -f $file 2>&1`;
-    chomp $answer;
-    return $answer;
-}
+sub in { return $c->in(@_) }
 sub oid_of { return in('postgres', "SELECT oid FROM pg_database WHERE datname = '$_[0]'") }
 
 # Tables with a block of rowids in shared memory, of all databases.
