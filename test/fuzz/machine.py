@@ -166,6 +166,10 @@ class Machine:
                 continue
             del self.pending[name]
             # Which tables' definitions a reader of the catalogs had seen before it waited for one depends on their order there.
+            # Where that one has been dropped it is an error, of another one it finds nothing any more.
+            if step.kind == "model" and "error" in (ours.state, theirs.state) and all(
+                    o.state == "done" or (o.message or "").startswith("could not open relation with OID") for o in (ours, theirs)):
+                raise Refused("a reader of the catalogs waited for DROP")
             if not (step.kind == "model" and ours.state == theirs.state == "done"):
                 self.compare(step, ours, theirs)
 
