@@ -2,7 +2,7 @@
 //
 //   compressed := size_and_method:u32 data   size: the low 30 bits; method: 0 pglz, 1 lz4
 //
-// That is a compressed datum without its length word (va_tcinfo in PostgreSQL's postgres.h).
+// That is what a compressed varlena of PostgreSQL holds behind its length word.
 #pragma once
 
 #include <algorithm>
