@@ -9,6 +9,7 @@
 #include "pg/keep_history.h"
 #include "pg/notify.h"
 #include "pg/store.h"
+#include "pg/tags.h"
 #include "pg/vector_settings.h"
 #include "store/version.h"
 
@@ -86,7 +87,11 @@ bool check_branch(char** value, void**, GucSource source) {
     if (is_only_tested(source, "branch", name)) return true;
     GUC_check_errcode(ERRCODE_UNDEFINED_OBJECT);
     GUC_check_errmsg("branch \"%s\" does not exist", name);
-    GUC_check_errhint("datahike.branches() lists the branches.");
+    if (const std::optional<Tag> tag = find_tag(name))
+      GUC_check_errhint("\"%s\" is a tag. SET datahike.commit_id = '%s' reads its commit.", name,
+                        store::format_uuid(tag->commit).c_str());
+    else
+      GUC_check_errhint("datahike.branches() lists the branches.");
     return false;
   });
 }

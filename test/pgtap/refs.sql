@@ -1,5 +1,5 @@
 -- Tags, the view of all names, renaming, and names that are none.
-SELECT plan(57);
+SELECT plan(58);
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TEMP TABLE mark (name text PRIMARY KEY, id uuid) USING heap;
 CREATE FUNCTION at(text) RETURNS text LANGUAGE sql AS $$ SELECT id::text FROM mark WHERE name = $1 $$;
@@ -123,6 +123,7 @@ BEGIN EXECUTE statement; RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS found = PG_EXCEPTION_HINT; RETURN found; END $$;
 SELECT matches(hint_of($$SELECT * FROM datahike.commit_info('nowhere')$$), 'tag.*~N.*@timestamp', 'an unknown revision is told all forms');
 SELECT matches(hint_of($$SET datahike.commit_id = 'deadbeef'$$), 'whole id.*commit_info', 'a prefix where a commit id is needed is told how to get one');
+SELECT is(hint_of($$SET datahike.branch = 'v1'$$), format('"v1" is a tag. SET datahike.commit_id = ''%s'' reads its commit.', (SELECT commit_id FROM datahike.commit_info('v1'))), 'a tag where a branch is needed is told how it is read');
 CREATE TABLE h (a int) USING heap;
 SELECT throws_ok($$SELECT datahike.relation_size('h')$$, '42809', 'relation "h" is not a datahike table', 'relation_size() names the relation');
 SELECT * FROM finish();

@@ -1,6 +1,7 @@
 #include "datom/sql/keyed_rows.h"
 
 #include "datalog/sql/values.h"
+#include "datom/sql/tables_of_method.h"
 #include "pg/catalog.h"
 
 extern "C" {
@@ -69,35 +70,11 @@ RawNames names_of(Oid table) {
   return out;
 }
 
-struct RawTables {
-  int count;
-  Oid* oids;
-};
-
 // Temporary tables are in no dump. A materialized view that has not been filled has no rows, and
 // may not be read.
-RawTables tables_of_method() {
-  RawTables out{0, nullptr};
-  int room = 64;
-  out.oids = static_cast<Oid*>(palloc(sizeof(Oid) * static_cast<Size>(room)));
-  Relation classes = table_open(RelationRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
-  const Oid method = get_am_oid("datahike", true);
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    auto* c = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    if (c->relam != method || c->relpersistence == RELPERSISTENCE_TEMP ||
-        c->relnamespace == pg::extension().schema || !c->relispopulated)
-      continue;
-    if (c->relkind != RELKIND_RELATION && c->relkind != RELKIND_MATVIEW) continue;
-    if (out.count == room) {
-      room *= 2;
-      out.oids = static_cast<Oid*>(repalloc(out.oids, sizeof(Oid) * static_cast<Size>(room)));
-    }
-    out.oids[out.count++] = c->oid;
-  }
-  systable_endscan(scan);
-  table_close(classes, AccessShareLock);
-  return out;
+bool is_dumped(Form_pg_class c) {
+  return c->relpersistence != RELPERSISTENCE_TEMP && c->relispopulated &&
+         (c->relkind == RELKIND_RELATION || c->relkind == RELKIND_MATVIEW);
 }
 
 struct RawRow {
@@ -199,7 +176,7 @@ Oid find_table_named(const std::string& schema, const std::string& name) {
 }
 
 std::vector<Oid> dumped_tables() {
-  const RawTables raw = pg::call([] { return tables_of_method(); });
+  const TableIds raw = pg::call([] { return tables_of_method(is_dumped); });
   return {raw.oids, raw.oids + raw.count};
 }
 

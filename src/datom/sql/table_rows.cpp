@@ -3,6 +3,7 @@
 #include "am/relation.h"
 #include "datalog/sql/row_lookup.h"
 #include "datom/sql/caller.h"
+#include "datom/sql/tables_of_method.h"
 #include "datom/sql/write.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -22,16 +23,11 @@ using datom::Attribute;
 using datom::RowDatom;
 using datom::RowValue;
 
-struct Tables {
-  int count;
-  Oid* oids;
-};
-
 // A table, its partitions and children: those that have versioned rows themselves.
 std::vector<Oid> leaves_of(Oid table) {
-  Tables all = pg::call([=] {
+  TableIds all = pg::call([=] {
     List* list = find_all_inheritors(table, AccessShareLock, nullptr);
-    Tables out{0, static_cast<Oid*>(palloc(sizeof(Oid) * static_cast<Size>(list_length(list))))};
+    TableIds out{0, static_cast<Oid*>(palloc(sizeof(Oid) * static_cast<Size>(list_length(list))))};
     ListCell* cell;
     foreach (cell, list)
       if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_RELATION)
@@ -71,27 +67,7 @@ char* attribute_space(Oid table) {
   return psprintf("%s.%s", get_namespace_name(get_rel_namespace(table)), get_rel_name(table));
 }
 
-// Tables of versioned rows, in which a row may be of which only the entity is known.
-Tables versioned_tables() {
-  Tables out{0, nullptr};
-  Relation classes = table_open(RelationRelationId, AccessShareLock);
-  SysScanDesc scan = systable_beginscan(classes, InvalidOid, false, nullptr, 0, nullptr);
-  const Oid method = get_am_oid("datahike", true);
-  int room = 64;
-  out.oids = static_cast<Oid*>(palloc(sizeof(Oid) * static_cast<Size>(room)));
-  while (HeapTuple tuple = systable_getnext(scan)) {
-    auto* c = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple));
-    if (c->relam != method || c->relkind != RELKIND_RELATION || is_own(c->oid)) continue;
-    if (out.count == room) {
-      room *= 2;
-      out.oids = static_cast<Oid*>(repalloc(out.oids, sizeof(Oid) * static_cast<Size>(room)));
-    }
-    out.oids[out.count++] = c->oid;
-  }
-  systable_endscan(scan);
-  table_close(classes, AccessShareLock);
-  return out;
-}
+bool has_versioned_rows(Form_pg_class c) { return c->relkind == RELKIND_RELATION; }
 
 void put(int64_t e, const std::string& space, const std::pair<std::string, std::string>& column,
          bool added, std::vector<RowDatom>& out) {
@@ -297,7 +273,7 @@ void TableRows::update(int64_t e, std::span<const RowValue> values,
 // and may be read.
 bool TableRows::remove(int64_t e, std::vector<RowDatom>& changed) {
   return as_caller([&] {
-    Tables all = pg::call([] { return versioned_tables(); });
+    const TableIds all = pg::call([] { return tables_of_method(has_versioned_rows); });
     Oid table = InvalidOid;
     for (int i = 0; i < all.count && !OidIsValid(table); ++i) {
       const uint64_t id = pg::call([oid = all.oids[i]] { return pg::find_table_id(oid); });
