@@ -79,7 +79,25 @@ void add_range(std::vector<tree::RowidRange>& ranges, uint64_t rowid, uint64_t c
     ranges.push_back({rowid, count});
 }
 
+// The one row that the transaction has written to the table, if that is so.
+bool encode_lone_row(const TablePending& table, Part& part, store::TableDelta& delta) {
+  if (table.runs.size() != 1) return false;
+  const PendingRun& run = table.runs.begin()->second;
+  if (run.count != 1 || run.tuples.size() != 1 || !run.places.empty() ||
+      own_removed(table, run.first, InvalidCommandId))
+    return false;
+  const size_t before = part.rows.size();
+  if (!write_lone_row(*run.shape, run.first, run.entity(0), pg::widen_xid(run.xid), run.tuples[0],
+                      part.rows))
+    return false;
+  delta.segments.push_back({run.first, 1, part.number, before, part.rows.size() - before});
+  delta.added.push_back({run.first, 1});
+  part.write_if_full();
+  return true;
+}
+
 void encode_rows(const TablePending& table, Part& part, store::TableDelta& delta) {
+  if (encode_lone_row(table, part, delta)) return;
   std::vector<store::SegmentPlace> fresh;
   auto settle = [&] {
     for (store::SegmentPlace& p : fresh) {

@@ -5,12 +5,18 @@
 #include "am/pending.h"
 #include "column/decompress.h"
 #include "pg/log.h"
+#include "store/lone_row.h"
 
 namespace datahike::am {
 
 uint64_t own_xid();  // of the transaction
 // A row of the log, but for what it holds. Kind 'd' says who commits.
 pg::LogRow new_log_row(uint32_t part, char kind);
+
+// A row that is to be a segment alone, where nothing has to be chosen; appended to `out`. False,
+// and nothing is done: a value is compressed or so large that SegmentWriter is to decide.
+bool write_lone_row(const Shape& shape, uint64_t rowid, uint64_t entity, uint64_t xid,
+                    MinimalTuple tuple, Bytes& out);
 
 // Encodes rows with ascending rowids; a gap, another shape, a large value or a full segment begins
 // a new segment. `places` receive offsets into `out`.

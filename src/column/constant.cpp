@@ -3,18 +3,12 @@
 //   constant := byte[0..8]   a word: its lowest bytes, as many as give it back by sign extension
 //             | byte[*]      a byte string
 #include <algorithm>
-#include <bit>
 
 #include "column/encoding.h"
+#include "column/significant_bytes.h"
 
 namespace datahike::column {
 namespace {
-
-unsigned significant_bytes(uint64_t word) {
-  if (word == 0) return 0;
-  const uint64_t magnitude = word ^ static_cast<uint64_t>(static_cast<int64_t>(word) >> 63);
-  return (std::bit_width(magnitude) + 1 + 7) / 8;
-}
 
 bool all_equal(const Values& values) {
   if (is_word(values.kind())) {
