@@ -4,6 +4,7 @@
 #include "pg/catalog.h"
 #include "pg/catalog_scan.h"
 #include "pg/index_walk.h"
+#include "pg/log_columns.h"
 #include "pg/shared.h"
 #include "pg/uuid_array.h"
 
@@ -11,20 +12,6 @@ namespace datahike::pg {
 
 namespace {
 
-enum LogColumn {
-  kBranch = 1,
-  kXid,
-  kPart,
-  kKind,
-  kLsn,
-  kAt,
-  kAuthor,
-  kMessage,
-  kDelta,
-  kRows,
-  kParents
-};
-constexpr int kLogColumns = 11;
 enum HeadColumn { hBranch = 1, hFold, hCommit, hTx, hNextTx, hAt, hRootId, hRootHash, hXmax, hXip };
 constexpr int kHeadColumns = 10;
 
@@ -335,44 +322,6 @@ std::optional<Bytes> read_log_part(int32_t branch, uint64_t xid, uint32_t part, 
   Bytes bytes = to_bytes(found);
   pfree(found);
   return bytes;
-}
-
-void write_log_row(int32_t branch, const LogRow& row) {
-  const LogRow* r = &row;
-  call([branch, r] {
-    auto varlena = [](const void* data, size_t size) {
-      if (size > MaxAllocSize - VARHDRSZ - 64)
-        ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-                        errmsg("a row of %zu bytes is too large for the transaction log", size)));
-      bytea* b = static_cast<bytea*>(palloc(VARHDRSZ + size));
-      SET_VARSIZE(b, VARHDRSZ + size);
-      std::memcpy(VARDATA(b), data, size);
-      return PointerGetDatum(b);
-    };
-    Datum values[kLogColumns] = {Int32GetDatum(branch),
-                                 Int64GetDatum(static_cast<int64_t>(r->xid)),
-                                 Int32GetDatum(static_cast<int32_t>(r->part)),
-                                 CharGetDatum(r->kind),
-                                 Int64GetDatum(static_cast<int64_t>(r->lsn)),
-                                 TimestampTzGetDatum(r->time),
-                                 varlena(r->author.data(), r->author.size()),
-                                 varlena(r->message.data(), r->message.size()),
-                                 varlena(r->delta.data(), r->delta.size()),
-                                 varlena(r->rows.data(), r->rows.size()),
-                                 PointerGetDatum(make_uuid_array(&r->parents))};
-    bool nulls[kLogColumns] = {};
-    nulls[kAuthor - 1] = r->author.empty();
-    nulls[kMessage - 1] = r->message.empty();
-    nulls[kDelta - 1] = r->kind != 'd';
-    nulls[kRows - 1] = r->rows.empty();
-    nulls[kParents - 1] = r->parents.empty();
-    Relation rel = table_open(extension().tx_log, RowExclusiveLock);
-    HeapTuple tuple = heap_form_tuple(RelationGetDescr(rel), values, nulls);
-    CatalogTupleInsert(rel, tuple);
-    heap_freetuple(tuple);
-    if (!nulls[kRows - 1]) pfree(DatumGetPointer(values[kRows - 1]));
-    table_close(rel, NoLock);
-  });
 }
 
 uint64_t purge_log(const Head& head) {
