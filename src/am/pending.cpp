@@ -45,20 +45,38 @@ bool same_shape(const Shape& shape, const RelationInfo& info) {
                      sizeof(Attribute) * shape.attributes.size()) == 0;
 }
 
-const Shape* shape_for(TablePending& table, const RelationInfo& info, TupleDesc desc) {
-  if (!table.shapes.empty() && same_shape(*table.shapes.back(), info))
-    return table.shapes.back().get();
-  auto shape = std::make_unique<Shape>();
+std::shared_ptr<const Shape> make_shape(const RelationInfo& info, TupleDesc desc) {
+  auto shape = std::make_shared<Shape>();
+  shape->attributes.assign(info.attribute, info.attribute + info.attributes);
+  shape->specs = column_specs(info);
   shape->desc = pg::call([=] {
-    MemoryContext old = MemoryContextSwitchTo(pending_memory());
+    MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
     TupleDesc copy = CreateTupleDescCopy(desc);
     MemoryContextSwitchTo(old);
     return copy;
   });
-  shape->attributes.assign(info.attribute, info.attribute + info.attributes);
-  shape->specs = column_specs(info);
-  table.shapes.push_back(std::move(shape));
-  return table.shapes.back().get();
+  return shape;
+}
+
+// The newest shape of each table, by its id: kept over transactions while the definition stays.
+struct KeptShape {
+  uint64_t stamp = 0;
+  std::shared_ptr<const Shape> shape;
+};
+std::unordered_map<uint64_t, KeptShape> kept_shapes;
+constexpr size_t kMostKeptShapes = 64;
+
+const Shape* shape_for(TablePending& table, const RelationInfo& info, TupleDesc desc) {
+  if (!table.shapes.empty() && same_shape(*table.shapes.back(), info))
+    return table.shapes.back().get();
+  auto at = kept_shapes.find(info.table);
+  if (at == kept_shapes.end() || at->second.stamp != info.stamp) {
+    std::shared_ptr<const Shape> shape = make_shape(info, desc);
+    if (kept_shapes.size() >= kMostKeptShapes) kept_shapes.clear();
+    at = kept_shapes.insert_or_assign(info.table, KeptShape{info.stamp, std::move(shape)}).first;
+  }
+  table.shapes.push_back(at->second.shape);
+  return at->second.shape.get();
 }
 
 bool continues(const PendingRun& run, uint64_t rowid, CommandId cid, const Shape* shape) {

@@ -12,9 +12,15 @@ namespace datahike::am {
 
 // How rows were formed: survives changes of the table's definition within the transaction.
 struct Shape {
-  TupleDesc desc;  // in the pending memory context
+  TupleDesc desc = nullptr;  // its own
   std::vector<Attribute> attributes;
   std::vector<store::ColumnSpec> specs;
+  Shape() = default;
+  Shape(const Shape&) = delete;
+  Shape& operator=(const Shape&) = delete;
+  ~Shape() {
+    if (desc) FreeTupleDesc(desc);
+  }
 };
 
 // Rows with consecutive rowids that one command of one subtransaction wrote. Few are tuples, many
@@ -56,7 +62,7 @@ struct TablePending {
   bool superseded_own = false;    // perhaps: `removed` has rows that are in `runs`
   uint64_t stamp = 0;             // of the definition that `schema` describes
   Bytes schema;                   // to be recorded; empty = recorded already
-  std::vector<std::unique_ptr<Shape>> shapes;
+  std::vector<std::shared_ptr<const Shape>> shapes;
   std::map<uint64_t, PendingRun> runs;
   std::unordered_map<uint64_t, PendingRemoval> removed;
   PendingRun* last_run = nullptr;  // where the last row went
