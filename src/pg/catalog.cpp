@@ -31,6 +31,20 @@ struct CachedBranch {
 CachedBranch cached_branches[8];
 int next_cached_branch = 0;
 
+// What lock_log_relations() locks, while all of it is in the relation cache.
+struct LogRelations {
+  static constexpr int kMost = 16;
+  Oid relation[kMost];
+  int count;  // of all of them, also if that is more than are listed
+  bool current;
+  uint64_t changes;  // of those, so far
+  bool has(Oid relid) const {
+    const Oid* end = relation + std::min(count, kMost);
+    return std::find(relation, end, relid) != end;
+  }
+};
+LogRelations log_relations;
+
 uint64_t generation_of_branches = 1;
 
 void forget_branches() {
@@ -44,6 +58,10 @@ bool is_installed() { return OidIsValid(oids.schema); }
 // Where the extension is not installed, any new relation may be its first. The table `branch` is
 // invalidated when branches change; it never goes without the others.
 void relation_invalidated(Datum, Oid relid) {
+  if (relid == InvalidOid || log_relations.has(relid)) {
+    log_relations.current = false;
+    ++log_relations.changes;
+  }
   bool any = relid == InvalidOid || !is_installed();
   if (any || relid == oids.branch) forget_branches();
   if (any || relid == oids.tx_log || relid == oids.heads || relid == oids.relation ||
@@ -208,24 +226,53 @@ const ExtensionOids& extension() {
   return oids;
 }
 
+namespace {
+
+// Opening builds the relation cache entries.
+void lock_and_open(Oid relation) {
+  LockRelationOid(relation, AccessShareLock);
+  if (log_relations.count < LogRelations::kMost)
+    log_relations.relation[log_relations.count] = relation;
+  ++log_relations.count;
+  RelationClose(relation_open(relation, NoLock));
+}
+
+void lock_and_open_toast(Oid heap) {
+  Relation rel = table_open(heap, NoLock);
+  Oid toast_oid = rel->rd_rel->reltoastrelid;
+  table_close(rel, NoLock);
+  if (!OidIsValid(toast_oid)) return;
+  lock_and_open(toast_oid);
+  Relation toast = table_open(toast_oid, NoLock);
+  List* indexes = RelationGetIndexList(toast);
+  table_close(toast, NoLock);
+  ListCell* cell;
+  foreach (cell, indexes) lock_and_open(lfirst_oid(cell));
+  list_free(indexes);
+}
+
+}  // namespace
+
+// A small transaction locks these with its first change: when nothing has become of them since the
+// last one, the locks are all that it needs.
 void lock_log_relations() {
   const ExtensionOids& e = extension();
-  // Opening the heaps once builds their relation cache entries, toast included.
+  if (log_relations.current) {
+    for (int i = 0; i < log_relations.count && log_relations.current; ++i)
+      LockRelationOid(log_relations.relation[i], AccessShareLock);
+    if (log_relations.current) return;
+  }
+  const uint64_t before = log_relations.changes;
+  log_relations.current = false;
+  log_relations.count = 0;
   for (Oid heap : {e.tx_log, e.heads}) {
-    Relation rel = table_open(heap, AccessShareLock);
-    if (OidIsValid(rel->rd_rel->reltoastrelid)) {
-      Relation toast = table_open(rel->rd_rel->reltoastrelid, AccessShareLock);
-      List* indexes = RelationGetIndexList(toast);
-      ListCell* cell;
-      foreach (cell, indexes) index_close(index_open(lfirst_oid(cell), AccessShareLock), NoLock);
-      list_free(indexes);
-      table_close(toast, NoLock);
-    }
-    table_close(rel, NoLock);
+    lock_and_open(heap);
+    lock_and_open_toast(heap);
   }
   extension();  // `e` as it is under these locks
-  for (Oid index : {e.tx_log_key, e.heads_key})
-    index_close(index_open(index, AccessShareLock), NoLock);
+  for (Oid index : {e.tx_log_key, e.heads_key}) lock_and_open(index);
+  log_relations.current =
+      log_relations.changes == before && log_relations.count <= LogRelations::kMost;
 }
 
 void lock_versioning_relations() {
