@@ -6,6 +6,7 @@
 #include "store/environment.h"
 #include "store/lmdb.h"
 #include "store/maps.h"
+#include "store/ordered_puts.h"
 #include "store/segment_map.h"
 
 namespace datahike::store {
@@ -39,6 +40,8 @@ struct WriteBatch::Impl {
   explicit Impl(Environment::Impl& environment);
   ~Impl();
   void put(MDB_dbi map, MDB_val key, ByteView value, unsigned flags, const char* doing);
+  void put_later(OrderedPuts& puts, ByteView key, ByteView value);
+  void make_puts();  // those that were put later
   void count_growth(size_t value_bytes);
   // Deletes a key; no effect if it is absent.
   void erase(MDB_dbi map, MDB_val key, const char* doing);
@@ -49,6 +52,7 @@ struct WriteBatch::Impl {
   Environment::Impl& env;
   std::vector<SegmentKey> small_segments;  // that it has put
   Transaction txn;
+  OrderedPuts commits, txs, writes, lineage;  // made before one of these maps is looked at
   uint64_t next_node = 1;
   uint64_t committed_bytes;   // of the data file, when the batch began
   uint64_t growth_bytes = 0;  // by how much it may grow beyond them

@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "store/environment_impl.h"
@@ -28,6 +30,42 @@ void extend_file(const Lmdb& lmdb, uint64_t bytes) {
   lmdb.check(rc == 0 ? 0 : errno, "extend its data file");
 }
 
+void put_value(const Lmdb& lmdb, MDB_cursor* cursor, ByteView key, ByteView value) {
+  MDB_val at = val(key), stored = val(value);
+  lmdb.check(mdb_cursor_put(cursor, &at, &stored, 0), "write an entry");
+}
+
+using Removal = std::array<uint8_t, 2 * sizeof(uint64_t)>;
+Removal encode_removal(const Lineage& lineage) {
+  Removal removal;
+  std::memcpy(removal.data(), &lineage.successor, sizeof lineage.successor);
+  std::memcpy(removal.data() + sizeof lineage.successor, &lineage.xid, sizeof lineage.xid);
+  return removal;
+}
+
+// A branch that was set to an older commit may remove a row again that it had removed on another
+// line: both removals are kept, the newest first. Of one transaction there may be one already, of a
+// fold that never committed.
+void put_removal(const Lmdb& lmdb, MDB_cursor* cursor, ByteView key, ByteView removal) {
+  constexpr const char* kDoing = "write lineage";
+  Bytes value = checked_value(key, removal);
+  MDB_val at = val(key), stored = val(value);
+  const int rc = mdb_cursor_put(cursor, &at, &stored, MDB_NOOVERWRITE);
+  if (rc != MDB_KEYEXIST) return lmdb.check(rc, kDoing);
+  const ByteView old = check_value(key, view(stored), "a lineage entry");
+  if (old.size() % removal.size() != 0) throw CorruptError("lineage: truncated");
+  value.assign(removal.begin(), removal.end());
+  for (size_t i = 0; i < old.size(); i += removal.size()) {
+    const ByteView other = old.subspan(i, removal.size());
+    constexpr size_t kXidAt = sizeof(Lineage::successor);
+    if (!std::ranges::equal(other.subspan(kXidAt), removal.subspan(kXidAt)))
+      ByteWriter(value).raw(other);
+  }
+  value = checked_value(key, value);
+  stored = val(value);
+  lmdb.check(mdb_cursor_put(cursor, &at, &stored, 0), kDoing);
+}
+
 }  // namespace
 
 WriteBatch::Impl::Impl(Environment::Impl& environment)
@@ -50,6 +88,19 @@ void WriteBatch::Impl::put(MDB_dbi map, MDB_val key, ByteView value, unsigned fl
   MDB_val data = val(value);
   env.lmdb.check(mdb_put(txn.get(), map, &key, &data, flags), doing);
   count_growth(value.size());
+}
+
+void WriteBatch::Impl::put_later(OrderedPuts& puts, ByteView key, ByteView value) {
+  puts.add(key, value);
+  count_growth(value.size());
+  if (puts.are_many()) make_puts();
+}
+
+void WriteBatch::Impl::make_puts() {
+  commits.make(env.lmdb, txn.get(), env.maps.commits, put_value, false);
+  txs.make(env.lmdb, txn.get(), env.maps.txs, put_value, true);
+  writes.make(env.lmdb, txn.get(), env.maps.writes, put_value, false);
+  lineage.make(env.lmdb, txn.get(), env.maps.lineage, put_removal, false);
 }
 
 // Twice the value: rounded up to whole pages it has at most that, or shares a page with others.
@@ -107,45 +158,22 @@ void WriteBatch::erase_segment(uint64_t table, uint64_t first_rowid) {
   impl_->erase(impl_->env.maps.rows, val(key), "erase a segment");
 }
 
-// A branch that was set to an older commit may remove a row again that it had removed on another
-// line: both removals are kept, the newest first.
 void WriteBatch::put_lineage(uint64_t table, uint64_t rowid, uint32_t branch,
                              const Lineage& lineage) {
-  constexpr const char* kDoing = "write lineage";
-  Bytes value;
-  ByteWriter out(value);
-  out.fixed(lineage.successor);
-  out.fixed(lineage.xid);
-  LineageKey key = lineage_key(table, rowid, branch);
-  const Bytes checked = checked_value(key, value);
-  MDB_val at = val(key), stored = val(checked);
-  const int rc = mdb_put(impl_->txn.get(), impl_->env.maps.lineage, &at, &stored, MDB_NOOVERWRITE);
-  if (rc != MDB_KEYEXIST) {
-    impl_->env.lmdb.check(rc, kDoing);
-    impl_->count_growth(checked.size());
-    return;
-  }
-  ByteReader in(check_value(key, view(stored), "a lineage entry"), "lineage");
-  while (in.left() > 0) {
-    const auto successor = in.fixed<uint64_t>(), xid = in.fixed<uint64_t>();
-    if (xid == lineage.xid) continue;  // of a fold that never committed
-    out.fixed(successor);
-    out.fixed(xid);
-  }
-  impl_->put(impl_->env.maps.lineage, val(key), checked_value(key, value), 0, kDoing);
+  const LineageKey key = lineage_key(table, rowid, branch);
+  impl_->put_later(impl_->lineage, key, encode_removal(lineage));
 }
 
 void WriteBatch::put_commit(const Uuid& id, uint64_t tx, ByteView record) {
-  impl_->put(impl_->env.maps.commits, val(id), record, 0, "write a commit");
-  impl_->put(impl_->env.maps.txs, integer_key(tx), id, 0, "write a commit");
+  impl_->put_later(impl_->commits, id, record);
+  impl_->put_later(impl_->txs, view(integer_key(tx)), id);
 }
 
 void WriteBatch::put_write(uint64_t xid, uint32_t branch, uint64_t tx) {
   Bytes value;
   ByteWriter(value).fixed(tx);
-  WriteKey key = write_key(xid, branch);
-  impl_->put(impl_->env.maps.writes, val(key), checked_value(key, value), 0,
-             "write whose commit it is");
+  const WriteKey key = write_key(xid, branch);
+  impl_->put_later(impl_->writes, key, checked_value(key, value));
 }
 
 void WriteBatch::put_clear(uint64_t table, uint64_t tx) {
@@ -155,12 +183,14 @@ void WriteBatch::put_clear(uint64_t table, uint64_t tx) {
 }
 
 std::optional<Bytes> WriteBatch::commit_record(const Uuid& id) {
+  impl_->make_puts();
   std::optional<ByteView> record = impl_->lookup(impl_->env.maps.commits, val(id));
   if (!record) return std::nullopt;
   return Bytes(record->begin(), record->end());
 }
 
 void WriteBatch::erase_commits_from(uint64_t tx) {
+  impl_->make_puts();
   const Lmdb& lmdb = impl_->env.lmdb;
   Cursor cursor = open_cursor(lmdb, impl_->txn.get(), impl_->env.maps.txs);
   MDB_val key = integer_key(tx), found;
@@ -173,6 +203,7 @@ void WriteBatch::erase_commits_from(uint64_t tx) {
 }
 
 uint64_t WriteBatch::erase_commit(const Uuid& id, uint64_t tx) {
+  impl_->make_puts();
   const std::optional<ByteView> record = impl_->lookup(impl_->env.maps.commits, val(id));
   const uint64_t bytes = record ? record->size() : 0;
   impl_->erase(impl_->env.maps.commits, val(id), "erase a commit");
@@ -191,6 +222,7 @@ void WriteBatch::put_tombstone(const Uuid& id, const Tombstone& tombstone) {
 }
 
 void WriteBatch::erase(Map map, ByteView key) {
+  impl_->make_puts();
   impl_->erase(impl_->env.maps.handle(map), val(key), "erase an entry");
 }
 
@@ -205,6 +237,7 @@ std::optional<Bytes> WriteBatch::meta(const std::string& key) {
 
 void WriteBatch::commit() {
   const Lmdb& lmdb = impl_->env.lmdb;
+  impl_->make_puts();
   Bytes next;
   ByteWriter(next).fixed(impl_->next_node);
   impl_->put(impl_->env.maps.meta, val(as_bytes(kNextNodeKey)),

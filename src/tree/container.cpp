@@ -170,25 +170,29 @@ Bytes encode_container(const Container& c) {
   size_t array_bytes = c.count * sizeof(uint16_t);
   size_t run_bytes = count_runs(c) * 2 * sizeof(uint16_t);
   size_t smallest = std::min({array_bytes, run_bytes, sizeof c.words});
-  Bytes bytes;
-  bytes.reserve(1 + smallest);
-  ByteWriter out(bytes);
+  Bytes bytes(1 + smallest);
+  uint8_t* out = bytes.data() + 1;
+  auto put = [&](uint32_t low) {
+    const auto v = static_cast<uint16_t>(low);
+    std::memcpy(out, &v, sizeof v);
+    out += sizeof v;
+  };
   if (array_bytes == smallest) {
-    out.fixed(Form::Array);
-    for (size_t w = 0; w < kWords; ++w) {
+    bytes[0] = static_cast<uint8_t>(Form::Array);
+    for (uint32_t w = 0; w < kWords; ++w) {
       for (uint64_t word = c.words[w]; word; word &= word - 1) {
-        out.fixed(static_cast<uint16_t>(w << 6 | static_cast<size_t>(std::countr_zero(word))));
+        put(w << 6 | static_cast<uint32_t>(std::countr_zero(word)));
       }
     }
   } else if (run_bytes == smallest) {
-    out.fixed(Form::Runs);
+    bytes[0] = static_cast<uint8_t>(Form::Runs);
     for_each_run(c, [&](uint32_t first, uint32_t last) {
-      out.fixed(static_cast<uint16_t>(first));
-      out.fixed(static_cast<uint16_t>(last - first));
+      put(first);
+      put(last - first);
     });
   } else {
-    out.fixed(Form::Bitmap);
-    out.fixed(c.words);
+    bytes[0] = static_cast<uint8_t>(Form::Bitmap);
+    std::memcpy(out, c.words.data(), sizeof c.words);
   }
   return bytes;
 }

@@ -74,6 +74,48 @@ TEST(Environment, KeepsWhatWasCommitted) {
   EXPECT_FALSE(env->meta("ref"));
 }
 
+TEST(Environment, PutsInAnyOrderAreAsIfMadeAtOnce) {
+  constexpr uint64_t kRows = 3000;
+  const auto row = [](uint64_t i) { return i * 7919 % kRows; };  // each once, in no order
+  TempStore store;
+  auto env = store.writer();
+  auto batch = env->begin_write();
+  for (uint64_t i = 0; i < kRows; ++i) {
+    batch->put_lineage(3, row(i), 2, {row(i) + 1, i});
+    batch->put_write(row(i), 2, i);
+    batch->put_commit(uuid({uint8_t(row(i)), uint8_t(row(i) >> 8)}), i, Bytes(row(i) % 90, 1));
+    if (i == kRows / 2) {
+      EXPECT_EQ(batch->erase_commit(uuid({uint8_t(row(7)), uint8_t(row(7) >> 8)}), 7), row(7) % 90);
+    }
+  }
+  // The same keys again, in the order in which they come: the last removal and record count.
+  for (uint64_t xid : {5000, 5001}) batch->put_lineage(3, 10, 2, {xid, xid});
+  for (uint8_t size : {5, 6}) batch->put_commit(uuid({1, 0}), 5000, Bytes(size, 2));
+  EXPECT_EQ(batch->commit_record(uuid({1, 0})), Bytes(6, 2));
+  batch->commit();
+  env->refresh();
+  for (uint64_t i = 0; i < kRows; ++i) {
+    const Uuid id = uuid({uint8_t(row(i)), uint8_t(row(i) >> 8)});
+    const auto written = env->commits_of(row(i));
+    ASSERT_EQ(written.size(), 1u);
+    EXPECT_EQ(written[0].tx, i);
+    if (row(i) != 10) {
+      ASSERT_TRUE(env->lineage(3, row(i), 2));
+      EXPECT_EQ(env->lineage(3, row(i), 2)->xid, i);
+    }
+    if (i == 7) {
+      EXPECT_FALSE(env->commit(id));
+    } else if (row(i) != 1) {
+      EXPECT_EQ(env->commit(id), Bytes(row(i) % 90, 1));
+      EXPECT_EQ(env->commit_by_tx(i), id);
+    }
+  }
+  const auto removals = env->lineage_on_branches(3, 10);
+  ASSERT_EQ(removals.size(), 3u);
+  EXPECT_EQ(removals[0].lineage.xid, 5001u) << "the newest first";
+  EXPECT_EQ(removals[1].lineage.xid, 5000u);
+}
+
 TEST(Environment, LineageKeepsTheRemovalsOfOtherTransactions) {
   TempStore store;
   auto env = store.writer();
