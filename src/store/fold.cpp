@@ -97,6 +97,7 @@ struct Folder::Impl {
   bool head_open = false;  // its record is not written yet: it may still become a keyframe
   tree::NodeRef root;      // of the newest keyframe
   std::vector<std::shared_ptr<const Delta>> deltas;  // since that keyframe
+  size_t changes = 0;                                // that they make
   std::vector<HistoryEntry> history;                 // not in the keyframe's history map
   uint64_t next_tx;
   RowPacker packer;
@@ -118,6 +119,14 @@ struct Folder::Impl {
       batch.put_commit(head.id, head.tx, encode_commit(head));
     }
     history = unmapped_history(batch, head);
+    for (const auto& delta : deltas) changes += changes_of(*delta);
+  }
+
+  static size_t changes_of(const Delta& delta) {
+    size_t changes = 0;
+    for (const TableDelta& table : delta.tables)
+      changes += table.added.size() + table.removed.size();
+    return changes;
   }
 
   void store_rows(const TableDelta& table, LogRows& rows, std::set<uint64_t>& writers) {
@@ -170,6 +179,7 @@ struct Folder::Impl {
     head.keyframe = true;
     head.root = root;
     deltas.clear();
+    changes = 0;
     history.clear();
   }
 
@@ -197,10 +207,11 @@ struct Folder::Impl {
 
     close_head();
     deltas.push_back(std::make_shared<const Delta>(commit.delta));
+    changes += changes_of(commit.delta);
     history.push_back(history_entry(commit));
     head = std::move(commit);
     head_open = true;
-    if (deltas.size() >= kKeyframeInterval) make_head_keyframe();
+    if (deltas.size() >= kKeyframeInterval || changes >= kKeyframeChanges) make_head_keyframe();
   }
 };
 

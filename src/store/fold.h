@@ -25,7 +25,11 @@ struct LogEntry {
 // The bytes of the `rows` column of one part of the entry being folded; valid until the next call.
 using PartLoader = std::function<ByteView(uint32_t part)>;
 
-inline constexpr unsigned kKeyframeInterval = 128;  // most commits between two keyframes
+// Most commits between two keyframes. A commit is one sooner if since the last one so many ranges
+// and rows have come and gone: a keyframe costs a node of up to 8 KB for each 65536 rowids among
+// which there is a change.
+inline constexpr unsigned kKeyframeInterval = 256;
+inline constexpr size_t kKeyframeChanges = 1 << 16;
 
 // Folds entries of one branch, in the order they are added, on top of `head`.
 // The order must respect dependencies: who removes a row comes after who added it.

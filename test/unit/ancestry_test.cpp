@@ -67,11 +67,11 @@ TEST(Ancestry, AKeyframesMergesCount) {
   graph.branch_from(graph.heads()[0]);
   graph.commit(1, {{}});
   const Uuid side = graph.heads()[1];
-  std::vector<std::vector<Uuid>> further(300);  // two keyframes within the batch
+  std::vector<std::vector<Uuid>> further(2 * kKeyframeInterval + 44);  // two keyframes within it
   further[100] = {side};
   graph.commit(0, further);
   Ancestry ancestry(graph.env());
-  for (size_t i = 0; i < 300; ++i)
+  for (size_t i = 0; i < further.size(); ++i)
     EXPECT_EQ(ancestry.is_ancestor(side, graph.commits()[2 + i]), i >= 100) << i;
 }
 

@@ -27,7 +27,7 @@ class FoldedHistory : public testing::TestWithParam<int> {
   }
 
   void fold_batch(uint32_t branch) {
-    static constexpr size_t kSizes[] = {1, 3, 20, 60, 150};
+    static constexpr size_t kSizes[] = {1, 3, 20, 60, kKeyframeInterval + 22};
     const size_t n = kSizes[generator_.pick(std::size(kSizes))];
     std::vector<Transaction> batch;
     for (size_t i = 0; i < n; ++i) batch.push_back(generator_.next(branch));

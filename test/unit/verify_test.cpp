@@ -69,7 +69,7 @@ TEST_F(StoreVerify, AnUndamagedStorePasses) {
 }
 
 TEST_F(StoreVerify, ChainsLongerThanAKeyframeIntervalPass) {
-  fill(2, 3, 300);
+  fill(2, 3, 2 * kKeyframeInterval + 44);
   EXPECT_EQ(damage(store_.env()), std::vector<std::string>());
 }
 
