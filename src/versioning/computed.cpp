@@ -195,7 +195,7 @@ void set_rows(TableOverlay& table, tree::NodeSink& nodes, uint64_t id, const Vie
         part.rows = count;
         part.sequence = 1;
         part.removed_rows = part.last_removal = 0;
-        table.added[at] = part;
+        table.added.put(at, part);
       } else {
         append_range(stored, at, count);
         stored_rows += count;

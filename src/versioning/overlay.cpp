@@ -1,6 +1,6 @@
 #include "versioning/overlay.h"
 
-#include <array>
+#include <set>
 
 #include "versioning/present_runs.h"
 #include "versioning/redacted.h"
@@ -8,95 +8,67 @@
 namespace datahike::versioning {
 
 void Overlay::apply(uint64_t xid, int32_t branch, const store::Delta& delta, uint32_t part,
-                    ByteView rows) {
+                    ByteView content, size_t delta_bytes) {
   uint32_t sequence = ++size_;
   LogTransaction& t = transactions_.emplace_back();
   t.xid = xid;
   t.branch = branch;
   t.part = part;
-  if (!rows.empty()) {
-    auto* copy = static_cast<uint8_t*>(memory_.allocate(rows.size(), 8));
-    std::copy(rows.begin(), rows.end(), copy);
-    t.rows = {copy, rows.size()};
-    bytes_ += rows.size();
+  if (!content.empty()) {
+    auto* copy = static_cast<uint8_t*>(memory_.allocate(content.size(), 8));
+    std::copy(content.begin(), content.end(), copy);
+    t.delta = {copy, delta_bytes};
+    t.rows = {copy + delta_bytes, content.size() - delta_bytes};
+    bytes_ += content.size();
   }
-  for (const store::TableDelta& table : delta.tables) apply_table(table, sequence, &t);
-}
-
-namespace {
-
-// Where runs have been added last, by chunk of rowids. Each session writes rows with the rowids of
-// a chunk that it has taken, one after another: what comes behind a run mostly comes behind the
-// next one of its chunk, too, which then need not be searched a place for. std::map makes sure of
-// it.
-struct LastPlace {
-  uint64_t overlay = 0, table = 0, chunk = 0;
-  AddedRuns::iterator next;
-};
-constexpr size_t kLastPlaces = 256;
-constexpr unsigned kChunkBits = 6;  // of the smallest chunks (am/rowids.cpp)
-
-LastPlace& last_place(uint64_t table, uint64_t chunk) {
-  static std::array<LastPlace, kLastPlaces> places;
-  return places[(chunk ^ table * 0x9e3779b97f4a7c15 >> 32) % kLastPlaces];
-}
-
-// `overlay`: its serial, which no other one ever has.
-void add_run(uint64_t overlay, uint64_t id, TableOverlay& table, uint64_t first,
-             const AddedRun& run) {
-  const uint64_t chunk = first >> kChunkBits;
-  LastPlace& last = last_place(id, chunk);
-  const bool known = last.overlay == overlay && last.table == id && last.chunk == chunk;
-  auto next = known ? last.next : table.added.lower_bound(first);
-  const size_t before = table.added.size();
-  auto at = table.added.insert_or_assign(next, first, run);
-  table.in_order.push_back({run.sequence, at});
-  if (table.added.size() == before) {  // it took another one's place
-    table.present.reset();
-    next = std::next(at);
+  for (const store::TableDelta& change : delta.tables) {
+    for (const store::SegmentPlace& place : change.segments) added_rows_ += place.rows;
+    bytes_ += 64 * (change.segments.size() + change.removed.size());
+    auto known = tables_.find(change.table);
+    if (known != tables_.end()) {
+      apply_table(known->second, change, sequence, &t);
+    } else if (looks_at_all_ || t.delta.empty()) {  // of the latter: it cannot be read again
+      apply_table(table_with(change.table, sequence - 1), change, sequence, &t);
+    }
   }
-  last = {overlay, id, chunk, next};
 }
 
-}  // namespace
-
-void Overlay::apply_table(const store::TableDelta& delta, uint32_t sequence,
+void Overlay::apply_table(TableOverlay& t, const store::TableDelta& delta, uint32_t sequence,
                           LogTransaction* transaction) {
-  TableOverlay& t = table(delta.table);
   uint64_t rows = delta.cleared ? 0 : count_rows(t, sequence);
   if (!delta.schema.empty()) t.schema = delta.schema;
   if (delta.cleared) t.cleared.push_back(sequence);
-  for (const store::SegmentPlace& place : delta.segments) {
-    add_run(serial_, delta.table, t, place.first_rowid,
-            {place.rows, sequence, 0, 0, transaction, place});
-    added_rows_ += place.rows;
-  }
+  auto add_run = [&](uint64_t first, const AddedRun& run) {
+    if (!t.added.put(first, run)) t.present.reset();
+  };
+  for (const store::SegmentPlace& place : delta.segments)
+    add_run(place.first_rowid, {place.rows, sequence, 0, 0, transaction, place});
   // A commit's delta names no places: its rows are in the store.
   if (delta.segments.empty())
     for (const tree::RowidRange& range : delta.added)
-      add_run(serial_, delta.table, t, range.first, {range.count, sequence, 0, 0, nullptr, {}});
+      add_run(range.first, {range.count, sequence, 0, 0, nullptr, {}});
   for (const tree::RowidRange& range : delta.added) rows += range.count;
   for (const store::Removal& r : delta.removed) {
     if (!t.removed.put(r.rowid, {sequence, r.successor, transaction->xid})) t.removed_again = true;
-    if (t.added.empty() || r.rowid < t.added.begin()->first) continue;
-    auto run = find_added(t, r.rowid);
+    auto run = t.added.find(r.rowid);
     if (run == t.added.end()) continue;
     ++run->second.removed_rows;
     run->second.last_removal = sequence;
   }
   rows -= std::min<uint64_t>(rows, delta.removed.size());
   t.counts.push_back({sequence, rows});
-  bytes_ += 64 * (delta.segments.size() + delta.removed.size());
 }
 
-TableOverlay& Overlay::table(uint64_t id) {
+namespace {
+constexpr uint64_t kMostReadAgain = 4096;  // deltas
+}  // namespace
+
+// As it is after the first `deltas` of them, where it was not known.
+TableOverlay& Overlay::table_with(uint64_t id, uint32_t deltas) {
   auto at = tables_.find(id);
   if (at != tables_.end()) return at->second;
-  // Looked up before it is entered: an error must not leave an empty table behind.
-  store::TableVersion version;
-  if (!root_.empty()) version = store::find_table(nodes(), root_, id);
-  TableOverlay& table = tables_.try_emplace(id, &memory_).first->second;
   if (make_) {
+    TableOverlay& table = tables_.try_emplace(id, &memory_).first->second;
     try {
       make_(id, table, own_nodes_);
     } catch (...) {
@@ -105,9 +77,53 @@ TableOverlay& Overlay::table(uint64_t id) {
     }
     return table;
   }
-  table.live = version.live;
-  table.live_rows = version.rows;
-  return table;
+  if (!looks_at_all_ && deltas_read_again_ > kMostReadAgain) look_at_all(deltas);
+  if (!tables_.count(id)) {
+    if (!looks_at_all_) deltas_read_again_ += deltas;
+    look_at({id}, looks_at_all_ ? 0 : deltas);
+  }
+  return tables_.at(id);
+}
+
+// Enters tables that are not known, with the first `deltas` deltas. After an error none is.
+void Overlay::look_at(const std::vector<uint64_t>& ids, uint32_t deltas) {
+  std::unordered_map<uint64_t, TableOverlay*> tables;
+  try {
+    for (uint64_t id : ids) {
+      store::TableVersion version;
+      if (!root_.empty()) version = store::find_table(nodes(), root_, id);
+      TableOverlay& table = tables_.try_emplace(id, &memory_).first->second;
+      tables.emplace(id, &table);
+      table.live = version.live;
+      table.live_rows = version.rows;
+    }
+    store::Delta delta;
+    for (uint32_t i = 0; i < deltas; ++i) {
+      LogTransaction& t = transactions_[i];
+      if (t.delta.empty()) continue;  // its tables are known
+      store::decode_delta(t.delta, delta);
+      for (const store::TableDelta& change : delta.tables)
+        if (auto at = tables.find(change.table); at != tables.end())
+          apply_table(*at->second, change, i + 1, &t);
+    }
+  } catch (...) {
+    for (uint64_t id : ids) tables_.erase(id);
+    throw;
+  }
+}
+
+void Overlay::look_at_all(uint32_t deltas) {
+  if (make_) return;
+  std::set<uint64_t> touched;
+  store::Delta delta;
+  for (uint32_t i = 0; i < deltas; ++i) {
+    if (transactions_[i].delta.empty()) continue;
+    store::decode_delta(transactions_[i].delta, delta);
+    for (const store::TableDelta& change : delta.tables)
+      if (!tables_.count(change.table)) touched.insert(change.table);
+  }
+  look_at({touched.begin(), touched.end()}, deltas);
+  looks_at_all_ = true;
 }
 
 void TableOverlay::complete() {
@@ -148,10 +164,7 @@ const tree::Container* Overlay::container(TableOverlay& table, uint64_t high) {
 }
 
 AddedRuns::iterator Overlay::find_added(TableOverlay& table, uint64_t rowid) {
-  auto at = table.added.upper_bound(rowid);
-  if (at == table.added.begin()) return table.added.end();
-  --at;
-  return rowid - at->first < at->second.rows ? at : table.added.end();
+  return table.added.find(rowid);
 }
 
 const RemovedRow* Overlay::find_removed(const TableOverlay& table, uint64_t rowid) {

@@ -18,35 +18,22 @@
 #include "store/version.h"
 #include "tree/live_set.h"
 #include "tree/memory_nodes.h"
+#include "versioning/added_runs.h"
 #include "versioning/removed_rows.h"
 
 namespace datahike::versioning {
 
 // A transaction of the log whose delta lies over the tree. `rows` are the bytes of its part `part`,
-// in the overlay's memory; other parts are loaded when they are needed.
+// in the overlay's memory, as are those of the delta; other parts are loaded when they are needed.
 struct LogTransaction {
   uint64_t xid = 0;
   int32_t branch = 0;
   uint32_t part = 0;
+  ByteView delta;
   ByteView rows;
-  std::map<uint32_t, Bytes> loaded;
+  std::unique_ptr<std::map<uint32_t, Bytes>> loaded;
 };
 
-// Where a row version that is in no segment of the store yet can be found.
-struct AddedRun {
-  uint64_t rows = 0;
-  uint32_t sequence = 0;
-  uint32_t removed_rows = 0;              // by later deltas,
-  uint32_t last_removal = 0;              // the last of them at this sequence
-  LogTransaction* transaction = nullptr;  // nullptr: the rows are in the store
-  store::SegmentPlace place;              // in the transaction's log rows
-};
-using AddedRuns = std::pmr::map<uint64_t, AddedRun>;  // by first rowid; nothing is ever erased
-
-struct AppliedRun {
-  uint32_t sequence = 0;
-  AddedRuns::iterator run;
-};
 struct PresentRuns;    // present_runs.h
 struct PresentStored;  // present_stored.h
 
@@ -61,7 +48,6 @@ struct TableOverlay {
   tree::NodeRef live;  // in the tree
   uint64_t live_rows = 0;
   AddedRuns added;
-  std::pmr::deque<AppliedRun> in_order;  // of the deltas that added them
   std::shared_ptr<PresentRuns> present;  // as a scan has found them last
   std::shared_ptr<PresentStored> present_stored;
   bool removed_again = false;  // some row by more than one delta
@@ -80,7 +66,7 @@ struct TableOverlay {
   void complete();
 
   explicit TableOverlay(std::pmr::memory_resource* memory)
-      : added(memory), in_order(memory), removed(memory), counts(memory) {}
+      : added(memory), removed(memory), counts(memory) {}
 };
 
 class Overlay : public std::enable_shared_from_this<Overlay> {
@@ -105,10 +91,12 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   Overlay(const Overlay&) = delete;
   Overlay& operator=(const Overlay&) = delete;
 
-  // Applies a delta; the overlay's size grows by one. Of its log rows, `rows` are part `part`.
-  void apply(uint64_t xid, int32_t branch, const store::Delta& delta, uint32_t part, ByteView rows);
+  // Applies a delta; the overlay's size grows by one. `content` are the encoded delta, of
+  // `delta_bytes`, and behind it of its log rows those of part `part`.
+  void apply(uint64_t xid, int32_t branch, const store::Delta& delta, uint32_t part,
+             ByteView content, size_t delta_bytes);
   // A commit's delta, whose rows are in the store.
-  void apply(const store::Delta& delta) { apply(0, 0, delta, 0, {}); }
+  void apply(const store::Delta& delta) { apply(0, 0, delta, 0, {}, 0); }
   uint32_t size() const { return size_; }
   const tree::NodeRef& root() const { return root_; }
   uint64_t serial() const { return serial_; }          // of this overlay alone in the process
@@ -121,10 +109,12 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
     return *nodes_;
   }
 
-  TableOverlay& table(uint64_t id);
+  // As it is after all deltas, and stays so when others are applied.
+  TableOverlay& table(uint64_t id) { return table_with(id, size_); }
   // The tables that deltas have touched or that were asked for.
   template <class Visit>
-  void each_table(Visit&& visit) const {
+  void each_table(Visit&& visit) {
+    if (!looks_at_all_) look_at_all(size_);
     for (const auto& [id, table] : tables_) visit(id, table);
   }
   // Whether the row is live after the first `limit` deltas.
@@ -144,7 +134,11 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   static uint64_t count_rows(const TableOverlay& table, uint32_t limit);
 
  private:
-  void apply_table(const store::TableDelta& delta, uint32_t sequence, LogTransaction* transaction);
+  TableOverlay& table_with(uint64_t id, uint32_t deltas);
+  void look_at(const std::vector<uint64_t>& ids, uint32_t deltas);
+  void apply_table(TableOverlay& table, const store::TableDelta& delta, uint32_t sequence,
+                   LogTransaction* transaction);
+  void look_at_all(uint32_t deltas);
 
   tree::MemoryNodes own_nodes_;
   tree::NodeSource* nodes_;
@@ -157,9 +151,13 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   uint64_t added_rows_ = 0;
   // Every commit of every session becomes entries here in each session that reads the branch: they
   // are carved out of large pieces, and go all at once.
-  std::pmr::monotonic_buffer_resource memory_{8192};
+  std::pmr::monotonic_buffer_resource memory_{32768};
+  // Those that were asked for. Deltas are applied to no others, but are read again for them;
+  // before that costs too much, all tables that deltas touch are entered here.
   std::pmr::unordered_map<uint64_t, TableOverlay> tables_;
-  std::pmr::deque<LogTransaction> transactions_;
+  bool looks_at_all_ = false;
+  uint64_t deltas_read_again_ = 0;
+  std::pmr::deque<LogTransaction> transactions_;  // one for each delta
 };
 
 }  // namespace datahike::versioning

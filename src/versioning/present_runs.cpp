@@ -42,7 +42,7 @@ std::shared_ptr<PresentRuns> present_runs(TableOverlay& table, uint32_t limit) {
     auto made = std::make_shared<PresentRuns>();
     made->limit = limit;
     for (auto run = table.added.begin(); run != table.added.end(); ++run)
-      if (visible(run->second)) made->runs.push_back({run, {}});
+      if (visible(run->second)) made->runs.push_back({&*run, {}});
     // A scan under an older snapshot must not take away what the newest views go on with.
     if (!known) known = made;
     return made;
@@ -51,11 +51,13 @@ std::shared_ptr<PresentRuns> present_runs(TableOverlay& table, uint32_t limit) {
   std::vector<PresentRun>& runs = known->runs;
   std::erase_if(runs, [&](const PresentRun& p) { return !visible(p.run->second); });
   const auto before = static_cast<std::ptrdiff_t>(runs.size());
-  auto next = std::upper_bound(
-      table.in_order.begin(), table.in_order.end(), known->limit,
-      [](uint32_t sequence, const AppliedRun& run) { return sequence < run.sequence; });
-  for (; next != table.in_order.end() && next->sequence <= limit; ++next)
-    if (visible(next->run->second)) runs.push_back({next->run, {}});
+  auto& in_order = table.added.in_order();
+  auto next = std::upper_bound(in_order.begin(), in_order.end(), known->limit,
+                               [](uint32_t sequence, const AddedRuns::Entry& run) {
+                                 return sequence < run.second.sequence;
+                               });
+  for (; next != in_order.end() && next->second.sequence <= limit; ++next)
+    if (visible(next->second)) runs.push_back({&*next, {}});
   std::sort(runs.begin() + before, runs.end(), begins_before);
   std::inplace_merge(runs.begin(), runs.begin() + before, runs.end(), begins_before);
   runs.erase(std::unique(runs.begin(), runs.end(),

@@ -10,7 +10,7 @@
 namespace datahike::versioning {
 
 struct PresentRun {
-  AddedRuns::iterator run;
+  const AddedRuns::Entry* run;
   store::SegmentReader segment;  // of its rows in the log, once a scan has opened it
   bool is_open = false;
 };

@@ -118,7 +118,6 @@ struct DeltaRow {
   size_t delta_bytes;
   Bytes content;
   ByteView delta() const { return ByteView(content).first(delta_bytes); }
-  ByteView rows() const { return ByteView(content).subspan(delta_bytes); }
 };
 
 DeltaRow to_delta_row(pg::LogRow& row) {
@@ -130,7 +129,7 @@ DeltaRow to_delta_row(pg::LogRow& row) {
 void apply_row(CachedView& view, const DeltaRow& row) {
   static store::Delta delta;  // its memory is used again, unless it is large
   store::decode_delta(row.delta(), delta);
-  view.overlay->apply(row.xid, view.branch, delta, row.part, row.rows());
+  view.overlay->apply(row.xid, view.branch, delta, row.part, row.content, row.delta_bytes);
   if (row.delta().size() > kMostKeptDelta) delta = store::Delta();
   view.limit = view.overlay->size();
 }
@@ -421,11 +420,12 @@ std::optional<FoundRow> find_in_store(uint64_t table_id, uint64_t rowid) {
 // The rows of one part, kept with the transaction; empty once the log has been purged of it.
 ByteView part_of(LogTransaction& t, uint32_t number) {
   if (number == t.part && !t.rows.empty()) return t.rows;
-  auto part = t.loaded.find(number);
-  if (part != t.loaded.end()) return part->second;
+  if (!t.loaded) t.loaded = std::make_unique<std::map<uint32_t, Bytes>>();
+  auto part = t.loaded->find(number);
+  if (part != t.loaded->end()) return part->second;
   std::optional<Bytes> rows = pg::read_log_part(t.branch, t.xid, number);
   if (!rows) return {};
-  return t.loaded.emplace(number, std::move(*rows)).first->second;
+  return t.loaded->emplace(number, std::move(*rows)).first->second;
 }
 
 }  // namespace
