@@ -56,6 +56,16 @@ auto first_run_with(Runs& runs, uint64_t rowid) {
   return rowid - run->first < rows_of(run->second) ? run : next;
 }
 
+// Rows in the log lie here and there in memory.
+constexpr size_t kRunsAhead = 4;
+
+void prefetch(const versioning::PresentRun& run) {
+  if (!run.is_open) return;
+  const ByteView bytes = run.segment.raw();
+  for (size_t at = 0; at < std::min<size_t>(bytes.size(), 192); at += 64)
+    __builtin_prefetch(bytes.data() + at);
+}
+
 }  // namespace
 
 std::vector<uint64_t> removed_rows(const TableView& view) {
@@ -294,14 +304,15 @@ bool RowCursor::step_run(bool forward) {
   size_t next = present_at_;
   if (forward) {
     next = has_run_ ? next + 1 : present_->first_with(first_);
-    if (next >= runs.size() || runs[next].run->first > last_) return false;
+    if (next >= runs.size() || runs[next].first > last_) return false;
   } else {
     if (!has_run_) next = present_->first_behind(last_);
     if (next == 0) return false;
     --next;
-    if (runs[next].run->first + runs[next].run->second.rows <= first_) return false;
+    if (runs[next].first + runs[next].rows <= first_) return false;
   }
   present_at_ = next;
+  if (forward && next + kRunsAhead < runs.size()) prefetch(runs[next + kRunsAhead]);
   return has_run_ = true;
 }
 
@@ -311,24 +322,27 @@ bool RowCursor::step_overlay(bool forward) {
   if (!present_) present_ = versioning::present_runs(*view_.table, view_.view.limit);
   for (;;) {
     if (has_run_) {
-      const auto& [first, run] = *present_->runs[present_at_].run;
+      const versioning::PresentRun& run = present_->runs[present_at_];
       index_ += forward ? 1 : -1;
       if (index_ >= 0 && index_ < static_cast<int64_t>(run.rows)) {
-        rowid_ = first + static_cast<uint64_t>(index_);
-        if (in_range(rowid_) && !is_removed(rowid_)) return true;
+        rowid_ = run.first + static_cast<uint64_t>(index_);
+        const bool removed = run.is_whole ? versioning::is_redacted(rowid_) ||
+                                                (own && own_removed(*own, rowid_, view_.command))
+                                          : is_removed(rowid_);
+        if (!removed && in_range(rowid_)) return true;
         continue;
       }
     }
     if (!step_run(forward)) return false;
-    index_ = forward ? -1 : static_cast<int64_t>(present_->runs[present_at_].run->second.rows);
+    index_ = forward ? -1 : static_cast<int64_t>(present_->runs[present_at_].rows);
   }
 }
 
 // The current row, of the overlay, where its transaction's log rows have it.
 bool RowCursor::fetch_unfolded(Relation relation, const RelationInfo& info, TupleTableSlot* slot) {
   versioning::PresentRun& present = present_->runs[present_at_];
-  if (!present.run->second.transaction) return false;
   if (!present.is_open) {
+    if (!present.run->second.transaction) return false;
     const versioning::FoundRow found =
         versioning::load_row(present.run->second, view_.table_id, rowid_);
     if (found.in_store) {  // the log has been purged of it

@@ -46,10 +46,13 @@ uint64_t SlotColumn::next_word(uint32_t row, uint32_t rows, MemoryContext memory
 }
 
 void SlotColumns::enter(const store::SegmentReader& segment, uint64_t generation) {
-  const uint8_t* bytes = segment.raw().data();
-  if (generation != 0 && generation == generation_ && bytes == bytes_ &&
-      segment.checksum() == checksum_)
+  if (generation == 0) {  // not to be compared: nothing of it is looked at
+    ++segments_;
+    generation_ = 0;
     return;
+  }
+  const uint8_t* bytes = segment.raw().data();
+  if (generation == generation_ && bytes == bytes_ && segment.checksum() == checksum_) return;
   ++segments_;
   bytes_ = bytes;
   checksum_ = segment.checksum();
