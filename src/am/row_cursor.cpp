@@ -399,6 +399,16 @@ void RowCursor::fetch(Relation relation, const RelationInfo& info, TupleTableSlo
     return;
   }
   if (phase_ == Overlay && fetch_unfolded(relation, info, slot)) return;
+  // Of a small table of which rows are changed, as long as some of the old ones are left. Else
+  // most rows lie in one segment, which is looked up once.
+  const bool copied = phase_ == Base && stored_ && stored_->removals > 0;
+  if (copied) {
+    if (const store::SegmentReader* copy = stored_->copies->find(rowid_)) {
+      const auto row = static_cast<uint32_t>(rowid_ - copy->first_rowid());
+      store_segment_row(slot, relation, info, rowid_, *copy, row, false);
+      return;
+    }
+  }
   bool in_store = phase_ == Base;
   store::Environment* env = pg::try_store();
   bool stale = !has_segment_ || rowid_ < segment_.first_rowid() || rowid_ > segment_.last_rowid() ||
@@ -421,6 +431,7 @@ void RowCursor::fetch(Relation relation, const RelationInfo& info, TupleTableSlo
                        RelationGetRelationName(relation) + " is live but missing in the store");
   store_segment_row(slot, relation, info, rowid_, found->segment, found->row, found->in_store);
   if (!found->in_store) return;
+  if (copied) stored_->copies->add(found->segment);
   segment_ = found->segment;
   has_segment_ = true;
   generation_ = env->generation();

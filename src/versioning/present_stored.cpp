@@ -7,6 +7,9 @@ namespace datahike::versioning {
 
 namespace {
 
+constexpr size_t kSmallSegment = 4 << 10;
+constexpr size_t kMostCopied = 64 << 10;  // bytes, of a table
+
 std::vector<uint64_t> rows_of_tree(const Overlay& overlay, const TableOverlay& table) {
   std::vector<uint64_t> rows;
   tree::ContainerCursor containers(overlay.nodes(), table.live);
@@ -38,6 +41,25 @@ std::shared_ptr<PresentStored> make(const Overlay& overlay, const TableOverlay& 
 
 }  // namespace
 
+const store::SegmentReader* SegmentCopies::find(uint64_t rowid) const {
+  auto next = copies_.upper_bound(rowid);
+  if (next == copies_.begin()) return nullptr;
+  const store::SegmentReader& segment = std::prev(next)->second.segment;
+  const bool has = rowid <= segment.last_rowid() &&
+                   !segment.is_hole(static_cast<uint32_t>(rowid - segment.first_rowid()));
+  return has ? &segment : nullptr;
+}
+
+void SegmentCopies::add(const store::SegmentReader& segment) {
+  const ByteView bytes = segment.raw();
+  if (bytes.size() > kSmallSegment || bytes_ + bytes.size() > kMostCopied) return;
+  if (copies_.contains(segment.first_rowid())) return;
+  Copy copy{Bytes(bytes.begin(), bytes.end()), {}};
+  copy.segment = store::SegmentReader(copy.bytes);
+  copies_.emplace(segment.first_rowid(), std::move(copy));
+  bytes_ += bytes.size();
+}
+
 // What was found for fewer deltas is brought up to more of them. The removals are in the order of
 // the deltas as long as no row has been removed twice.
 std::shared_ptr<PresentStored> present_stored(const Overlay& overlay, TableOverlay& table,
@@ -48,6 +70,7 @@ std::shared_ptr<PresentStored> present_stored(const Overlay& overlay, TableOverl
   if (known && known->limit == limit) return known;
   if (!known || known->limit > limit) {
     std::shared_ptr<PresentStored> made = make(overlay, table, limit);
+    if (known) made->copies = known->copies;
     // A scan under an older snapshot must not take away what the newest views go on with.
     if (!known) known = made;
     return made;

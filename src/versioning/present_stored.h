@@ -2,6 +2,7 @@
 // scan would else look for each of the tree's rows among those that the deltas have removed.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
@@ -9,10 +10,29 @@
 
 namespace datahike::versioning {
 
+// Copies of small segments of the store, each for as long as there is the overlay: to look one up
+// takes longer than to read a row of it, and what points into the map is good for a statement.
+class SegmentCopies {
+ public:
+  // The copy that has the row; nullptr: none has.
+  const store::SegmentReader* find(uint64_t rowid) const;
+  // Copies a segment, which has been verified, if it is small and there is room.
+  void add(const store::SegmentReader& segment);
+
+ private:
+  struct Copy {
+    Bytes bytes;
+    store::SegmentReader segment;
+  };
+  std::map<uint64_t, Copy> copies_;  // by first rowid; none goes, for rows of it may be in use
+  size_t bytes_ = 0;
+};
+
 struct PresentStored {
   uint32_t limit = 0;          // of the view
   size_t removals = 0;         // of the table's, those taken into account
   std::vector<uint64_t> rows;  // ascending
+  std::shared_ptr<SegmentCopies> copies = std::make_shared<SegmentCopies>();  // the table's
 };
 
 constexpr uint64_t kMostPresentStored = 1023;
