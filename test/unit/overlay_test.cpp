@@ -8,11 +8,8 @@
 #include <set>
 
 #include "versioning/present_runs.h"
-#include "versioning/redacted.h"
 
 namespace datahike::versioning {
-
-const tree::RowidSet* known_redacted_rows = nullptr;  // the server's part is not linked
 
 namespace {
 

@@ -6,12 +6,7 @@
 #include <random>
 #include <set>
 
-#include "versioning/redacted.h"
-
 namespace datahike::versioning {
-
-// Nothing has been erased. The extension's own is read from the store.
-const tree::RowidSet* known_redacted_rows = nullptr;
 
 namespace {
 
@@ -48,7 +43,7 @@ class PresentRunsTest : public ::testing::Test {
               [](const auto& a, const auto& b) { return a.rowid < b.rowid; });
     store::Delta all;
     all.tables.push_back(std::move(delta));
-    overlay_->apply(last() + 100, 1, all, 0, {});
+    overlay_->apply(last() + 100, 1, all, 0, {}, 0);
     live_.push_back(std::move(rows));
   }
 
@@ -133,6 +128,17 @@ TEST_F(PresentRunsTest, ARunInThePlaceOfAnotherIsFoundOnce) {
     apply({1}, {});
     EXPECT_EQ(present_runs(table(), last())->runs.size(), 2u);
   }
+  EXPECT_EQ(rows_of(*present_runs(table(), last())), live_.back());
+}
+
+TEST_F(PresentRunsTest, ARunInThePlaceOfAnotherIsFoundOnceAfterAnOlderView) {
+  apply({1, 1}, {});
+  next_ = 65536 + 100;
+  apply({1}, {});
+  next_ = 65536 + 100;
+  apply({1}, {});
+  EXPECT_EQ(rows_of(*present_runs(table(), 1)), live_[1]);
+  EXPECT_EQ(present_runs(table(), last())->runs.size(), 3u);
   EXPECT_EQ(rows_of(*present_runs(table(), last())), live_.back());
 }
 
