@@ -39,10 +39,17 @@ class Bases:
         commit = scenario.main.query("SELECT commit_id FROM datahike.log('%s', 1)" % branch)[0][0]
         self.rows[commit] = rows_by_key(scenario.machines[branch].heap)
 
+    def of_merge(self, scenario, branch, source):
+        """None: they are not known, or there are several, of which a merge makes one first."""
+        commit = scenario.main.query("SELECT datahike.common_ancestor('%s', '%s')" % (branch, source))[0][0]
+        others = scenario.main.query("""SELECT count(*) FROM (SELECT datahike.ancestors('%s') INTERSECT SELECT datahike.ancestors('%s')
+            EXCEPT SELECT datahike.ancestors('%s') EXCEPT SELECT '%s') c""" % (branch, source, commit, commit))[0][0]
+        return self.rows.get(commit) if others == 0 else None
+
 
 def merge(scenario, branch, source, strategy):
     target, other = scenario.machines[branch], scenario.machines[source]
-    base = scenario.bases.rows.get(scenario.main.query("SELECT datahike.common_ancestor('%s', '%s')" % (branch, source))[0][0])
+    base = scenario.bases.of_merge(scenario, branch, source)
     scenario.roamer.run("SET datahike.branch = '%s'" % branch)
     outcome = scenario.roamer.start("SELECT status FROM datahike.merge('%s', '%s')" % (source, strategy))
     if outcome.state == "error" and outcome.sqlstate in REFUSALS:
