@@ -22,8 +22,9 @@ Datum to_varlena(const void* data, size_t size) {
 // Whether the log's key is known to be its only index: while REINDEX CONCURRENTLY works there are
 // two.
 bool has_key_alone(Relation log) {
+  const Oid key = extension().tx_log_key;  // first: to look it up may have the list made anew
   return log->rd_indexvalid && list_length(log->rd_indexlist) == 1 &&
-         linitial_oid(log->rd_indexlist) == extension().tx_log_key;
+         linitial_oid(log->rd_indexlist) == key;
 }
 
 // As CatalogTupleInsert() does, which describes all indexes anew for each row.

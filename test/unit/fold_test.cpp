@@ -179,6 +179,61 @@ TEST(Fold, BatchingChangesNeitherIdsNorTheFinalTree) {
   EXPECT_EQ(fold_in_batches(all, 37), once);
 }
 
+// More lineage than is gathered before it is put, and more changes than wait for a keyframe.
+TEST(Fold, ManyChangesMakeAKeyframe) {
+  constexpr uint64_t kFirst = 65536, kTable = 1000;
+  constexpr uint32_t kRows = 50000, kRemoved = 40000;
+  std::vector<Transaction> all(6);
+  for (size_t i = 0; i < all.size(); ++i) {
+    all[i].branch = kMain;
+    all[i].entry.xid = 1000 + i;
+    all[i].entry.time = static_cast<int64_t>(i);
+    all[i].entry.delta.tables.resize(1);
+    all[i].entry.delta.tables[0].table = kTable;
+  }
+  std::map<uint64_t, Row> rows;
+  for (uint64_t rowid = kFirst; rowid < kFirst + 3 * kRows; ++rowid)
+    rows[rowid] = {.entity = rowid, .xid = 1000, .number = 1, .text = std::nullopt};
+  TableDelta& written = all[0].entry.delta.tables[0];
+  written.added = {{kFirst, 3 * kRows}};
+  for (uint32_t part = 0; part < 3; ++part) {
+    const uint64_t first = kFirst + part * kRows;
+    all[0].parts.push_back(build_segment(rows, first, kRows));
+    written.segments.push_back({first, kRows, part, 0, all[0].parts.back().size()});
+  }
+  uint64_t next = kFirst + 3 * kRows;  // downwards: in another order than that of the keys
+  const auto remove = [&](size_t i, uint32_t count) {
+    next -= count;
+    for (uint32_t n = 0; n < count; ++n)
+      all[i].entry.delta.tables[0].removed.push_back({next + n, 0});
+  };
+  for (size_t i : {1, 2, 3}) remove(i, kRemoved);
+  for (size_t i : {4, 5}) remove(i, 1);
+  std::vector<const Transaction*> entries;
+  for (const Transaction& transaction : all) entries.push_back(&transaction);
+  TestStore store;
+  std::vector<Uuid> ids;
+  store.fold(store.root().id, 2, entries, &ids);
+
+  std::vector<bool> keyframes;
+  for (const Uuid& id : ids) keyframes.push_back(load_known_commit(store.env(), id).keyframe);
+  EXPECT_EQ(keyframes, (std::vector<bool>{false, false, true, false, false, true}));
+  const size_t left[] = {3 * kRows,
+                         3 * kRows - kRemoved,
+                         3 * kRows - 2 * kRemoved,
+                         3 * kRows - 3 * kRemoved,
+                         3 * kRows - 3 * kRemoved - 1,
+                         3 * kRows - 3 * kRemoved - 2};
+  for (size_t i = 0; i < ids.size(); ++i)
+    EXPECT_EQ(read_contents(store.env(), ids[i]).live.at(kTable).size(), left[i]) << i;
+  for (const Transaction& transaction : all)
+    for (const Removal& removal : transaction.entry.delta.tables[0].removed) {
+      const auto lineage = store.env().lineage(kTable, removal.rowid, kMain);
+      ASSERT_TRUE(lineage) << removal.rowid;
+      EXPECT_EQ(lineage->xid, transaction.entry.xid);
+    }
+}
+
 TEST(Fold, NothingAddedReturnsTheHead) {
   TestStore store;
   const Commit head = store.fold(store.root().id, 2, {});
