@@ -260,6 +260,7 @@ void lock_log_relations() {
   if (log_relations.current) {
     for (int i = 0; i < log_relations.count && log_relations.current; ++i)
       LockRelationOid(log_relations.relation[i], AccessShareLock);
+    extension();  // `e` as it is under these locks, not to be looked up under an index page's
     if (log_relations.current) return;
   }
   const uint64_t before = log_relations.changes;
@@ -269,7 +270,7 @@ void lock_log_relations() {
     lock_and_open(heap);
     lock_and_open_toast(heap);
   }
-  extension();  // `e` as it is under these locks
+  extension();  // likewise
   for (Oid index : {e.tx_log_key, e.heads_key}) lock_and_open(index);
   log_relations.current =
       log_relations.changes == before && log_relations.count <= LogRelations::kMost;
