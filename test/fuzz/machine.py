@@ -157,6 +157,7 @@ class Machine:
         return ours, theirs
 
     def look_at_pending(self):
+        gone_on = []
         for name, step in list(self.pending.items()):
             ours = self.datahike.session(name).wait()
             theirs = self.heap.session(name).wait()
@@ -165,6 +166,10 @@ class Machine:
             if ours.state == "blocked" and theirs.state == "blocked":
                 continue
             del self.pending[name]
+            gone_on.append((step, ours, theirs))
+        if len(gone_on) > 1 and not any("lost" in (ours.state, theirs.state) for _, ours, theirs in gone_on):
+            raise Refused("sessions that waited went on at once, in an order that nobody says")
+        for step, ours, theirs in gone_on:
             # Which tables' definitions a reader of the catalogs had seen before it waited for one depends on their order there.
             # Where that one has been dropped it is an error, of another one it finds nothing any more.
             if step.kind == "model" and "error" in (ours.state, theirs.state) and all(
@@ -181,7 +186,7 @@ class Machine:
         if "lost" in (ours.state, theirs.state):
             self.differ(step, ours, theirs)
         if ours.sqlstate == "0A000" and theirs.state == "done" and self.is_refusal(ours.message):
-            raise Refused(ours.message)
+            raise Refused("heap has done what datahike refuses: %s" % ours.message)
         if ours.state != theirs.state:
             self.differ(step, ours, theirs)
         if ours.state == "error":

@@ -21,7 +21,7 @@ class Difference(Exception):
 
 
 class Refused(Exception):
-    """A statement that had to wait was then refused by name, but heap has carried it out."""
+    """The scenario cannot go on: heap has carried out what had to wait and was then refused by name, or nobody says what is right."""
 
 
 @dataclasses.dataclass
