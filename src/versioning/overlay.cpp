@@ -9,8 +9,8 @@ namespace datahike::versioning {
 
 void Overlay::apply(uint64_t xid, int32_t branch, const store::Delta& delta, uint32_t part,
                     ByteView content, size_t delta_bytes) {
-  uint32_t sequence = ++size_;
   LogTransaction& t = transactions_.emplace_back();
+  const uint32_t sequence = ++size_;
   t.xid = xid;
   t.branch = branch;
   t.part = part;
@@ -20,6 +20,7 @@ void Overlay::apply(uint64_t xid, int32_t branch, const store::Delta& delta, uin
     t.delta = {copy, delta_bytes};
     t.rows = {copy + delta_bytes, content.size() - delta_bytes};
     bytes_ += content.size();
+    delta_bytes_ += delta_bytes;
   }
   for (const store::TableDelta& change : delta.tables) {
     for (const store::SegmentPlace& place : change.segments) added_rows_ += place.rows;
@@ -60,7 +61,7 @@ void Overlay::apply_table(TableOverlay& t, const store::TableDelta& delta, uint3
 }
 
 namespace {
-constexpr uint64_t kMostReadAgain = 4096;  // deltas
+constexpr uint64_t kMostReadAgain = 256 << 10;  // bytes of deltas: some 4096 small ones
 }  // namespace
 
 // As it is after the first `deltas` of them, where it was not known.
@@ -77,9 +78,9 @@ TableOverlay& Overlay::table_with(uint64_t id, uint32_t deltas) {
     }
     return table;
   }
-  if (!looks_at_all_ && deltas_read_again_ > kMostReadAgain) look_at_all(deltas);
+  if (!looks_at_all_ && read_again_ > kMostReadAgain) look_at_all(deltas);
   if (!tables_.count(id)) {
-    if (!looks_at_all_) deltas_read_again_ += deltas;
+    if (!looks_at_all_) read_again_ += delta_bytes_;
     look_at({id}, looks_at_all_ ? 0 : deltas);
   }
   return tables_.at(id);

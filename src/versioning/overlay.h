@@ -156,7 +156,7 @@ class Overlay : public std::enable_shared_from_this<Overlay> {
   // before that costs too much, all tables that deltas touch are entered here.
   std::pmr::unordered_map<uint64_t, TableOverlay> tables_;
   bool looks_at_all_ = false;
-  uint64_t deltas_read_again_ = 0;
+  uint64_t delta_bytes_ = 0, read_again_ = 0;     // of encoded deltas
   std::pmr::deque<LogTransaction> transactions_;  // one for each delta
 };
 
