@@ -1,6 +1,5 @@
 -- A session that scans a small table whose rows are changed keeps copies of the small segments in the store that its old rows are in. Whatever
 -- others do meanwhile to the table, its rows and where they are stored, each scan has what heap's has.
-SELECT plan(42);
 CREATE EXTENSION dblink;
 CREATE TABLE t (id int PRIMARY KEY, v int, name text, n numeric, words text[], u uuid) WITH (autovacuum_enabled = off);
 CREATE TABLE h (LIKE t INCLUDING ALL) USING heap;
@@ -19,6 +18,9 @@ BEGIN
 END $$;
 CALL fill();
 INSERT INTO h TABLE t;
+-- Whoever has written them goes on to read them from the log.
+\c
+SELECT plan(42);
 SELECT dblink_connect('other', format('host=%s port=%s dbname=%s user=%s', current_setting('unix_socket_directories'),
   current_setting('port'), current_database(), current_user)) \g /dev/null
 -- The statement, in which %s is the table, on both, in another session.
