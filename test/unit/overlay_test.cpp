@@ -235,6 +235,38 @@ TEST_P(OverlayTest, ManyTablesAskedForOneAfterAnother) {
   for (uint64_t id = 1; id <= kTables; ++id) ASSERT_NO_FATAL_FAILURE(expect_table(id));
 }
 
+// Nor is a large one for each of its tables: all are entered, by whoever asks for the next.
+TEST(LargeDeltaTest, ItsTablesAreAskedForOneAfterAnother) {
+  constexpr uint64_t kParts = 200, kRows = 1000;
+  for (const bool by_commit : {false, true}) {
+    Overlay overlay(nullptr, tree::NodeRef{});
+    store::Delta delta;
+    for (uint64_t id = 1; id <= kParts; ++id) {
+      store::TableDelta part;
+      part.table = id;
+      part.added.push_back({id << 32, kRows});
+      part.segments.push_back({id << 32, kRows, 0, 0, 1});
+      for (uint64_t i = 0; i < kRows; ++i) part.removed.push_back({i * 1000 + id, i});
+      delta.tables.push_back(std::move(part));
+    }
+    Bytes content;
+    store::encode_delta(delta, store::WithPlaces::Yes, content);
+    overlay.apply(7, 0, delta, 0, content, content.size());
+    EXPECT_EQ(Overlay::count_rows(overlay.table(1), 1), 0u);
+    store::Delta commit;
+    commit.tables.resize(1);
+    commit.tables.front().table = kParts;
+    commit.tables.front().added.push_back({kParts << 33, 3});
+    if (by_commit) overlay.apply(commit);
+    for (uint64_t id = kParts; id > 0; --id) {
+      TableOverlay& part = overlay.table(id);
+      ASSERT_EQ(part.removed.size(), kRows) << id;
+      ASSERT_EQ(part.added.size(), by_commit && id == kParts ? 2u : 1u) << id;
+      ASSERT_EQ(Overlay::last_touch(part, 2), by_commit && id == kParts ? 2u : 1u) << id;
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Seeds, OverlayTest, ::testing::Range<uint64_t>(1, 13));
 
 }  // namespace
