@@ -14,7 +14,7 @@ sub new {
     my ($class, @conf) = @_;
     my $home = File::Temp->newdir('datahike-tap.XXXXXX', DIR => $ENV{TEST_TMP} // '/tmp');
     chmod 0755, "$home";
-    my $self = bless {home => $home, dir => "$home/cluster"}, $class;
+    my $self = bless {home => $home, dir => "$home/cluster", owner => $$}, $class;
     system($cluster_sh, 'create', $self->{dir}, @conf) == 0 or die "no cluster";
     system($cluster_sh, 'database', $self->{dir}, 'test') == 0 or die "no database";
     return $self;
@@ -22,6 +22,7 @@ sub new {
 
 sub DESTROY {
     my ($self) = @_;
+    return if $$ != $self->{owner};    # a process that the test has forked
     local $?;
     system($cluster_sh, 'stop', $self->{dir}, 'immediate');
 }
