@@ -2,10 +2,17 @@
 // worker_process.cpp.
 #include "pg/worker.h"
 
+#include <algorithm>
+
 #include "pg/bridge.h"
 #include "pg/catalog.h"
 #include "pg/settings.h"
 #include "pg/shared.h"
+
+extern "C" {
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+}
 
 namespace datahike::pg {
 
@@ -125,16 +132,58 @@ Answer look(WorkerSlot* slot, uint64_t ticket) {
   pg_unreachable();
 }
 
+// Whether the process waits for a lock of this one, or for one of a process that does.
+bool waits_for_us(int pid) {
+  constexpr int kMost = 128;
+  int waiting[kMost] = {pid}, count = 1;
+  for (int i = 0; i < count; ++i) {
+    ArrayType* blockers =
+        DatumGetArrayTypeP(DirectFunctionCall1(pg_blocking_pids, Int32GetDatum(waiting[i])));
+    auto* blocker = reinterpret_cast<int32*>(ARR_DATA_PTR(blockers));
+    const int* end = blocker + ArrayGetNItems(ARR_NDIM(blockers), ARR_DIMS(blockers));
+    for (; blocker != end; ++blocker) {
+      if (*blocker == MyProcPid) return true;
+      const bool known = std::find(waiting, waiting + count, *blocker) != waiting + count;
+      if (!known && count < kMost) waiting[count++] = *blocker;
+    }
+  }
+  return false;
+}
+
+// The deadlock detector sees what waits for locks, and not who waits for the worker.
+class DeadlockCheck {
+ public:
+  void after_wait(int worker) {
+    if (worker == 0 || !TimestampDifferenceExceeds(last_, GetCurrentTimestamp(), DeadlockTimeout))
+      return;
+    last_ = GetCurrentTimestamp();
+    if (!waits_for_us(worker)) return;
+    ConditionVariableCancelSleep();
+    ereport(ERROR,
+            (errcode(ERRCODE_T_R_DEADLOCK_DETECTED), errmsg("deadlock detected"),
+             errdetail("This transaction waits for the fold worker, process %d, which waits for a "
+                       "lock that the transaction holds or keeps others waiting for.",
+                       worker),
+             errhint("End the transaction first that has locked, changed or dropped what belongs "
+                     "to extension datahike.")));
+  }
+
+ private:
+  TimestampTz last_ = GetCurrentTimestamp();
+};
+
 // Plain PostgreSQL code: errors and interrupts may leave it by longjmp.
 void ask_and_wait(WorkerSlot* slot) {
   LWLockAcquire(shared->lock, LW_EXCLUSIVE);
   uint64_t ticket = ++slot->requested;
   LWLockRelease(shared->lock);
   int attempts = 0;
+  DeadlockCheck deadlock;
   ConditionVariablePrepareToSleep(&slot->done);
   for (;;) {
     Answer answer = look(slot, ticket);
     if (answer.done) break;
+    deadlock.after_wait(answer.status.pid);
     if (answer.failed) {
       ConditionVariableCancelSleep();
       ereport(ERROR, (errcode(answer.status.sqlstate),
@@ -250,14 +299,16 @@ void ask_for_gc(WorkerSlot* slot, const GcRequest* request, GcMailbox* answer) {
   gc.requested = ticket;
   LWLockRelease(shared->lock);
   int attempts = 0;
+  DeadlockCheck deadlock;
   ConditionVariablePrepareToSleep(&slot->done);
   for (;;) {
     LWLockAcquire(shared->lock, LW_SHARED);
     *answer = gc;
-    bool running = slot->pid != 0;
+    const int worker = slot->pid;
     LWLockRelease(shared->lock);
     if (answer->served >= ticket) break;
-    if (running) {
+    deadlock.after_wait(worker);
+    if (worker != 0) {
       attempts = 0;
     } else if (!start_if_absent(slot) || ++attempts > kWorkerStartAttempts) {
       ConditionVariableCancelSleep();

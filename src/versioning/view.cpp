@@ -104,6 +104,18 @@ void keep_cache_or_forget_it() {
   collections = now;
 }
 
+// Where CREATE EXTENSION has been undone, the next one gives its branches the same ids.
+void forget_other_installations() {
+  static uint64_t generation = 0;
+  static Oid heads = InvalidOid;
+  if (generation == pg::extension_generation()) return;
+  generation = pg::extension_generation();
+  const Oid now = pg::call([] { return pg::extension().heads; });
+  if (now == heads) return;
+  heads = now;
+  while (!cache.empty()) drop(cache.size() - 1);
+}
+
 CachedView& use(size_t at) {
   if (at > 0)
     std::rotate(cache.begin(), cache.begin() + static_cast<ptrdiff_t>(at),
@@ -282,6 +294,7 @@ bool wants_rebase(const CachedView& view) {
 }
 
 CachedView& cached_view(int32_t branch, Snapshot s) {
+  forget_other_installations();
   refresh_redacted_rows();
   keep_cache_or_forget_it();
   for (size_t i = 0; i < cache.size(); ++i)

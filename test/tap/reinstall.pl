@@ -9,7 +9,7 @@ use Cluster;
 use Test::More;
 
 plan skip_all => 'heap has no extension' if $Cluster::am eq 'heap';
-plan tests => 28;
+plan tests => 32;
 
 my $c = Cluster->new('datahike.fold_delay = 5ms');
 $c->sql('ALTER DATABASE test RESET default_table_access_method');
@@ -91,6 +91,17 @@ is($held, 3, 'a rolled back DROP EXTENSION changes nothing');
 $c->sql("INSERT INTO t VALUES (103, 'new 103')");
 ok($c->wait_for(sub { !glob "$directory/last_*" }), 'and what it recorded is forgotten');
 is($c->sql("BEGIN; $drop $create COMMIT;") . $c->sql($check), $right, 'both in one transaction');
+
+# One that is undone: the next one has the same ids, and a session that has seen the first one's commit knows the second one's.
+is($c->sql($drop), '', 'dropped once more');
+my $undone = $c->session;
+(my $rest = $create) =~ s/^CREATE EXTENSION.*\n//;
+is(ask($undone, "BEGIN; CREATE EXTENSION datahike; ROLLBACK; CREATE EXTENSION datahike; SELECT count(*) FROM datahike.log(); $rest $check"), "1\n$right", 'CREATE EXTENSION after one that is undone');
+is($c->sql($check), $right, 'for others too');
+
+# Who waits for the worker while the worker waits for them
+like($c->sql("SET client_min_messages = warning; BEGIN; DROP EXTENSION datahike CASCADE; CREATE EXTENSION datahike; SELECT count(*) FROM datahike.log(); COMMIT"),
+    qr/ERROR:  40P01: deadlock detected.*HINT:.*End the transaction first/s, 'a deadlock with the worker is detected');
 
 # dropped where nobody could record its ids
 $c->sql('DROP TABLE t');
