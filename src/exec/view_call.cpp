@@ -66,11 +66,16 @@ char* argument_text(Datum value, Oid type) {
 Oid table_of_type(Oid type) {
   Oid relid = type_is_rowtype(type) ? get_typ_typrelid(type) : InvalidOid;
   char kind = OidIsValid(relid) ? get_rel_relkind(relid) : 0;
-  if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+  if (kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE) return relid;
+  if (kind == RELKIND_VIEW || kind == RELKIND_MATVIEW || kind == RELKIND_FOREIGN_TABLE)
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                    errmsg("type %s is not that of a table's rows", format_type_be(type)),
-                    errhint("Name the table by a null value of its type: NULL::table.")));
-  return relid;
+                    errmsg("\"%s\" is not a table with versions of its own", get_rel_name(relid)),
+                    errdetail_relkind_not_supported(kind),
+                    errhint("SET datahike.commit_id or datahike.as_of, and query it.")));
+  ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                  errmsg("type %s is not that of a table's rows", format_type_be(type)),
+                  errhint("Name the table by a null value of its type: NULL::table.")));
+  pg_unreachable();
 }
 
 void require_datahike(Oid relid) {

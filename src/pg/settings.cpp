@@ -113,8 +113,13 @@ bool check_commit_id(char** value, void**, GucSource source) {
     if (!id) {
       GUC_check_errcode(ERRCODE_INVALID_TEXT_REPRESENTATION);
       GUC_check_errmsg("invalid input syntax for type uuid: \"%s\"", text);
-      GUC_check_errhint(
-          "Give a commit's whole id, as datahike.commit_info() tells it of any revision.");
+      const std::optional<Tag> tag = can_look_up(source) ? find_tag(text) : std::nullopt;
+      if (tag)
+        GUC_check_errhint("\"%s\" is a tag, of commit %s.", text,
+                          store::format_uuid(tag->commit).c_str());
+      else
+        GUC_check_errhint(
+            "Give a commit's whole id, as datahike.commit_info() tells it of any revision.");
       return false;
     }
     CommitState state = can_look_up(source) ? look_up_commit(*id) : CommitState::There;

@@ -1,5 +1,5 @@
 -- Tags, the view of all names, renaming, and names that are none.
-SELECT plan(58);
+SELECT plan(60);
 CREATE TABLE t (id int PRIMARY KEY, v text);
 CREATE TEMP TABLE mark (name text PRIMARY KEY, id uuid) USING heap;
 CREATE FUNCTION at(text) RETURNS text LANGUAGE sql AS $$ SELECT id::text FROM mark WHERE name = $1 $$;
@@ -123,7 +123,10 @@ BEGIN EXECUTE statement; RETURN 'no error';
 EXCEPTION WHEN OTHERS THEN GET STACKED DIAGNOSTICS found = PG_EXCEPTION_HINT; RETURN found; END $$;
 SELECT matches(hint_of($$SELECT * FROM datahike.commit_info('nowhere')$$), 'tag.*~N.*@timestamp', 'an unknown revision is told all forms');
 SELECT matches(hint_of($$SET datahike.commit_id = 'deadbeef'$$), 'whole id.*commit_info', 'a prefix where a commit id is needed is told how to get one');
+SELECT is(hint_of($$SET datahike.commit_id = 'v1'$$), format('"v1" is a tag, of commit %s.', (SELECT commit_id FROM datahike.commit_info('v1'))), 'and so is one where a commit is');
 SELECT is(hint_of($$SET datahike.branch = 'v1'$$), format('"v1" is a tag. SET datahike.commit_id = ''%s'' reads its commit.', (SELECT commit_id FROM datahike.commit_info('v1'))), 'a tag where a branch is needed is told how it is read');
+CREATE VIEW seen AS SELECT 1 AS a;
+SELECT throws_ok($$SELECT * FROM datahike.at(NULL::seen, 'v1')$$, '42809', '"seen" is not a table with versions of its own', 'a view is not asked for a null value of its type');
 CREATE TABLE h (a int) USING heap;
 SELECT throws_ok($$SELECT datahike.relation_size('h')$$, '42809', 'relation "h" is not a datahike table', 'relation_size() names the relation');
 SELECT * FROM finish();
