@@ -17,17 +17,29 @@ namespace {
 // the free list.
 constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kSlackBytes = 4 << 20;
+constexpr uint64_t kMostSinglePages = 16 << 20;
 constexpr size_t kMostSmallSegments = 1 << 16;
 
 // LMDB never writes pages that were taken and given back within one transaction (a value put twice,
 // say). Where those are the last ones, the header ends up naming pages behind the end of the file:
 // harmless, but then check_length() could not tell such a file from a truncated one. So the file is
 // extended first, by a hole, to where the transaction may lead at most.
+//
+// LMDB writes new pages in runs of up to 64, and Linux caches what is written behind the end of a
+// file in units as large as the write. To write a single page of such a unit again, which is what
+// most batches do, then costs time for each of the unit's pages. Read as a hole first they are
+// cached one by one. Where a batch brings much, most of it are segments, which are not written
+// again.
 void extend_file(const Lmdb& lmdb, uint64_t bytes) {
   bytes = std::min(bytes, lmdb.map_bytes());
-  if (lmdb.data_file_bytes() >= bytes) return;
+  const uint64_t old = lmdb.data_file_bytes();
+  if (old >= bytes) return;
   int rc = ftruncate(lmdb.data_file(), static_cast<off_t>(bytes));
   lmdb.check(rc == 0 ? 0 : errno, "extend its data file");
+  if (bytes - old > kMostSinglePages) return;
+  // Refused, the pages are only slower to write again.
+  (void)posix_fadvise(lmdb.data_file(), static_cast<off_t>(old), static_cast<off_t>(bytes - old),
+                      POSIX_FADV_WILLNEED);
 }
 
 void put_value(const Lmdb& lmdb, MDB_cursor* cursor, ByteView key, ByteView value) {
