@@ -15,6 +15,9 @@ void forget_queries();  // at the end of the transaction: an error skips the exe
 bool any_open_query();  // one that runs, or a cursor's
 void install_utility_hook();
 void install_transaction_callbacks();
+// Before exit() destroys what the transaction callbacks need, they are called. FATAL without
+// memory.
+void install_exit_handler();
 
 // Whether by the settings the planner must not take for granted what holds for rows of the present
 // alone.

@@ -38,6 +38,7 @@ void _PG_init(void) {
   datahike::anomaly::install_short_form();
   install_utility_hook();
   install_transaction_callbacks();
+  install_exit_handler();
   register_catalog_callbacks();
   datahike::am::register_omission_callbacks();
 }

@@ -28,7 +28,7 @@ sub new {
     $self->{lib} = $lib;
     $self->sql(join '', map { "CREATE FUNCTION $_ AS '$lib/faults.so' LANGUAGE C;\n" }
         'fail_new(pid int, skip int, count int) RETURNS void', 'fail_io(operation text, skip int, count int) RETURNS void',
-        'faults_left() RETURNS int');
+        'faults_left() RETURNS int', 'exit_now(status int) RETURNS void');
     return $self;
 }
 

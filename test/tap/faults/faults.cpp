@@ -9,6 +9,7 @@
 //   in
 //                                    any process
 //   faults_left()                    failures that have not happened yet
+//   exit_now(status)                 exit(), as VACUUM does that finds the postmaster dead
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -149,6 +150,7 @@ PG_MODULE_MAGIC;
 PG_FUNCTION_INFO_V1(fail_new);
 PG_FUNCTION_INFO_V1(fail_io);
 PG_FUNCTION_INFO_V1(faults_left);
+PG_FUNCTION_INFO_V1(exit_now);
 
 static void arm(Fault& fault, FunctionCallInfo fcinfo) {
   fault.count = 0;
@@ -173,5 +175,9 @@ __attribute__((visibility("default"))) Datum faults_left(PG_FUNCTION_ARGS) {
   int left = control()->allocation.count;
   for (Fault& fault : control()->io) left += fault.count;
   PG_RETURN_INT32(left);
+}
+
+__attribute__((visibility("default"))) Datum exit_now(PG_FUNCTION_ARGS) {
+  exit(PG_GETARG_INT32(0));
 }
 }
