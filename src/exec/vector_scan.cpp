@@ -20,6 +20,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "storage/ipc.h"
 #include "utils/ruleutils.h"
 }
 
@@ -166,6 +167,18 @@ unsigned threads() {
   return std::min(static_cast<unsigned>(pg::setting_threads), std::max(all, kParts));
 }
 
+// FATAL (pg_terminate_backend, the server's fast shutdown) ends the process out of poll(), without
+// unwinding it: the other threads are stopped before the transaction, and with it what they read,
+// is aborted. Callbacks are called last registered first, those of the session's begin last.
+void stop_threads_at_exit() {
+  static bool registered = false;
+  if (registered) return;
+  pg::call([] {
+    before_shmem_exit([](int, Datum) { vector::stop_other_threads(); }, static_cast<Datum>(0));
+  });
+  registered = true;
+}
+
 // Groups beyond the memory for them are computed in more passes. There are limits to that: one
 // group alone may need as much.
 void divide(vector::Execution& execution) {
@@ -279,6 +292,7 @@ void run_aggregate(VectorScan* scan, const AggregatePlan& bound) {
   run->attributes = attributes_of(run->compiler, bound);
   bind_columns(*run, scan, bound);
   run->execution.threads = threads();
+  if (run->execution.threads > 1) stop_threads_at_exit();
   run->execution.most_bytes = pg::call([] { return get_hash_memory_limit(); });
   run_pass(scan, *run);
   const vector::Counters c = run->groups ? run->groups->counters()

@@ -25,6 +25,7 @@ struct Environment::Impl {
   Maps maps{};
   VerifiedSegments verified;
   std::vector<SegmentKey> small_segments;  // see Environment::small_segments_written()
+  uint64_t cached_singly = 0;  // bytes of the data file up to which cache_singly() has been asked
   bool writing = false;
   bool reading = false;
   uint64_t generation = 1;

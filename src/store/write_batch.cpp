@@ -17,29 +17,30 @@ namespace {
 // the free list.
 constexpr uint64_t kPageBytes = 4096;
 constexpr uint64_t kSlackBytes = 4 << 20;
-constexpr uint64_t kMostSinglePages = 16 << 20;
+constexpr uint64_t kPagesAhead = 2 << 20;
 constexpr size_t kMostSmallSegments = 1 << 16;
 
 // LMDB never writes pages that were taken and given back within one transaction (a value put twice,
 // say). Where those are the last ones, the header ends up naming pages behind the end of the file:
 // harmless, but then check_length() could not tell such a file from a truncated one. So the file is
 // extended first, by a hole, to where the transaction may lead at most.
-//
-// LMDB writes new pages in runs of up to 64, and Linux caches what is written behind the end of a
-// file in units as large as the write. To write a single page of such a unit again, which is what
-// most batches do, then costs time for each of the unit's pages. Read as a hole first they are
-// cached one by one. Where a batch brings much, most of it are segments, which are not written
-// again.
 void extend_file(const Lmdb& lmdb, uint64_t bytes) {
   bytes = std::min(bytes, lmdb.map_bytes());
-  const uint64_t old = lmdb.data_file_bytes();
-  if (old >= bytes) return;
+  if (lmdb.data_file_bytes() >= bytes) return;
   int rc = ftruncate(lmdb.data_file(), static_cast<off_t>(bytes));
   lmdb.check(rc == 0 ? 0 : errno, "extend its data file");
-  if (bytes - old > kMostSinglePages) return;
-  // Refused, the pages are only slower to write again.
-  (void)posix_fadvise(lmdb.data_file(), static_cast<off_t>(old), static_cast<off_t>(bytes - old),
-                      POSIX_FADV_WILLNEED);
+}
+
+// LMDB writes new pages in runs of up to 64, and Linux caches what is written behind the end of a
+// file's pages in units as large as the write. To write a single page of such a unit again, which
+// is what most batches do, then costs time for each of the unit's pages. Read as a hole first they
+// are cached one by one. Those of a batch that brings more than kPagesAhead are mostly segments,
+// which are not written again. Refused, the pages are only slower to write again.
+void cache_singly(const Lmdb& lmdb, uint64_t from, uint64_t to) {
+  constexpr uint64_t kAtOnce = 128 << 10;  // more than the device's read-ahead would be cut off
+  for (; from < to; from += kAtOnce)
+    (void)posix_fadvise(lmdb.data_file(), static_cast<off_t>(from),
+                        static_cast<off_t>(std::min(kAtOnce, to - from)), POSIX_FADV_WILLNEED);
 }
 
 void put_value(const Lmdb& lmdb, MDB_cursor* cursor, ByteView key, ByteView value) {
@@ -255,6 +256,10 @@ void WriteBatch::commit() {
   impl_->put(impl_->env.maps.meta, val(as_bytes(kNextNodeKey)),
              checked_value(as_bytes(kNextNodeKey), next), 0, "write the next node id");
   extend_file(lmdb, impl_->committed_bytes + impl_->growth_bytes + kSlackBytes);
+  uint64_t& cached = impl_->env.cached_singly;
+  const uint64_t ahead = impl_->committed_bytes + kPagesAhead;
+  cache_singly(lmdb, std::max(cached, impl_->committed_bytes), ahead);
+  cached = std::max(cached, ahead);
   impl_->env.writing = false;  // the transaction ends, however it does
   commit_transaction(lmdb, std::move(impl_->txn), "commit");
   std::vector<SegmentKey>& known = impl_->env.small_segments;

@@ -216,8 +216,9 @@ def select(rnd, tables):
         return "SELECT t::text, u::text FROM %s t %s JOIN %s u ON t.id = u.id WHERE %s" % (
             t.name, rnd.choice(["", "LEFT", "FULL"]), u.name, condition), False
     if shape == 8:
-        # By one column: thousands of rows with large values, each as text for each other, would take minutes on heap too.
-        left, right = ("%s.%s::text" % (a, next(iter(x.types))) if x.types else a + "::text" for a, x in (("u", u), ("t", t)))
+        # By one column: thousands of rows with large values, each as text for each other, would take minutes on heap too. So would
+        # rows without columns, which are all equal.
+        left, right = ("%s.%s::text" % (a, next(iter(x.types))) if x.types else "'()'" for a, x in (("u", u), ("t", t)))
         return "SELECT count(*) FROM %s t WHERE %sEXISTS (SELECT FROM %s u WHERE %s AND %s < %s)" % (
             t.name, rnd.choice(["", "NOT "]), u.name, where(rnd, u, "u"), left, right), False
     if shape == 9:

@@ -212,7 +212,13 @@ void wait_for_others(Work& work, const std::function<void()>* poll) {
   }
 }
 
+Work* at_work = nullptr;  // that other threads may be reading for
+
 void run(const std::shared_ptr<Work>& work, unsigned threads, const std::function<void()>& poll) {
+  struct AtWork {
+    explicit AtWork(Work& work) { at_work = &work; }
+    ~AtWork() { at_work = nullptr; }
+  } const noted(*work);
   try {
     if (threads > 1) ask_for_help(work, std::min<size_t>(threads, work->count));
     for (size_t i; (i = work->next++) < work->count;) {
@@ -233,6 +239,12 @@ void run(const std::shared_ptr<Work>& work, unsigned threads, const std::functio
 }
 
 }  // namespace
+
+void stop_other_threads() noexcept {
+  if (!at_work) return;
+  at_work->stop = true;
+  wait_for_others(*at_work, nullptr);
+}
 
 ParallelAggregation::ParallelAggregation(const Program& program, const Execution& execution)
     : program_(program), execution_(execution) {

@@ -54,4 +54,8 @@ class ParallelAggregation {
   std::vector<std::unique_ptr<Aggregation>> parts_;
 };
 
+// For a process that ends within `poll`, which neither returns nor throws then: afterwards no other
+// thread reads the pieces that are being added, and they can go.
+void stop_other_threads() noexcept;
+
 }  // namespace datahike::vector
