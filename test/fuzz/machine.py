@@ -156,6 +156,15 @@ class Machine:
             self.differ(step, ours, theirs)
         return ours, theirs
 
+    def deadlock_ends_another(self, ours, theirs):
+        """Of the sessions in a deadlock the first that looks for one ends, which is a matter of milliseconds: a session that has
+        waited looks again when it goes on to wait for a transaction whose subtransaction it has waited for."""
+        deadlock = "40P01"
+        if (ours.sqlstate == deadlock) == (theirs.sqlstate == deadlock):
+            return False
+        side = self.heap if ours.sqlstate == deadlock else self.datahike
+        return any(side.session(name).wait().sqlstate == deadlock for name in self.pending)
+
     def look_at_pending(self):
         gone_on = []
         for name, step in list(self.pending.items()):
@@ -187,6 +196,8 @@ class Machine:
             self.differ(step, ours, theirs)
         if ours.sqlstate == "0A000" and theirs.state == "done" and self.is_refusal(ours.message):
             raise Refused("heap has done what datahike refuses: %s" % ours.message)
+        if self.deadlock_ends_another(ours, theirs):
+            raise Refused("a deadlock ended one session here and another there")
         if ours.state != theirs.state:
             self.differ(step, ours, theirs)
         if ours.state == "error":
