@@ -79,6 +79,7 @@ class Machine:
         if step.kind == "connect":
             for side in (self.datahike, self.heap):
                 self.leave(side, step.session)
+            self.look_at_pending()  # who waited for it goes on
             return None
         ours = self.datahike.session(step.session).start(self.sql_of(step, self.datahike))
         if ours.state == "error" and ours.sqlstate == "0A000" and self.is_refusal(ours.message):
