@@ -145,7 +145,12 @@ bool tuple_satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot 
     uint64_t rowid = to_rowid(info.tid_base, slot->tts_tid);
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY) return sees_dirty(info, rowid, snapshot);
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return true;
-    return table_view(info, snapshot).sees(rowid);
+    TableView view = table_view(info, snapshot);
+    if (view.sees(rowid)) return true;
+    // A row that ON CONFLICT has met fails for that it is not visible.
+    if (IsolationUsesXactSnapshot() && rows_have_moved(view, snapshot))
+      pg::call([=] { raise_rows_have_moved(relation); });
+    return false;
   });
 }
 

@@ -138,16 +138,26 @@ bool acquire(const Target& t, const Request& request, bool* is_new) {
 // A row that is gone without a trace went with a reset of the branch. After a fast-forward there
 // may be a newer version of it, which has come about on another branch.
 void refuse_after_fast_forward(int32_t branch) {
-  if (!ActiveSnapshotSet() || !pg::fast_forwarded_since(branch, GetActiveSnapshot())) return;
+  if (!pg::fast_forwarded_since(branch, GetActiveSnapshot())) return;
   throw pg::SqlError(ERRCODE_T_R_SERIALIZATION_FAILURE,
                      "could not serialize access: the branch has been fast-forwarded",
                      "Retry the transaction.");
 }
 
+// The same for a row that a rewrite has given another rowid.
+void refuse_after_rewrite(const Target& t, const TableView& latest, Snapshot snapshot) {
+  if (!rows_have_moved(latest, snapshot)) return;
+  Relation relation = t.relation;
+  pg::call([=] { raise_rows_have_moved(relation); });
+}
+
 // What became of a committed row that is no longer live.
 TM_Result superseded(const Target& t, const TableView& latest, TM_FailureData* failure) {
   auto lineage = versioning::find_lineage(latest.view, t.info->table, t.rowid);
-  if (!lineage) refuse_after_fast_forward(t.branch);
+  if (!lineage && ActiveSnapshotSet()) {
+    refuse_after_fast_forward(t.branch);
+    refuse_after_rewrite(t, latest, GetActiveSnapshot());
+  }
   failure->ctid = t.tid;
   failure->xmax = lineage ? static_cast<TransactionId>(lineage->xid) : InvalidTransactionId;
   failure->cmax = InvalidCommandId;
@@ -258,7 +268,9 @@ Target target_of(Relation relation, ItemPointer tid, CommandId cid, const char* 
 
 bool hidden_from(const Target& t, Snapshot crosscheck, TM_FailureData* failure) {
   if (crosscheck == InvalidSnapshot) return false;
-  if (table_view(*t.info, crosscheck).sees(t.rowid)) return false;
+  TableView view = table_view(*t.info, crosscheck);
+  if (view.sees(t.rowid)) return false;
+  refuse_after_rewrite(t, view, crosscheck);
   failure->ctid = t.tid;
   failure->xmax = InvalidTransactionId;
   failure->cmax = InvalidCommandId;

@@ -8,6 +8,7 @@
 #include "am/rewrite.h"
 #include "am/row_locks.h"
 #include "am/rowless.h"
+#include "am/serializable.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -319,6 +320,7 @@ TablePending* clear_table(TablePending& table, CommandId cid) {
   cleared.relation = table.relation;
   cleared.cleared = true;
   cleared.cleared_cid = cid;
+  cleared.moved = table.moved;
   cleared.stamp = table.stamp;
   cleared.schema = table.schema;
   cleared.fired_triggers = table.fired_triggers;
@@ -328,6 +330,13 @@ TablePending* clear_table(TablePending& table, CommandId cid) {
   *kept = std::move(table);
   table = std::move(cleared);
   return kept;
+}
+
+TablePending* move_rows(TablePending& table, CommandId cid) {
+  note_moved_rows(table.table, table.branch);
+  TablePending* before = clear_table(table, cid);
+  table.moved = true;
+  return before;
 }
 
 bool own_removed(const TablePending& table, uint64_t rowid, CommandId command) {

@@ -3,7 +3,7 @@
 // locks   := section*
 // section := kind:u8 branch:varint table:varint ranges:varint range*
 //            kind: 0..3 row locks of this LockTupleMode; 4 removals; 5..7 inserts; 8 a table that
-//            has been changed. table: 0 for kinds 0..4
+//            has been changed, 9 and its rows moved. table: 0 for kinds 0..4
 // range   := gap:varint (count - 1):varint     ids: entities if locked, rowids if removed
 //            gap: from the end of the section's previous range (0 before the first).
 //            Of inserts: what the transaction has taken of a chunk of 64, 4 096 or 65 536 rowids
@@ -31,7 +31,7 @@ namespace datahike::am {
 
 namespace {
 
-constexpr uint8_t kRemovalKind = 4, kInsertKind = 5, kTableKind = 8, kKinds = 9;
+constexpr uint8_t kRemovalKind = 4, kInsertKind = 5, kTableKind = 8, kMovedKind = 9, kKinds = 10;
 constexpr size_t kRowBytes = 1 << 20;
 
 struct Held {
@@ -50,7 +50,7 @@ std::vector<Held> collect() {
     held.push_back({static_cast<uint8_t>(kInsertKind + chunk.size), chunk.branch, chunk.table,
                     chunk.first, chunk.end - chunk.first});
   for (const TablePending* table : pending_tables())
-    held.push_back({kTableKind, table->branch, table->table, 0, 1});
+    held.push_back({table->moved ? kMovedKind : kTableKind, table->branch, table->table, 0, 1});
   std::sort(held.begin(), held.end());
   return held;
 }
@@ -95,6 +95,7 @@ size_t write_section(const std::vector<Held>& held, size_t at, Bytes& out) {
 }
 
 void restore_one(const Held& h, TransactionId xid) {
+  if (h.kind == kMovedKind) return restore_moved_rows(h.table, h.branch, xid);
   if (h.kind == kTableKind) {
     restore_serializable_change(h.table, h.branch, xid, 0, 0);
     return;

@@ -147,7 +147,7 @@ bool enter_next_branch(Rewrite& r, Relation relation, const RelationInfo& info, 
     view.command = snapshot->curcid;
     if (r.to_datahike) {
       TablePending& pending = pending_for(relation, info, r.branch, Purpose::Replace);
-      view.set_aside = clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
+      view.set_aside = move_rows(pending, pg::call([] { return GetCurrentCommandId(true); }));
       r.set_aside[r.branch] = view.set_aside;
     }
     cursor = std::make_unique<RowCursor>(view);
@@ -405,7 +405,7 @@ void convert_older_rows(Relation relation) {
     CommandId cid = pg::call([] { return GetCurrentCommandId(true); });
     name_branch(branch);
     TablePending& pending = pending_for(relation, info, branch, Purpose::Replace);
-    view.set_aside = clear_table(pending, cid);
+    view.set_aside = move_rows(pending, cid);
     for (RowCursor cursor(view); cursor.step(true);) {
       cursor.fetch(relation, info, checker.slot);
       const Checker* c = &checker;
@@ -435,7 +435,7 @@ void sort_rows(Relation relation, Relation index) {
     name_branch(branch);
     TableView view = latest_table_view(info, branch);
     TablePending& pending = pending_for(relation, info, branch, Purpose::Replace);
-    view.set_aside = clear_table(pending, cid);
+    view.set_aside = move_rows(pending, cid);
     SortedRows rows(relation, index);
     for (RowCursor cursor(view); cursor.step(true);) {
       cursor.fetch(relation, info, rows.slot());

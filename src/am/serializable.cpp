@@ -17,9 +17,10 @@ struct Key {
 // What a serializable transaction did to the table: first = end = 0 for something. It is of
 // interest until every snapshot sees the transaction.
 struct Change {
-  uint64_t xid;         // the top-level transaction's
+  uint64_t xid;         // the top-level transaction's; with `moved`, the subtransaction's
   uint64_t first, end;  // rowids it took; a later transaction may go on within them
   bool cleared;         // it removed all rows
+  bool moved = false;   // and wrote them anew, whatever its isolation level
 };
 struct Entry {
   Key key;
@@ -145,6 +146,20 @@ Unseen find_unseen(const TableView& view, Snapshot snapshot) {
   return unseen;
 }
 
+// A rewrite that has committed, and the snapshot does not see. The table's lock keeps others from
+// being under way.
+bool is_unseen_move(const Change& change, Snapshot snapshot) {
+  auto xid = static_cast<TransactionId>(change.xid);
+  return change.moved && !TransactionIdIsCurrentTransactionId(xid) &&
+         XidInMVCCSnapshot(xid, snapshot) && TransactionIdDidCommit(xid);
+}
+
+// Who changes a row that was moved changes it under another rowid than its reader knows.
+void refuse_moved_rows(Relation relation, const Unseen& unseen, Snapshot snapshot) {
+  for (uint32_t i = 0; i < unseen.count; ++i)
+    if (is_unseen_move(unseen.change[i], snapshot)) raise_rows_have_moved(relation);
+}
+
 void forget(Unseen& unseen) {
   if (unseen.change) pfree(unseen.change);
 }
@@ -224,6 +239,7 @@ void serializable_scan(Relation relation, const TableView& view, Snapshot snapsh
   pg::call([=] {
     PredicateLockPage(relation, page_of(v->view.branch), snapshot);
     Unseen unseen = find_unseen(*v, snapshot);
+    refuse_moved_rows(relation, unseen, snapshot);
     conflict_with_all(relation, unseen, snapshot);
     forget(unseen);
   });
@@ -243,6 +259,7 @@ void serializable_fetch(Relation relation, const TableView& view, Snapshot snaps
       PredicateLockTID(relation, &place, snapshot, InvalidTransactionId);
     }
     *found = find_unseen(*v, snapshot);
+    refuse_moved_rows(relation, *found, snapshot);
     if (!visible) conflict_with_inserter(relation, *found, snapshot, rowid);
   });
   if (visible && unseen.count > 0) conflict_with_remover(relation, view, unseen, snapshot, rowid);
@@ -279,6 +296,40 @@ void serializable_remove(Relation relation, const RelationInfo& info, int32_t br
 void note_serializable_clear(uint64_t table, int32_t branch) {
   if (!IsolationIsSerializable()) return;
   pg::call([=] { add_change(table, branch, {own_xid(), 0, 0, true}); });
+}
+
+void note_moved_rows(uint64_t table, int32_t branch) {
+  pg::call([=] {
+    uint64_t xid = pg::widen_xid(GetCurrentTransactionId());
+    add_change(table, branch, {xid, 0, 0, true, true});
+  });
+}
+
+void restore_moved_rows(uint64_t table, int32_t branch, TransactionId xid) {
+  add_change(table, branch, {pg::widen_xid(xid), 0, 0, true, true});
+}
+
+bool rows_have_moved(const TableView& view, Snapshot snapshot) {
+  if (!IsMVCCSnapshot(snapshot)) return false;
+  restore_prepared();
+  const TableView* v = &view;
+  return pg::call([=] {
+    Unseen unseen = find_unseen(*v, snapshot);
+    bool moved = false;
+    for (uint32_t i = 0; i < unseen.count; ++i) moved |= is_unseen_move(unseen.change[i], snapshot);
+    forget(unseen);
+    return moved;
+  });
+}
+
+void raise_rows_have_moved(Relation relation) {
+  ereport(ERROR,
+          (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+           errmsg("could not serialize access: table \"%s\" has been rewritten",
+                  RelationGetRelationName(relation)),
+           errdetail("A command such as CLUSTER wrote its rows anew after this transaction's "
+                     "snapshot was taken."),
+           errhint("Retry the transaction.")));
 }
 
 void restore_serializable_change(uint64_t table, int32_t branch, TransactionId xid, uint64_t first,

@@ -14,7 +14,7 @@
 // and a row by its rowid, moved by a distance of the branch's own: so sessions on different
 // branches do not conflict, but for index pages, which are locked by the index's own access method,
 // and for locks that PostgreSQL has merged into one of the relation. All functions may raise 40001,
-// and do nothing outside SERIALIZABLE.
+// and do nothing outside SERIALIZABLE, but for those about rows that move.
 #pragma once
 
 #include "am/fetch.h"
@@ -36,6 +36,18 @@ void serializable_remove(Relation relation, const RelationInfo& info, int32_t br
                          uint64_t rowid);
 // All rows are to be removed. PostgreSQL looks for SIREAD locks itself.
 void note_serializable_clear(uint64_t table, int32_t branch);
+
+// CLUSTER and ALTER TABLE give rows other rowids, under which they are changed from then on: older
+// snapshots have the ones from before. Who sees those cannot change the rows, nor be told who does:
+// serializable_scan() and serializable_fetch() raise 40001 (decision 158).
+// The transaction is about to do that. REQUIRES: the lock on the table that nobody reads beside.
+void note_moved_rows(uint64_t table, int32_t branch);
+// Whether another transaction has, which the snapshot does not see, on the view's branch.
+bool rows_have_moved(const TableView& view, Snapshot snapshot);
+// 40001. Plain PostgreSQL code.
+[[noreturn]] void raise_rows_have_moved(Relation relation);
+// Of a transaction that was prepared before the server started.
+void restore_moved_rows(uint64_t table, int32_t branch, TransactionId xid);
 
 // Whether index entries for a new version of a row whose indexed columns stay as they were are to
 // be made without looking for SIREAD locks on the index pages. They say nothing new to whoever read

@@ -2,7 +2,6 @@
 
 #include "pg/bridge.h"
 #include "pg/catalog.h"
-#include "pg/snapshot.h"
 
 namespace datahike::pg {
 
@@ -26,8 +25,9 @@ struct RawRow {
 // palloc'd. The scan is over before anything is done with the rows.
 RawRow* read_running_rows() {
   RawRow* rows = nullptr;
-  // TOAST is read under a registered or active snapshot only.
-  PushActiveSnapshot(latest_snapshot());
+  // TOAST is read under a registered or active snapshot only: any. The transaction's own, under
+  // SERIALIZABLE READ ONLY DEFERRABLE, might wait for the one that is about to be committed.
+  PushActiveSnapshot(GetCatalogSnapshot(extension().prepared));
   Relation rel = table_open(extension().prepared, AccessShareLock);
   TableScanDesc scan = table_beginscan(rel, SnapshotAny, 0, nullptr);
   HeapTuple tuple;

@@ -1,6 +1,7 @@
 // Utility commands: temporary tables go to heap, databases are handled without the fold worker in
 // the way, and a table's going is noticed.
 #include "am/branch_constraints.h"
+#include "am/prepared.h"
 #include "am/rewrite.h"
 #include "am/rowid_blocks.h"
 #include "am/truncation.h"
@@ -234,6 +235,9 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   Oid database = name ? get_database_oid(name, true) : InvalidOid;
   bool dropping = OidIsValid(database) && IsA(statement, DropdbStmt);
   bool ending = ends_prepared(statement);
+  // After a restart: once it has ended nobody would be told what it did.
+  if (ending && extension_installed() && !RecoveryInProgress())
+    guard([] { am::restore_prepared(); });
   bool drops = IsA(statement, DropStmt);
   if (drops) dropped_concurrently = InvalidOid;
   if (OidIsValid(database) && is_permitted(statement, database)) {

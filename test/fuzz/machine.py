@@ -17,6 +17,10 @@ REFUSALS = [r"parallel", r"rewrit", r"changes? the type|column's type|type of a 
             r"before its column changed type"]
 
 
+# 40001 where heap lets an older snapshot go on.
+REWRITTEN = re.compile(r"could not serialize access: table .* has been rewritten")
+
+
 @dataclasses.dataclass
 class Step:
     """`kind`: sql; model (a look at the catalogs); copy_in (with data) and copy_out, whose statement says %FILE%; connect; fold;
@@ -166,6 +170,12 @@ class Machine:
         side = self.heap if ours.sqlstate == deadlock else self.datahike
         return any(side.session(name).wait().sqlstate == deadlock for name in self.pending)
 
+    def beside_rewrites(self, name):
+        """Whether the session's transaction has one snapshot, and another session has rewritten a table (decision 158)."""
+        begun = [s.sql for s in self.steps if s.session == name and s.sql.startswith("BEGIN")]
+        return bool(begun) and ("REPEATABLE READ" in begun[-1] or "SERIALIZABLE" in begun[-1]) and any(
+            s.session != name and s.sql.startswith(("CLUSTER", "ALTER TABLE", "VACUUM")) for s in self.steps)
+
     def look_at_pending(self):
         gone_on = []
         for name, step in list(self.pending.items()):
@@ -197,6 +207,8 @@ class Machine:
             self.differ(step, ours, theirs)
         if ours.sqlstate == "0A000" and theirs.state == "done" and self.is_refusal(ours.message):
             raise Refused("heap has done what datahike refuses: %s" % ours.message)
+        if ours.sqlstate == "40001" and theirs.sqlstate != "40001" and REWRITTEN.search(ours.message) and self.beside_rewrites(step.session):
+            raise Refused("heap has done what datahike does not beside a rewrite: %s" % ours.message)
         if self.deadlock_ends_another(ours, theirs):
             raise Refused("a deadlock ended one session here and another there")
         if ours.state != theirs.state:
