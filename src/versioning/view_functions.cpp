@@ -2,6 +2,7 @@
 // removed a row version.
 #include "am/relation.h"
 #include "am/row_cursor.h"
+#include "am/serializable.h"
 #include "am/table_difference.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -60,6 +61,7 @@ void scan_under(const SessionView& session, Relation relation, ReturnSetInfo* re
 void rows_since(const store::Uuid& without, Relation relation, ReturnSetInfo* result) {
   const am::RelationInfo& info = am::relation_info(relation);
   am::TableView now = am::table_view(info, GetActiveSnapshot());
+  am::serializable_scan(relation, now, GetActiveSnapshot());
   am::TableView then = am::table_view_in(info, view_of_commit(without));
   for (const tree::RowidRange& range : am::rows_only_in(now, then))
     for (uint64_t i = 0; i < range.count; ++i)
