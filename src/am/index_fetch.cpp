@@ -147,9 +147,11 @@ bool tuple_satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot 
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return true;
     TableView view = table_view(info, snapshot);
     if (view.sees(rowid)) return true;
-    // A row that ON CONFLICT has met fails for that it is not visible.
-    if (IsolationUsesXactSnapshot() && rows_have_moved(view, snapshot))
-      pg::call([=] { raise_rows_have_moved(relation); });
+    TablePending* own = view.pending();
+    if (!IsolationUsesXactSnapshot() || (own && find_pending_row(*own, rowid))) return false;
+    // ON CONFLICT has met it, and fails for that it is not visible.
+    if (rows_have_moved(view, snapshot))
+      pg::call([=] { raise_rows_have_moved(RelationGetRelid(relation)); });
     return false;
   });
 }

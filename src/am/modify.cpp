@@ -147,8 +147,8 @@ void refuse_after_fast_forward(int32_t branch) {
 // The same for a row that a rewrite has given another rowid.
 void refuse_after_rewrite(const Target& t, const TableView& latest, Snapshot snapshot) {
   if (!rows_have_moved(latest, snapshot)) return;
-  Relation relation = t.relation;
-  pg::call([=] { raise_rows_have_moved(relation); });
+  Oid table = RelationGetRelid(t.relation);
+  pg::call([=] { raise_rows_have_moved(table); });
 }
 
 // What became of a committed row that is no longer live.

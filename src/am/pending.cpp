@@ -8,7 +8,6 @@
 #include "am/rewrite.h"
 #include "am/row_locks.h"
 #include "am/rowless.h"
-#include "am/serializable.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
@@ -330,13 +329,6 @@ TablePending* clear_table(TablePending& table, CommandId cid) {
   *kept = std::move(table);
   table = std::move(cleared);
   return kept;
-}
-
-TablePending* move_rows(TablePending& table, CommandId cid) {
-  note_moved_rows(table.table, table.branch);
-  TablePending* before = clear_table(table, cid);
-  table.moved = true;
-  return before;
 }
 
 bool own_removed(const TablePending& table, uint64_t rowid, CommandId command) {

@@ -55,7 +55,8 @@ struct TablePending {
   Oid relation = InvalidOid;
   bool cleared = false;           // the committed rows are gone,
   CommandId cleared_cid = 0;      // for commands after this one
-  bool moved = false;             // and written anew under other rowids
+  bool moved = false;             // and written anew under other rowids,
+  bool moved_unseen = false;      // among them some that this transaction must not see
   Oid rewritten_by = InvalidOid;  // transient relation whose rewrite cleared it
   uint64_t first_rowid = 0;       // that rewrite's rows begin here; 0: anywhere
   bool takes_rows = false;        // see omitted_rows.h
@@ -131,8 +132,6 @@ bool may_come_back(SubTransactionId written, SubTransactionId removed);
 void drop_pending_row(TablePending& table, uint64_t rowid);  // a failed speculative insertion
 // TRUNCATE, or a rewrite. What was pending is kept for ROLLBACK, and for a scan that began before.
 TablePending* clear_table(TablePending& table, CommandId cid);
-// The same where the rows are then written anew, each with its entity.
-TablePending* move_rows(TablePending& table, CommandId cid);
 void remember_row_lock(int32_t branch, uint64_t entity, LockTupleMode mode);
 MemoryContext pending_memory();
 

@@ -17,6 +17,7 @@
 #include "am/serializable.h"
 #include "am/slot.h"
 #include "pg/bridge.h"
+#include "pg/catalog.h"
 #include "pg/log.h"
 #include "pg/prepared_rows.h"
 #include "pg/shared.h"
@@ -179,6 +180,12 @@ void restore_prepared() {
     pg::call([] { pg::unlock_prepared_rows(); });
   }
   done = true;
+}
+
+void restore_before_commit_prepared() {
+  bool free = pg::call(
+      [] { return ConditionalLockRelationOid(pg::extension().prepared, AccessShareLock); });
+  if (free) restore_prepared();
 }
 
 // Only an end that has been noticed before the tables are walked makes the mark go.

@@ -14,6 +14,9 @@ void leave_prepared();
 // Before a session looks into the shared tables for the first time: transactions that were prepared
 // before the server started have their entries there again.
 void restore_prepared();
+// Before COMMIT PREPARED, for once it has ended nothing of it will be restored. Not where somebody
+// has locked datahike.prepared, who may be that transaction.
+void restore_before_commit_prepared();
 
 // Takes away what ended prepared transactions have left. Called by the worker now and then.
 void sweep_prepared();

@@ -7,10 +7,13 @@
 #include "am/rowid_blocks.h"
 #include "am/rowids.h"
 #include "am/sample.h"
+#include "am/serializable.h"
 #include "am/slot.h"
+#include "am/table_difference.h"
 #include "pg/branch_ids.h"
 #include "pg/bridge.h"
 #include "pg/catalog.h"
+#include "pg/log.h"
 
 extern "C" {
 #include "executor/nodeModifyTable.h"
@@ -133,6 +136,37 @@ bool lock_branch(int32_t branch, bool is_session_branch) {
   return is_session_branch || pg::is_named_branch(branch);
 }
 
+// The table is emptied, for its rows to be written anew under other rowids.
+TablePending* move_rows(const TableView& view, TablePending& pending) {
+  bool others_know_some =
+      !pending.cleared && versioning::Overlay::count_rows(*view.table, view.view.limit) > 0;
+  if (others_know_some) note_moved_rows(pending.table, pending.branch);
+  TablePending* before = clear_table(pending, pg::call([] { return GetCurrentCommandId(true); }));
+  pending.moved |= others_know_some;
+  return before;
+}
+
+// Whether the branch has other rows than the transaction's snapshot sees, where all its statements
+// have the same one.
+bool has_unseen_changes(const RelationInfo& info, int32_t branch) {
+  if (!IsolationUsesXactSnapshot()) return false;
+  Snapshot snapshot = pg::call([] { return GetTransactionSnapshot(); });
+  if (!pg::read_head(branch, snapshot)) return false;  // made since: nobody reads it by this one
+  TableView seen = table_view_of_branch(info, branch, snapshot);
+  TableView latest = latest_table_view(info, branch);
+  return !rows_only_in(seen, latest).empty() || !rows_only_in(latest, seen).empty();
+}
+
+// The same where the rows stay what they are. They are the transaction's own then, and it would see
+// among them what others have done since its snapshot was taken, as ALTER TABLE lets it on heap.
+TablePending* move_same_rows(const RelationInfo& info, const TableView& view,
+                             TablePending& pending) {
+  bool unseen = pending.moved_unseen || has_unseen_changes(info, view.view.branch);
+  TablePending* before = move_rows(view, pending);
+  pending.moved_unseen = unseen;
+  return before;
+}
+
 // To the next branch that has rows of the table. What the transaction has pending there is set
 // aside for the scan, and the table is empty for what is inserted.
 bool enter_next_branch(Rewrite& r, Relation relation, const RelationInfo& info, Snapshot snapshot,
@@ -147,7 +181,7 @@ bool enter_next_branch(Rewrite& r, Relation relation, const RelationInfo& info, 
     view.command = snapshot->curcid;
     if (r.to_datahike) {
       TablePending& pending = pending_for(relation, info, r.branch, Purpose::Replace);
-      view.set_aside = move_rows(pending, pg::call([] { return GetCurrentCommandId(true); }));
+      view.set_aside = move_rows(view, pending);
       r.set_aside[r.branch] = view.set_aside;
     }
     cursor = std::make_unique<RowCursor>(view);
@@ -405,7 +439,7 @@ void convert_older_rows(Relation relation) {
     CommandId cid = pg::call([] { return GetCurrentCommandId(true); });
     name_branch(branch);
     TablePending& pending = pending_for(relation, info, branch, Purpose::Replace);
-    view.set_aside = move_rows(pending, cid);
+    view.set_aside = move_same_rows(info, view, pending);
     for (RowCursor cursor(view); cursor.step(true);) {
       cursor.fetch(relation, info, checker.slot);
       const Checker* c = &checker;
@@ -435,7 +469,7 @@ void sort_rows(Relation relation, Relation index) {
     name_branch(branch);
     TableView view = latest_table_view(info, branch);
     TablePending& pending = pending_for(relation, info, branch, Purpose::Replace);
-    view.set_aside = move_rows(pending, cid);
+    view.set_aside = move_same_rows(info, view, pending);
     SortedRows rows(relation, index);
     for (RowCursor cursor(view); cursor.step(true);) {
       cursor.fetch(relation, info, rows.slot());

@@ -154,10 +154,19 @@ bool is_unseen_move(const Change& change, Snapshot snapshot) {
          XidInMVCCSnapshot(xid, snapshot) && TransactionIdDidCommit(xid);
 }
 
+// A CLUSTER of this transaction has made rows its own that its snapshot does not see.
+void refuse_own_move(Relation relation, const TableView& view, Snapshot snapshot) {
+  if (!IsolationUsesXactSnapshot() || !snapshot || !IsMVCCSnapshot(snapshot)) return;
+  TablePending* own = view.pending();
+  if (!own || !own->moved_unseen) return;
+  pg::call([=] { raise_rows_have_moved(RelationGetRelid(relation)); });
+}
+
 // Who changes a row that was moved changes it under another rowid than its reader knows.
 void refuse_moved_rows(Relation relation, const Unseen& unseen, Snapshot snapshot) {
   for (uint32_t i = 0; i < unseen.count; ++i)
-    if (is_unseen_move(unseen.change[i], snapshot)) raise_rows_have_moved(relation);
+    if (is_unseen_move(unseen.change[i], snapshot))
+      raise_rows_have_moved(RelationGetRelid(relation));
 }
 
 void forget(Unseen& unseen) {
@@ -234,6 +243,7 @@ void conflict_with_remover(Relation relation, const TableView& view, const Unsee
 }  // namespace
 
 void serializable_scan(Relation relation, const TableView& view, Snapshot snapshot) {
+  refuse_own_move(relation, view, snapshot);
   if (!is_needed(relation, view, snapshot)) return;
   const TableView* v = &view;
   pg::call([=] {
@@ -247,6 +257,7 @@ void serializable_scan(Relation relation, const TableView& view, Snapshot snapsh
 
 void serializable_fetch(Relation relation, const TableView& view, Snapshot snapshot, uint64_t rowid,
                         bool visible) {
+  refuse_own_move(relation, view, snapshot);
   if (!is_needed(relation, view, snapshot)) return;
   TablePending* own = view.pending();
   if (own && find_pending_row(*own, rowid)) return;
@@ -302,6 +313,7 @@ void note_moved_rows(uint64_t table, int32_t branch) {
   pg::call([=] {
     uint64_t xid = pg::widen_xid(GetCurrentTransactionId());
     add_change(table, branch, {xid, 0, 0, true, true});
+    sweep();  // sessions that do nothing else come and go
   });
 }
 
@@ -322,14 +334,14 @@ bool rows_have_moved(const TableView& view, Snapshot snapshot) {
   });
 }
 
-void raise_rows_have_moved(Relation relation) {
-  ereport(ERROR,
-          (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-           errmsg("could not serialize access: table \"%s\" has been rewritten",
-                  RelationGetRelationName(relation)),
-           errdetail("A command such as CLUSTER wrote its rows anew after this transaction's "
-                     "snapshot was taken."),
-           errhint("Retry the transaction.")));
+void raise_rows_have_moved(Oid table) {
+  ereport(
+      ERROR,
+      (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+       errmsg("could not serialize access: table \"%s\" has been rewritten", get_rel_name(table)),
+       errdetail("A command such as CLUSTER wrote its rows anew after this transaction's "
+                 "snapshot was taken."),
+       errhint("Retry the transaction.")));
 }
 
 void restore_serializable_change(uint64_t table, int32_t branch, TransactionId xid, uint64_t first,

@@ -39,13 +39,14 @@ void note_serializable_clear(uint64_t table, int32_t branch);
 
 // CLUSTER and ALTER TABLE give rows other rowids, under which they are changed from then on: older
 // snapshots have the ones from before. Who sees those cannot change the rows, nor be told who does:
-// serializable_scan() and serializable_fetch() raise 40001 (decision 158).
+// serializable_scan() and serializable_fetch() raise 40001 (decision 158). Under REPEATABLE READ,
+// too, where the transaction itself has moved what it must not see.
 // The transaction is about to do that. REQUIRES: the lock on the table that nobody reads beside.
 void note_moved_rows(uint64_t table, int32_t branch);
 // Whether another transaction has, which the snapshot does not see, on the view's branch.
 bool rows_have_moved(const TableView& view, Snapshot snapshot);
 // 40001. Plain PostgreSQL code.
-[[noreturn]] void raise_rows_have_moved(Relation relation);
+[[noreturn]] void raise_rows_have_moved(Oid table);
 // Of a transaction that was prepared before the server started.
 void restore_moved_rows(uint64_t table, int32_t branch, TransactionId xid);
 

@@ -1,7 +1,7 @@
 // changes  := count:varint table*
-// table    := table:varint branch:varint flags:u8 cleared-cid:varint rewritten-by:varint
-//             first-rowid:varint runs:varint run* removals:varint removal*
-//             flags: 1 cleared, 2 takes-rows
+// table    := table:varint branch:varint relation:varint flags:u8 cleared-cid:varint
+//             rewritten-by:varint first-rowid:varint runs:varint run* removals:varint removal*
+//             flags: 1 cleared, 2 takes-rows, 4 moved-unseen
 // run      := first:varint count:varint cid:varint xid:varint sub:varint kind:u8 rows
 //             rows, by kind:
 //               0 tuples     entities:varint entity:varint* (pad tuple)*   as many as the run has
@@ -26,7 +26,7 @@ namespace {
 constexpr size_t kMostSharedBytes = 32 << 20;
 constexpr size_t kBytesPerRun = 192, kBytesPerRemoval = 64;  // about, in a worker
 
-constexpr uint8_t kCleared = 1, kTakesRows = 2;
+constexpr uint8_t kCleared = 1, kTakesRows = 2, kMovedUnseen = 4;
 enum class Rows : uint8_t { Tuples, Segment, Spilled };
 
 ByteView shared;  // worker
@@ -81,8 +81,10 @@ void write_table(const TablePending& table, Bytes& bytes) {
   ByteWriter out(bytes);
   out.varint(table.table);
   out.varint(static_cast<uint32_t>(table.branch));
-  out.fixed(
-      static_cast<uint8_t>((table.cleared ? kCleared : 0) | (table.takes_rows ? kTakesRows : 0)));
+  out.varint(table.relation);
+  out.fixed(static_cast<uint8_t>((table.cleared ? kCleared : 0) |
+                                 (table.takes_rows ? kTakesRows : 0) |
+                                 (table.moved_unseen ? kMovedUnseen : 0)));
   out.varint(table.cleared_cid);
   out.varint(table.rewritten_by);
   out.varint(table.first_rowid);
@@ -152,9 +154,11 @@ void read_table(ByteReader& in) {
   auto table = std::make_unique<TablePending>();
   table->table = in.varint();
   table->branch = static_cast<int32_t>(in.varint());
+  table->relation = static_cast<Oid>(in.varint());
   const auto flags = in.fixed<uint8_t>();
   table->cleared = flags & kCleared;
   table->takes_rows = flags & kTakesRows;
+  table->moved_unseen = flags & kMovedUnseen;
   table->cleared_cid = static_cast<CommandId>(in.varint());
   table->rewritten_by = static_cast<Oid>(in.varint());
   table->first_rowid = in.varint();

@@ -204,10 +204,16 @@ void run_without_worker(const Command& command, Oid database) {
 }
 
 // Another backend ends a prepared transaction, without a callback of its own.
+bool is_transaction_command(Node* statement, TransactionStmtKind kind) {
+  return IsA(statement, TransactionStmt) &&
+         reinterpret_cast<TransactionStmt*>(statement)->kind == kind;
+}
+bool commits_prepared(Node* statement) {
+  return is_transaction_command(statement, TRANS_STMT_COMMIT_PREPARED);
+}
 bool ends_prepared(Node* statement) {
-  if (!IsA(statement, TransactionStmt)) return false;
-  auto kind = reinterpret_cast<TransactionStmt*>(statement)->kind;
-  return kind == TRANS_STMT_COMMIT_PREPARED || kind == TRANS_STMT_ROLLBACK_PREPARED;
+  return commits_prepared(statement) ||
+         is_transaction_command(statement, TRANS_STMT_ROLLBACK_PREPARED);
 }
 
 // DROP INDEX CONCURRENTLY wants no xid before it has done its waiting, so what the index lacks is
@@ -235,9 +241,8 @@ void utility(PlannedStmt* planned, const char* query, bool read_only, ProcessUti
   Oid database = name ? get_database_oid(name, true) : InvalidOid;
   bool dropping = OidIsValid(database) && IsA(statement, DropdbStmt);
   bool ending = ends_prepared(statement);
-  // After a restart: once it has ended nobody would be told what it did.
-  if (ending && extension_installed() && !RecoveryInProgress())
-    guard([] { am::restore_prepared(); });
+  if (commits_prepared(statement) && extension_installed() && !RecoveryInProgress())
+    guard([] { am::restore_before_commit_prepared(); });
   bool drops = IsA(statement, DropStmt);
   if (drops) dropped_concurrently = InvalidOid;
   if (OidIsValid(database) && is_permitted(statement, database)) {
