@@ -204,7 +204,8 @@ ItemPointerData place_of(int32_t branch, uint64_t rowid) {
 }
 
 bool is_needed(Relation relation, const TableView& view, Snapshot snapshot) {
-  if (!IsolationIsSerializable() || view.view.pinned || !snapshot) return false;
+  if (!IsolationIsSerializable() || !snapshot) return false;
+  if (view.view.pinned && !view.view.to_now) return false;
   if (!pg::call([=] { return CheckForSerializableConflictOutNeeded(relation, snapshot); }))
     return false;
   restore_prepared();
@@ -257,6 +258,7 @@ void serializable_scan(Relation relation, const TableView& view, Snapshot snapsh
 
 void serializable_fetch(Relation relation, const TableView& view, Snapshot snapshot, uint64_t rowid,
                         bool visible) {
+  if (view.view.to_now) return serializable_scan(relation, view, snapshot);
   refuse_own_move(relation, view, snapshot);
   if (!is_needed(relation, view, snapshot)) return;
   TablePending* own = view.pending();

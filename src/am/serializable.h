@@ -23,7 +23,8 @@ namespace datahike::am {
 
 // A scan of all rows begins.
 void serializable_scan(Relation relation, const TableView& view, Snapshot snapshot);
-// A scan by rowid has come to a row version.
+// A scan by rowid has come to a row version. Where the view shows others than live ones (history),
+// whose versions are more than the row's lock stands for, all rows are read.
 void serializable_fetch(Relation relation, const TableView& view, Snapshot snapshot, uint64_t rowid,
                         bool visible);
 

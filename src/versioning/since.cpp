@@ -59,7 +59,9 @@ View unfolded_after(View view, const pg::AsOf& at) {
   ComputedFrom from;
   from.rows_of = view;
   from.unfolded_after = at;
-  return computed_view(from);
+  View after = computed_view(from);
+  after.to_now = !own;
+  return after;
 }
 
 }  // namespace
@@ -101,7 +103,9 @@ View history_view(const SessionView& session) {
       from.after_time = at.time;
     }
   }
-  return computed_view(from);
+  View history = computed_view(from);
+  history.to_now = !*session.commit_id && !*session.as_of;
+  return history;
 }
 
 }  // namespace datahike::versioning

@@ -64,6 +64,7 @@ struct View {
   bool pinned = false;                          // own pending writes are not part of it
   uint64_t tx = 0;                              // of the commit, where it is one
   const ComputedFrom* computed_from = nullptr;  // of a computed view
+  bool to_now = false;     // pinned, up to what the branch is in the snapshot: others may add to it
   bool committed = false;  // a branch, but own pending writes are not part of it
 };
 
