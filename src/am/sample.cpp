@@ -57,12 +57,18 @@ uint64_t count_committed(const TableView& view) {
 
 }  // namespace
 
-uint64_t count_rows(const TableView& view) {
+uint64_t count_rows_to_pass(const TableView& view) {
   TablePending* own = view.pending();
   uint64_t rows = own && own->cleared ? 0 : count_committed(view);
-  if (!own) return rows;
-  for (const auto& [first, run] : own->runs) rows += run.count;
-  return rows - std::min<uint64_t>(rows, own->removed.size());
+  if (own)
+    for (const auto& [first, run] : own->runs) rows += run.count;
+  return rows;
+}
+
+uint64_t count_rows(const TableView& view) {
+  TablePending* own = view.pending();
+  uint64_t rows = count_rows_to_pass(view);
+  return rows - std::min<uint64_t>(rows, own ? own->removed.size() : 0);
 }
 
 std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size) {

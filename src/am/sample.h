@@ -25,6 +25,8 @@ struct Sample {
 // The rows are dealt out to the blocks of `size` in their order, one block filled before the next.
 std::unique_ptr<Sample> make_sample(const TableView& view, const TableSize& size);
 uint64_t count_rows(const TableView& view);  // live rows, own changes included
+// With those that this transaction has removed, which its scans pass over.
+uint64_t count_rows_to_pass(const TableView& view);
 // One row out of each of `picks` equal parts of the `count` rows from the first-th on: the rowid of
 // the i-th. Where in its part it lies is left to chance, for a regular distance would meet a
 // pattern in the data. REQUIRES: i < picks <= count. Deltas may have removed it.

@@ -12,7 +12,7 @@ namespace datahike::am {
 
 namespace {
 
-constexpr uint64_t kWeighedRows = 256;
+constexpr uint64_t kWeighedRows = 256, kWeighedRemovedRows = 16;
 constexpr size_t kMostRemembered = 4096;
 constexpr uint64_t kPageBytes = BLCKSZ - SizeOfPageHeaderData;
 
@@ -74,15 +74,21 @@ uint64_t weigh(const TableView& view, Relation relation, const RelationInfo& inf
 uint64_t average_bytes(const TableView& view, Relation relation, const RelationInfo& info) {
   std::unique_ptr<Sample> sample = make_sample(view, {});
   uint64_t bytes = 0, rows = 0, picks = std::min(sample->rows, kWeighedRows);
-  for (uint64_t i = 0; i < picks; ++i) {
-    uint64_t rowid = pick_row(*sample, 0, sample->rows, picks, i);
-    if (!view.sees(rowid)) continue;
-    // What exceeds TOAST's threshold, heap moves out of line.
-    uint64_t tuple = std::min<uint64_t>(weigh(view, relation, info, rowid), TOAST_TUPLE_THRESHOLD);
-    bytes += MAXALIGN(tuple) + sizeof(ItemIdData);
-    ++rows;
+  // Where the transaction has removed about all, what it has removed is weighed.
+  for (bool removed : {false, true}) {
+    for (uint64_t i = 0; i < picks && (!removed || i < kWeighedRemovedRows); ++i) {
+      uint64_t rowid = pick_row(*sample, 0, sample->rows, picks, i);
+      if (!removed && !view.sees(rowid)) continue;
+      // What exceeds TOAST's threshold, heap moves out of line.
+      uint64_t tuple =
+          std::min<uint64_t>(weigh(view, relation, info, rowid), TOAST_TUPLE_THRESHOLD);
+      if (tuple == 0) continue;
+      bytes += MAXALIGN(tuple) + sizeof(ItemIdData);
+      ++rows;
+    }
+    if (rows > 0) return std::max<uint64_t>(1, bytes / rows);
   }
-  return rows == 0 ? 1 : std::max<uint64_t>(1, bytes / rows);
+  return 1;
 }
 
 TableSize size_of(Relation relation, uint64_t rows, uint64_t bytes) {
@@ -94,8 +100,10 @@ TableSize size_of(Relation relation, uint64_t rows, uint64_t bytes) {
 
 }  // namespace
 
-TableSize measure_table(const TableView& view, Relation relation, const RelationInfo& info) {
-  uint64_t rows = count_rows(view);
+namespace {
+
+TableSize weigh_rows(const TableView& view, Relation relation, const RelationInfo& info,
+                     uint64_t rows) {
   if (rows == 0) return {};
   uint64_t bytes = average_bytes(view, relation, info);
   if (remembered.size() >= kMostRemembered) remembered.clear();
@@ -103,12 +111,18 @@ TableSize measure_table(const TableView& view, Relation relation, const Relation
   return size_of(relation, rows, bytes);
 }
 
+}  // namespace
+
+TableSize measure_table(const TableView& view, Relation relation, const RelationInfo& info) {
+  return weigh_rows(view, relation, info, count_rows(view));
+}
+
 TableSize estimate_table(const TableView& view, Relation relation, const RelationInfo& info) {
-  uint64_t rows = count_rows(view);
+  uint64_t rows = count_rows_to_pass(view);
   auto known = remembered.find(info.table);
   bool good = known != remembered.end() && known->second.stamp == info.stamp &&
               rows >= known->second.rows / 2 && rows <= known->second.rows * 2;
-  if (!good) return measure_table(view, relation, info);
+  if (!good) return weigh_rows(view, relation, info, rows);
   return size_of(relation, rows, known->second.bytes);
 }
 

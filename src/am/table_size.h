@@ -19,7 +19,9 @@ struct TableSize {
 
 // Weighs a sample of the rows: some hundred microseconds at most. May raise a PostgreSQL error.
 TableSize measure_table(const TableView& view, Relation relation, const RelationInfo& info);
-// The same, but remembers how wide the rows are while their number stays about the same.
+// What the planner goes by: with the rows that this transaction has removed, for its scans pass
+// over them as over heap's pages, and with a width that is remembered while their number stays
+// about the same.
 TableSize estimate_table(const TableView& view, Relation relation, const RelationInfo& info);
 
 // What table_relation_estimate_size() says of a view.

@@ -68,7 +68,18 @@ void list_conflict(TableMerge* t, MergeConflict conflict) {
 bool is_violation(const ErrorData* error) { return kind_of_violation(error->sqlerrcode); }
 
 Datum row_jsonb(TableMerge* t, const MergeRow* row) {
-  return row ? jsonb_of(t, row->values, row->nulls) : 0;
+  if (!row) return 0;
+  Datum all = jsonb_of(t, row->values, row->nulls);
+  if (!row->unknown) return all;
+  bool known = false;
+  for (int i = 0; i < t->desc->natts; ++i) {
+    if (TupleDescAttr(t->desc, i)->attisdropped) continue;
+    if (row->unknown[i])
+      all = DirectFunctionCall2(jsonb_delete, all, CStringGetTextDatum(column_name(t, i)));
+    else
+      known = true;
+  }
+  return known ? all : 0;
 }
 
 Datum cell_jsonb(TableMerge* t, const MergeRow* row, int column) {

@@ -1,5 +1,5 @@
 -- Criss-cross merges, several merges in one transaction, cherry_pick(), revert(), diff_summary().
-SELECT plan(54);
+SELECT plan(57);
 CREATE TABLE t (id int PRIMARY KEY, a int, b int);
 CREATE TABLE n (v text);
 INSERT INTO t VALUES (1, 0, 0), (2, 0, 0), (3, 0, 0);
@@ -164,4 +164,24 @@ GRANT SELECT ON n TO merge_reader;
 SET ROLE merge_reader;
 SELECT is((SELECT count(*) FROM datahike.diff_summary(:'before')), 0::bigint, 'tables that the caller may not read are left out');
 RESET ROLE;
+-- Criss-cross, and then one deletes the row: of the base what the two agree on is known.
+CREATE TABLE c (id int PRIMARY KEY, a int, b int);
+INSERT INTO c VALUES (1, 0, 5), (2, 0, 5);
+SELECT datahike.create_branch('g') \g /dev/null
+UPDATE c SET a = 1 WHERE id = 1;
+SELECT datahike.commit_id() AS ours \gset
+SET datahike.branch = 'g';
+UPDATE c SET a = 2 WHERE id = 1;
+SELECT datahike.commit_id() AS theirs \gset
+SELECT status FROM datahike.merge(:'ours', 'ours') \g /dev/null
+DELETE FROM c WHERE id = 1;
+RESET datahike.branch;
+SELECT status FROM datahike.merge(:'theirs', 'ours') \g /dev/null
+UPDATE c SET a = 7 WHERE id = 1;
+SELECT results_eq($$SELECT key::text, "column", kind, base::text, ours::text, theirs::text FROM datahike.conflicts('g')$$,
+  $$VALUES ('{"id": 1}', NULL, 'update/delete', '{"b": 5, "id": 1}', '{"a": 7, "b": 5, "id": 1}', NULL)$$, 'a row of a base that is known in part');
+CREATE FUNCTION told(relation text, key jsonb, "column" text, base jsonb, ours jsonb, theirs jsonb) RETURNS jsonb LANGUAGE sql AS
+  $$ SELECT ours || jsonb_build_object('b', 10 * (base->>'b')::int) || CASE WHEN base ? 'a' THEN '{"b": -1}' ELSE '{}'::jsonb END $$;
+SELECT is((SELECT status FROM datahike.merge('g', 'told')), 'merged', 'a resolver gets that');
+SELECT is(rows('c'), '(1,7,50) (2,0,5)', 'and no more');
 SELECT * FROM finish();
