@@ -146,13 +146,15 @@ bool tuple_satisfies_snapshot(Relation relation, TupleTableSlot* slot, Snapshot 
     if (snapshot->snapshot_type == SNAPSHOT_DIRTY) return sees_dirty(info, rowid, snapshot);
     if (snapshot->snapshot_type == SNAPSHOT_ANY) return true;
     TableView view = table_view(info, snapshot);
-    if (view.sees(rowid)) return true;
+    if (!IsolationUsesXactSnapshot()) return view.sees(rowid);
+    // ON CONFLICT asks for the row that it has met, and fails if that is not visible.
     TablePending* own = view.pending();
-    if (!IsolationUsesXactSnapshot() || (own && find_pending_row(*own, rowid))) return false;
-    // ON CONFLICT has met it, and fails for that it is not visible.
-    if (rows_have_moved(view, snapshot))
+    PendingRow row = own ? find_pending_row(*own, rowid) : PendingRow();
+    bool own_move = row && own->moved_unseen && row.run->cid <= own->cleared_cid;
+    bool sees = view.sees(rowid);
+    if (own_move || (!sees && !row && rows_have_moved(view, snapshot)))
       pg::call([=] { raise_rows_have_moved(RelationGetRelid(relation)); });
-    return false;
+    return sees;
   });
 }
 

@@ -183,8 +183,14 @@ void restore_prepared() {
 }
 
 void restore_before_commit_prepared() {
-  bool free = pg::call(
-      [] { return ConditionalLockRelationOid(pg::extension().prepared, AccessShareLock); });
+  bool free = pg::call([] {
+    for (int tries = 0; tries < 50; ++tries) {
+      if (ConditionalLockRelationOid(pg::extension().prepared, AccessShareLock)) return true;
+      CHECK_FOR_INTERRUPTS();
+      pg_usleep(20000);
+    }
+    return false;
+  });
   if (free) restore_prepared();
 }
 

@@ -15,7 +15,7 @@ void leave_prepared();
 // before the server started have their entries there again.
 void restore_prepared();
 // Before COMMIT PREPARED, for once it has ended nothing of it will be restored. Not where somebody
-// has locked datahike.prepared, who may be that transaction.
+// has locked datahike.prepared for a second: it may be that transaction, which waits for nothing.
 void restore_before_commit_prepared();
 
 // Takes away what ended prepared transactions have left. Called by the worker now and then.

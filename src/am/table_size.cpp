@@ -12,7 +12,8 @@ namespace datahike::am {
 
 namespace {
 
-constexpr uint64_t kWeighedRows = 256, kWeighedRemovedRows = 16;
+constexpr uint64_t kWeighedRows = 256;
+constexpr uint64_t kMostWeighed[] = {kWeighedRows, 16};  // live ones, removed ones
 constexpr size_t kMostRemembered = 4096;
 constexpr uint64_t kPageBytes = BLCKSZ - SizeOfPageHeaderData;
 
@@ -74,11 +75,13 @@ uint64_t weigh(const TableView& view, Relation relation, const RelationInfo& inf
 uint64_t average_bytes(const TableView& view, Relation relation, const RelationInfo& info) {
   std::unique_ptr<Sample> sample = make_sample(view, {});
   uint64_t bytes = 0, rows = 0, picks = std::min(sample->rows, kWeighedRows);
+  TablePending* own = view.pending();
   // Where the transaction has removed about all, what it has removed is weighed.
   for (bool removed : {false, true}) {
-    for (uint64_t i = 0; i < picks && (!removed || i < kWeighedRemovedRows); ++i) {
+    if (removed && !own) break;
+    for (uint64_t i = 0; i < picks && rows < kMostWeighed[removed]; ++i) {
       uint64_t rowid = pick_row(*sample, 0, sample->rows, picks, i);
-      if (!removed && !view.sees(rowid)) continue;
+      if (removed ? !own_removed(*own, rowid, view.command) : !view.sees(rowid)) continue;
       // What exceeds TOAST's threshold, heap moves out of line.
       uint64_t tuple =
           std::min<uint64_t>(weigh(view, relation, info, rowid), TOAST_TUPLE_THRESHOLD);
@@ -114,7 +117,7 @@ TableSize weigh_rows(const TableView& view, Relation relation, const RelationInf
 }  // namespace
 
 TableSize measure_table(const TableView& view, Relation relation, const RelationInfo& info) {
-  return weigh_rows(view, relation, info, count_rows(view));
+  return weigh_rows(view, relation, info, count_rows_to_pass(view));
 }
 
 TableSize estimate_table(const TableView& view, Relation relation, const RelationInfo& info) {

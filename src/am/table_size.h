@@ -1,6 +1,7 @@
-// How many of PostgreSQL's blocks a table's live rows would fill on heap. PostgreSQL's planner
-// weighs pages against rows, and ANALYZE and TABLESAMPLE draw blocks; rows here lie in no blocks,
-// so the size that makes plans and samples comparable is the one heap would have.
+// How many of PostgreSQL's blocks a table's rows would fill on heap: the live ones, and those that
+// this transaction has removed, for its scans pass over them as over heap's pages. PostgreSQL's
+// planner weighs pages against rows, and ANALYZE and TABLESAMPLE draw blocks; rows here lie in no
+// blocks, so the size that makes plans and samples comparable is the one heap would have.
 #pragma once
 
 #include "am/fetch.h"
@@ -19,9 +20,7 @@ struct TableSize {
 
 // Weighs a sample of the rows: some hundred microseconds at most. May raise a PostgreSQL error.
 TableSize measure_table(const TableView& view, Relation relation, const RelationInfo& info);
-// What the planner goes by: with the rows that this transaction has removed, for its scans pass
-// over them as over heap's pages, and with a width that is remembered while their number stays
-// about the same.
+// The same, but remembers how wide the rows are while their number stays about the same.
 TableSize estimate_table(const TableView& view, Relation relation, const RelationInfo& info);
 
 // What table_relation_estimate_size() says of a view.

@@ -18,7 +18,7 @@ REFUSALS = [r"parallel", r"rewrit", r"changes? the type|column's type|type of a 
 
 
 # 40001 where heap lets an older snapshot go on.
-REWRITTEN = re.compile(r"could not serialize access: table .* has been rewritten")
+REWRITTEN = re.compile(r"could not serialize access: table "(.*)" has been rewritten")
 
 
 @dataclasses.dataclass
@@ -170,11 +170,13 @@ class Machine:
         side = self.heap if ours.sqlstate == deadlock else self.datahike
         return any(side.session(name).wait().sqlstate == deadlock for name in self.pending)
 
-    def beside_rewrites(self, name):
-        """Whether the session's transaction has one snapshot, and some session has rewritten a table (decision 158)."""
+    def beside_rewrite(self, name, message):
+        """Whether the session's transaction has one snapshot, and some session has rewritten the table that the message names (decision
+        158). That may have begun before the transaction, and ended since."""
+        table = REWRITTEN.search(message).group(1)
         begun = [s.sql for s in self.steps if s.session == name and s.sql.startswith("BEGIN")]
         return bool(begun) and ("REPEATABLE READ" in begun[-1] or "SERIALIZABLE" in begun[-1]) and any(
-            s.sql.startswith(("CLUSTER", "ALTER TABLE", "VACUUM")) for s in self.steps)
+            re.match(r"CLUSTER|ALTER TABLE|VACUUM.*FULL", s.sql) and re.search(r"\b%s\b" % re.escape(table), s.sql) for s in self.steps)
 
     def look_at_pending(self):
         gone_on = []
@@ -207,7 +209,7 @@ class Machine:
             self.differ(step, ours, theirs)
         if ours.sqlstate == "0A000" and theirs.state == "done" and self.is_refusal(ours.message):
             raise Refused("heap has done what datahike refuses: %s" % ours.message)
-        if ours.sqlstate == "40001" and theirs.sqlstate != "40001" and REWRITTEN.search(ours.message) and self.beside_rewrites(step.session):
+        if ours.sqlstate == "40001" and theirs.sqlstate != "40001" and REWRITTEN.search(ours.message) and self.beside_rewrite(step.session, ours.message):
             raise Refused("heap has done what datahike does not beside a rewrite: %s" % ours.message)
         if self.deadlock_ends_another(ours, theirs):
             raise Refused("a deadlock ended one session here and another there")
