@@ -18,7 +18,7 @@ REFUSALS = [r"parallel", r"rewrit", r"changes? the type|column's type|type of a 
 
 
 # 40001 where heap lets an older snapshot go on.
-REWRITTEN = re.compile(r"could not serialize access: table "(.*)" has been rewritten")
+REWRITTEN = re.compile(r'could not serialize access: table "(.*)" has been rewritten')
 
 
 @dataclasses.dataclass
